@@ -1,0 +1,149 @@
+/**
+ * The Kubernetes objects podwire reads, reduced to the fields it acts on, in Kubernetes' own spelling.
+ *
+ * These are the defaulted forms: after loading, every field that the API server would default is present.
+ * @module
+ */
+export interface ObjectMeta {
+  name: string;
+  namespace: string;
+  uid: string;
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+  /** RFC 3339, seconds; the virtual epoch when the manifest has none. */
+  creationTimestamp: string;
+  ownerReferences: { kind: string; name: string }[];
+}
+
+export interface Namespace {
+  kind: 'Namespace';
+  metadata: ObjectMeta;
+}
+
+export interface Node {
+  kind: 'Node';
+  metadata: ObjectMeta;
+  spec: { podCIDR: string; unschedulable: boolean };
+  status: { addresses: { type: string; address: string }[] };
+}
+
+export interface ContainerPort {
+  name: string;
+  containerPort: number;
+  protocol: Protocol;
+}
+
+export interface Container {
+  name: string;
+  image: string;
+  command: string[];
+  args: string[];
+  ports: ContainerPort[];
+  env: { name: string; value: string }[];
+}
+
+export interface PodDnsConfig {
+  nameservers: string[];
+  searches: string[];
+  options: { name: string; value?: string }[];
+}
+
+export interface PodSpec {
+  nodeName: string;
+  hostname: string;
+  subdomain: string;
+  hostNetwork: boolean;
+  dnsPolicy: 'ClusterFirst' | 'ClusterFirstWithHostNet' | 'Default' | 'None';
+  dnsConfig: PodDnsConfig;
+  nodeSelector: Record<string, string>;
+  containers: Container[];
+}
+
+export interface Pod {
+  kind: 'Pod';
+  metadata: ObjectMeta;
+  spec: PodSpec;
+  status: { podIP: string; hostIP: string; phase: 'Pending' | 'Running'; ready: boolean };
+}
+
+export interface LabelSelector {
+  matchLabels: Record<string, string>;
+  matchExpressions: { key: string; operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'; values: string[] }[];
+}
+
+export interface PodTemplate {
+  metadata: { labels: Record<string, string>; annotations: Record<string, string> };
+  spec: PodSpec;
+}
+
+export interface Deployment {
+  kind: 'Deployment';
+  metadata: ObjectMeta;
+  spec: { replicas: number; selector: LabelSelector; template: PodTemplate };
+}
+
+export type Protocol = 'TCP' | 'UDP' | 'SCTP';
+
+export interface ServicePort {
+  name: string;
+  protocol: Protocol;
+  port: number;
+  /** A number, or the name of a container port. */
+  targetPort: number | string;
+  /** 0: none. */
+  nodePort: number;
+}
+
+export interface Service {
+  kind: 'Service';
+  metadata: ObjectMeta;
+  spec: {
+    type: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
+    /** `None` for headless, empty for ExternalName. */
+    clusterIP: string;
+    clusterIPs: string[];
+    externalIPs: string[];
+    externalName: string;
+    ports: ServicePort[];
+    selector: Record<string, string>;
+    sessionAffinity: 'None' | 'ClientIP';
+    sessionAffinityTimeoutSeconds: number;
+    externalTrafficPolicy: 'Cluster' | 'Local';
+    internalTrafficPolicy: 'Cluster' | 'Local';
+    loadBalancerSourceRanges: string[];
+    healthCheckNodePort: number;
+    publishNotReadyAddresses: boolean;
+  };
+  status: { loadBalancer: { ingress: { ip: string; ipMode: 'VIP' | 'Proxy' }[] } };
+}
+
+export interface Endpoint {
+  addresses: string[];
+  conditions: { ready: boolean; serving: boolean; terminating: boolean };
+  hostname: string;
+  nodeName: string;
+  zone: string;
+  hints: { forZones: string[]; forNodes: string[] };
+  targetRef: { kind: string; name: string; namespace: string } | null;
+}
+
+export interface EndpointSlice {
+  kind: 'EndpointSlice';
+  metadata: ObjectMeta;
+  addressType: 'IPv4' | 'IPv6' | 'FQDN';
+  endpoints: Endpoint[];
+  ports: { name: string; protocol: Protocol; port: number }[];
+}
+
+/** The legacy object; the EndpointSlice mirroring controller turns hand-written ones into slices. */
+export interface Endpoints {
+  kind: 'Endpoints';
+  metadata: ObjectMeta;
+  subsets: {
+    addresses: { ip: string; hostname: string; nodeName: string; targetRef: Endpoint['targetRef'] }[];
+    notReadyAddresses: { ip: string; hostname: string; nodeName: string; targetRef: Endpoint['targetRef'] }[];
+    ports: { name: string; protocol: Protocol; port: number }[];
+  }[];
+}
+
+export type KubeObject = Namespace | Node | Pod | Deployment | Service | EndpointSlice | Endpoints;

@@ -1,0 +1,204 @@
+/**
+ * The virtual clock and everything that waits for it.
+ *
+ *   softirq ring   frames handed over "now" (the per-CPU backlog): FIFO, drained first
+ *   run queue      processes that have been woken: FIFO, one at a time, the ring drained after each
+ *   timer heap     (at, seq): earliest first, insertion order among equals
+ *
+ * Time is nanoseconds since boot of the Lab as a plain number (exact up to 104 days). Nothing here is asynchronous.
+ * @module
+ */
+
+export const NS = 1;
+export const US = 1e3;
+export const MS = 1e6;
+export const SEC = 1e9;
+
+/** A timer: owned by whoever created it, re-armed without allocation. */
+export class Timer {
+  at = 0;
+  seq = 0;
+  /** Position in the heap, -1 while not armed. */
+  slot = -1;
+  readonly fire: () => void;
+
+  constructor(fire: () => void) {
+    this.fire = fire;
+  }
+}
+
+/** A process waiting for the CPU. */
+export interface Runnable {
+  run(): void;
+  /** True while in the run queue; kept by `Sim.wake`. */
+  queued: boolean;
+}
+
+/** What the ring drains: a receiver and its argument. */
+export interface Softirq<T> {
+  softirq(arg: T): void;
+}
+
+export class Sim {
+  now = 0;
+  private seq = 0;
+  private heap: Timer[] = [];
+  private ringTo: Softirq<unknown>[] = new Array(256);
+  private ringArg: unknown[] = new Array(256);
+  private ringHead = 0;
+  private ringTail = 0;
+  private inSoftirq = false;
+  private runq: Runnable[] = [];
+  private runHead = 0;
+
+  /** Appends to the softirq ring (`netif_rx`); it runs once the caller's softirq or system call has ended. */
+  raise<T>(to: Softirq<T>, arg: T): void {
+    const mask = this.ringTo.length - 1;
+    if (((this.ringTail + 1) & mask) === this.ringHead) this.growRing();
+    this.ringTo[this.ringTail] = to as Softirq<unknown>;
+    this.ringArg[this.ringTail] = arg;
+    this.ringTail = (this.ringTail + 1) & (this.ringTo.length - 1);
+  }
+
+  /** Drains the softirq ring (`do_softirq`); does nothing when already inside. */
+  drain(): void {
+    if (this.inSoftirq) return;
+    this.inSoftirq = true;
+    while (this.ringHead !== this.ringTail) {
+      const to = this.ringTo[this.ringHead]!;
+      const arg = this.ringArg[this.ringHead];
+      this.ringArg[this.ringHead] = undefined;
+      this.ringHead = (this.ringHead + 1) & (this.ringTo.length - 1);
+      to.softirq(arg);
+    }
+    this.inSoftirq = false;
+  }
+
+  /** Puts a process on the run queue unless it is there already. */
+  wake(p: Runnable): void {
+    if (p.queued) return;
+    p.queued = true;
+    this.runq.push(p);
+  }
+
+  /** Arms (or re-arms) a timer at an absolute time. Throws on a time in the past: that is a bug. */
+  arm(t: Timer, at: number): void {
+    if (!(at >= this.now)) throw new Error(`BUG: timer armed at ${at}, now is ${this.now}`);
+    if (t.slot >= 0) this.remove(t);
+    t.at = at;
+    t.seq = this.seq++;
+    t.slot = this.heap.length;
+    this.heap.push(t);
+    this.up(t.slot);
+  }
+
+  /** Disarms a timer; harmless when it is not armed. */
+  cancel(t: Timer): void {
+    if (t.slot >= 0) this.remove(t);
+  }
+
+  /** A new timer `delay` ns from now. For callers outside the data path: it allocates. */
+  after(delay: number, fire: () => void): Timer {
+    const t = new Timer(fire);
+    this.arm(t, this.now + delay);
+    return t;
+  }
+
+  /** Runs softirqs and woken processes until neither is left; the clock stands still. */
+  settle(): void {
+    for (;;) {
+      this.drain();
+      if (this.runHead === this.runq.length) break;
+      const p = this.runq[this.runHead++]!;
+      if (this.runHead === this.runq.length) {
+        this.runq.length = 0;
+        this.runHead = 0;
+      }
+      p.queued = false;
+      p.run();
+    }
+  }
+
+  /** Runs everything up to and including `until`, then leaves the clock there. */
+  runUntil(until: number): void {
+    this.settle();
+    while (this.heap.length > 0 && this.heap[0]!.at <= until) this.step();
+    this.now = until;
+  }
+
+  /** Fires the earliest timer and settles. False when no timer is armed. */
+  step(): boolean {
+    const t = this.heap[0];
+    if (t === undefined) return false;
+    if (t.at < this.now) throw new Error(`BUG: time went back from ${this.now} to ${t.at}`);
+    this.now = t.at;
+    this.remove(t);
+    t.fire();
+    this.settle();
+    return true;
+  }
+
+  /** Time of the earliest timer, or Infinity. */
+  nextAt(): number {
+    return this.heap.length > 0 ? this.heap[0]!.at : Number.POSITIVE_INFINITY;
+  }
+
+  private growRing(): void {
+    const n = this.ringTo.length;
+    const to = new Array<Softirq<unknown>>(n * 2);
+    const arg = new Array<unknown>(n * 2);
+    let k = 0;
+    for (let i = this.ringHead; i !== this.ringTail; i = (i + 1) & (n - 1)) {
+      to[k] = this.ringTo[i]!;
+      arg[k++] = this.ringArg[i];
+    }
+    this.ringTo = to;
+    this.ringArg = arg;
+    this.ringHead = 0;
+    this.ringTail = k;
+  }
+
+  private remove(t: Timer): void {
+    const i = t.slot;
+    const last = this.heap.pop()!;
+    t.slot = -1;
+    if (last === t) return;
+    this.heap[i] = last;
+    last.slot = i;
+    this.up(i);
+    this.down(last.slot);
+  }
+
+  private up(i: number): void {
+    const h = this.heap;
+    const t = h[i]!;
+    while (i > 0) {
+      const p = (i - 1) >> 1;
+      const q = h[p]!;
+      if (q.at < t.at || (q.at === t.at && q.seq < t.seq)) break;
+      h[i] = q;
+      q.slot = i;
+      i = p;
+    }
+    h[i] = t;
+    t.slot = i;
+  }
+
+  private down(i: number): void {
+    const h = this.heap;
+    const t = h[i]!;
+    for (;;) {
+      let c = 2 * i + 1;
+      if (c >= h.length) break;
+      const r = h[c + 1];
+      if (r !== undefined && (r.at < h[c]!.at || (r.at === h[c]!.at && r.seq < h[c]!.seq))) c++;
+      const q = h[c]!;
+      if (t.at < q.at || (t.at === q.at && t.seq < q.seq)) break;
+      h[i] = q;
+      q.slot = i;
+      i = c;
+    }
+    h[i] = t;
+    t.slot = i;
+  }
+}
