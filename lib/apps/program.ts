@@ -1,0 +1,30 @@
+/**
+ * What a program inside a network namespace sees: its arguments, its streams, its files and its clock.
+ *
+ * A program is a function that starts; it ends when it calls `exit`. Between the two it lives on socket wake-ups and
+ * timers of the virtual clock. Programs know nothing of how their namespace was configured.
+ * @module
+ */
+import type { Netns } from '../linux/core/netns.js';
+
+/** Files as a program in one namespace sees them (`/etc/netns/NAME/x` is mounted over `/etc/x`). */
+export interface Files {
+  /** Text of a file, or null when it does not exist. */
+  read(path: string): string | null;
+}
+
+export interface Proc {
+  readonly net: Netns;
+  readonly files: Files;
+  /** Arguments, the program's own name first. */
+  readonly argv: readonly string[];
+  readonly stdin: Uint8Array;
+  out(text: string): void;
+  err(text: string): void;
+  /** Ends the program; sockets must have been closed. Later calls are ignored. */
+  exit(code: number): void;
+  /** Set by long-running programs: called when the Lab ends or kills the program. */
+  onKill: (() => void) | null;
+}
+
+export type Program = (p: Proc) => void;
