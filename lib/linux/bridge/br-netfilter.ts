@@ -1,0 +1,106 @@
+/**
+ * br_netfilter: bridged IPv4 frames visit iptables.
+ *
+ *   port ─▶ brNfPreRouting ─[PRE_ROUTING]▶ finish ─┬─ not DNATed, or routed away ─▶ brHandleFrameFinish
+ *                                                  └─ DNATed to the same bridge ─▶ neighbour known? rewrite the MAC : send
+ *                                                     through the neighbour, come back in brNfSlowFinish
+ *   brForward ─▶ brNfForward ─[FORWARD]▶ ─[POST_ROUTING]▶ port
+ *
+ * Kernel counterpart: net/bridge/br_netfilter_hooks.c. Not here: VLAN and PPPoE encapsulation, refragmentation.
+ * @module
+ */
+import * as eth from '../../../wire/ethernet.js';
+import * as ipv4 from '../../../wire/ipv4.js';
+import { drop } from '../core/drop.js';
+import type { Netns } from '../core/netns.js';
+import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
+import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { neighOutput, NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE } from '../ipv4/neighbour.js';
+import { ROUTE_FORWARD, ROUTE_NONE, ROUTE_OUTPUT, routeInput, routeOutput } from '../ipv4/route.js';
+import { brHandleFrameFinish, brQueuePushXmit, type BrPort, type Bridge } from './bridge.js';
+
+const CONNECTED = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
+
+const bridgeOf = (skb: Skb): Bridge => (skb.physin!.brport as BrPort).master;
+
+/** br_nf_pre_routing: `head` at the IPv4 header, skb.physin is the port. */
+export function brNfPreRouting(br: Bridge, skb: Skb): void {
+  const b = skb.buf;
+  const len = ipv4.check(b, skb.net, skb.tail);
+  if (len < 0 || !ipv4.csumOk(b, skb.net)) return drop(br.net, skb, 'IP_INHDR');
+  skb.trim(len);
+  skb.trans = skb.net + ipv4.headerLen(b, skb.net);
+  skb.brOtherhost = skb.pktType === PACKET_OTHERHOST;
+  if (skb.brOtherhost) skb.pktType = PACKET_HOST;
+  skb.brOrigDst = ipv4.dst(b, skb.net);
+  skb.dev = br;
+  nfHook(PRE_ROUTING, br.net, skb, br, null, preRoutingFinish);
+}
+
+/** br_nf_pre_routing_finish. */
+function preRoutingFinish(net: Netns, skb: Skb): void {
+  const br = bridgeOf(skb);
+  const port = skb.physin!.brport as BrPort;
+  if (skb.brOtherhost) skb.pktType = PACKET_OTHERHOST;
+  skb.brPrerouted = true;
+  if (ipv4.dst(skb.buf, skb.net) !== skb.brOrigDst) {
+    skb.dev = br;
+    let err = routeInput(net, skb, br);
+    if (err !== 0) {
+      // Forwarding is off here: only a destination behind the same bridge can still be reached.
+      err = routeOutput(net, skb, ipv4.dst(skb.buf, skb.net), 0, null);
+      if (err !== 0 || skb.rtDev !== br) return drop(net, skb, 'IP_INNOROUTES');
+      skb.rtType = ROUTE_FORWARD;
+    }
+    if (skb.rtType === ROUTE_FORWARD && skb.rtDev === br) return dnatBridged(net, br, port, skb);
+    eth.setMac(skb.buf, skb.mac + eth.DST, br.mac);
+    skb.pktType = PACKET_HOST;
+  }
+  brHandleFrameFinish(br, port, skb);
+}
+
+/** br_nf_pre_routing_finish_bridge: the new destination is behind the same bridge; its MAC comes from the neighbour. */
+function dnatBridged(net: Netns, br: Bridge, port: BrPort, skb: Skb): void {
+  const n = net.neigh.create(br, skb.rtGw);
+  if ((n.nud & CONNECTED) !== 0 && n.hh) {
+    eth.setMac(skb.buf, skb.mac + eth.DST, n.mac);
+    skb.rtType = ROUTE_NONE;
+    brHandleFrameFinish(br, port, skb);
+    return;
+  }
+  skb.brMac.set(skb.buf.subarray(skb.mac + eth.SRC, skb.mac + eth.SRC + 6));
+  skb.brDnat = true;
+  skb.dev = br;
+  skb.rtType = ROUTE_OUTPUT;
+  skb.head = skb.net;
+  neighOutput(n, skb);
+}
+
+/** br_nf_pre_routing_finish_bridge_slow: back from the neighbour with the right destination, the original source restored. */
+export function brNfSlowFinish(br: Bridge, skb: Skb): void {
+  skb.brDnat = false;
+  skb.rtType = ROUTE_NONE;
+  const port = skb.physin === null ? null : (skb.physin.brport as BrPort | null);
+  if (port === null) return drop(br.net, skb, 'BRIDGE_NO_PORT');
+  for (let i = 0; i < 6; i++) skb.buf[skb.mac + eth.SRC + i] = skb.brMac[i]!;
+  brHandleFrameFinish(br, port, skb);
+}
+
+/** br_nf_forward_ip: skb.physout is the port it goes to. */
+export function brNfForward(br: Bridge, skb: Skb): void {
+  skb.brOtherhost = skb.pktType === PACKET_OTHERHOST;
+  if (skb.brOtherhost) skb.pktType = PACKET_HOST;
+  nfHook(FORWARD, br.net, skb, br, br, forwardFinish);
+}
+
+/** br_nf_post_routing. */
+function forwardFinish(net: Netns, skb: Skb): void {
+  const br = (skb.physout!.brport as BrPort).master;
+  skb.dev = br;
+  nfHook(POST_ROUTING, net, skb, null, br, postRoutingFinish);
+}
+
+function postRoutingFinish(_net: Netns, skb: Skb): void {
+  if (skb.brOtherhost) skb.pktType = PACKET_OTHERHOST;
+  brQueuePushXmit(skb.physout!, skb);
+}

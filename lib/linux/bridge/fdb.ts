@@ -1,0 +1,75 @@
+/**
+ * The forwarding database of one bridge: MAC to port, learned, static or local.
+ *
+ * Keyed by the last four bytes as int32 with a chain behind, so that a look-up allocates nothing.
+ * Kernel counterpart: net/bridge/br_fdb.c. Expiry is lazy: an aged entry is not found.
+ * @module
+ */
+import { i32 } from '../../../wire/bytes.js';
+import { macIs } from '../../../wire/ethernet.js';
+import type { BrPort } from './bridge.js';
+
+export type FdbKind = 'permanent' | 'static' | 'dynamic';
+
+export interface FdbEntry {
+  readonly mac: Uint8Array;
+  /** null: the bridge itself. */
+  port: BrPort | null;
+  kind: FdbKind;
+  /** Frames to this MAC are for the bridge device (BR_FDB_LOCAL). */
+  local: boolean;
+  updated: number;
+  next: FdbEntry | null;
+}
+
+export class Fdb {
+  private readonly table = new Map<number, FdbEntry>();
+
+  /** The live entry of the MAC at `b[o]`, or null. */
+  find(b: Uint8Array, o: number, now: number, ageing: number): FdbEntry | null {
+    let e = this.table.get(i32(b, o + 2)) ?? null;
+    while (e !== null && !macIs(b, o, e.mac)) e = e.next;
+    return e !== null && e.kind === 'dynamic' && e.updated + ageing <= now ? null : e;
+  }
+
+  /** br_fdb_update: the source of a frame is behind `port`. Static and local entries stay. */
+  learn(b: Uint8Array, o: number, port: BrPort, now: number): void {
+    let e = this.table.get(i32(b, o + 2)) ?? null;
+    while (e !== null && !macIs(b, o, e.mac)) e = e.next;
+    if (e === null) this.set(b.slice(o, o + 6), port, 'dynamic', false, now);
+    else if (e.kind === 'dynamic') {
+      e.port = port;
+      e.updated = now;
+    }
+  }
+
+  set(mac: Uint8Array, port: BrPort | null, kind: FdbKind, local: boolean, now: number): void {
+    this.remove((e) => macIs(mac, 0, e.mac));
+    const key = i32(mac, 2);
+    this.table.set(key, { mac, port, kind, local, updated: now, next: this.table.get(key) ?? null });
+  }
+
+  /** Removes the entries that satisfy `test`; returns how many. */
+  remove(test: (e: FdbEntry) => boolean): number {
+    let n = 0;
+    for (const [key, head] of this.table) {
+      const keep: FdbEntry[] = [];
+      for (let e: FdbEntry | null = head; e !== null; e = e.next) {
+        if (test(e)) n++;
+        else keep.push(e);
+      }
+      if (keep.length === 0) this.table.delete(key);
+      else {
+        keep.forEach((e, i) => (e.next = keep[i + 1] ?? null));
+        this.table.set(key, keep[0]!);
+      }
+    }
+    return n;
+  }
+
+  list(): FdbEntry[] {
+    const all: FdbEntry[] = [];
+    for (const head of this.table.values()) for (let e: FdbEntry | null = head; e !== null; e = e.next) all.push(e);
+    return all;
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Puts the kernel together: protocols wired in, namespaces with their loopback device.
+ * @module
+ */
+import { Loopback } from '../device/loopback.js';
+import { deleteDevice } from '../device/devices.js';
+import { arpRcv } from '../ipv4/arp.js';
+import { Fib } from '../ipv4/fib.js';
+import { ipRcv } from '../ipv4/ip-input.js';
+import { NeighTable } from '../ipv4/neighbour.js';
+import { Sockets } from '../ipv4/sock.js';
+import { Kernel } from './kernel.js';
+import { Netns } from './netns.js';
+
+/** A booted machine with one namespace, `root` (inet_init and the first setup_net). */
+export function bootKernel(seed: number): Kernel {
+  const kernel = new Kernel(seed, { ipRcv, arpRcv });
+  createNetns(kernel, 'root');
+  return kernel;
+}
+
+/** A new namespace: empty tables, `lo` down. The caller checks that the name is free. */
+export function createNetns(kernel: Kernel, name: string): Netns {
+  const net = new Netns(kernel, name);
+  net.fib = new Fib();
+  net.neigh = new NeighTable(net);
+  net.socks = new Sockets();
+  const lo = new Loopback(net);
+  net.lo = lo;
+  net.devs.push(lo);
+  kernel.netns.set(name, net);
+  kernel.onDevice?.(lo);
+  return net;
+}
+
+/** Ends a namespace: its virtual devices go with it (default_device_exit_batch). False when there is none. */
+export function deleteNetns(kernel: Kernel, name: string): boolean {
+  const net = kernel.netns.get(name);
+  if (net === undefined) return false;
+  for (const dev of [...net.devs]) if (dev !== net.lo) deleteDevice(dev);
+  kernel.netns.delete(name);
+  return true;
+}

@@ -1,0 +1,179 @@
+/**
+ * net_device: a name, an address, two directions and a place to listen.
+ *
+ *   devQueueXmit ─▶ tap (TX) ─▶ xmit (driver)          netifRx ─▶ softirq ring ─▶ tap (RX) ─▶ bridge port | ARP | IPv4
+ *
+ * Kernel counterpart: net/core/dev.c. Not here: queueing disciplines, multiqueue, offloads.
+ * @module
+ */
+import * as eth from '../../../wire/ethernet.js';
+import { drop } from './drop.js';
+import type { Kernel } from './kernel.js';
+import type { Netns } from './netns.js';
+import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from './skb.js';
+
+export const RX = 1;
+export const TX = 2;
+
+/** Where a capture listens. `start..end` are the bytes that tcpdump would write. */
+export interface Tap {
+  frame(now: number, direction: number, buf: Uint8Array, start: number, end: number, packetId: number): void;
+}
+
+export const ARPHRD_ETHER = 1;
+export const ARPHRD_LOOPBACK = 772;
+export const ARPHRD_TUNNEL = 768;
+
+/** An IPv4 address of a device (in_ifaddr). */
+export interface InAddr {
+  addr: number;
+  prefix: number;
+  broadcast: number;
+  /** RT_SCOPE_*: 0 universe, 253 link, 254 host. */
+  scope: number;
+  secondary: boolean;
+  label: string;
+}
+
+/** Per-device IPv4 switches (/proc/sys/net/ipv4/conf/DEV), effective values are computed by the readers. */
+export interface InDevConf {
+  forwarding: number;
+  rp_filter: number;
+  arp_ignore: number;
+  arp_announce: number;
+  arp_notify: number;
+  arp_accept: number;
+  arp_filter: number;
+  proxy_arp: number;
+  route_localnet: number;
+  send_redirects: number;
+  accept_redirects: number;
+  accept_local: number;
+  log_martians: number;
+}
+
+export abstract class Netdev {
+  readonly kernel: Kernel;
+  net: Netns;
+  name: string;
+  ifindex: number;
+  readonly mac = new Uint8Array(6);
+  mtu = 1500;
+  up = false;
+  promisc = false;
+  /** ARPHRD_*. */
+  type = ARPHRD_ETHER;
+  /** IFF_NOARP: no neighbour resolution. */
+  noarp = false;
+  /** `ip -d link` kind: veth, bridge, dummy, vxlan, ipip; empty for lo. */
+  abstract readonly kind: string;
+  tap: Tap | null = null;
+  /** The bridge port this device is enslaved as (structurally bridge/bridge.ts BrPort), or null. */
+  brport: BridgeHandler | null = null;
+  addrs: InAddr[] = [];
+  conf: InDevConf;
+  rxPackets = 0;
+  txPackets = 0;
+
+  constructor(net: Netns, name: string, ifindex: number) {
+    this.kernel = net.kernel;
+    this.net = net;
+    this.name = name;
+    this.ifindex = ifindex;
+    this.conf = { ...net.confDefault };
+  }
+
+  /** The driver's ndo_start_xmit: takes the skb, `head` at the link header. */
+  abstract xmit(skb: Skb): void;
+
+  /** True when frames can pass (carrier); veth: the peer is up. */
+  get carrier(): boolean {
+    return this.up;
+  }
+
+  get isEthernet(): boolean {
+    return this.type === ARPHRD_ETHER;
+  }
+
+  /** Runs in the softirq for a frame this device has received. */
+  softirq(skb: Skb): void {
+    netifReceiveSkb(this, skb);
+  }
+}
+
+/** What a bridge does with a frame that arrives on one of its ports (rx_handler). */
+export interface BridgeHandler {
+  readonly master: Netdev;
+  rx(skb: Skb): void;
+}
+
+/** Sends a complete frame (dev_queue_xmit): `head` stands at the link header. */
+export function devQueueXmit(dev: Netdev, skb: Skb): void {
+  skb.dev = dev;
+  skb.mac = skb.head;
+  if (!dev.up) {
+    drop(dev.net, skb, 'DEV_READY');
+    return;
+  }
+  dev.txPackets++;
+  if (dev.tap !== null && dev.type !== ARPHRD_LOOPBACK) {
+    dev.tap.frame(dev.kernel.sim.now, TX, skb.buf, skb.head, skb.tail, skb.id);
+  }
+  dev.xmit(skb);
+}
+
+/** Queues a received frame for the softirq (netif_rx); `head` stands at the link header. */
+export function netifRx(dev: Netdev, skb: Skb): void {
+  skb.dev = dev;
+  dev.kernel.sim.raise(dev, skb);
+}
+
+/** eth_type_trans: packet type from the destination MAC, protocol, `head` to the network header. */
+export function ethTypeTrans(dev: Netdev, skb: Skb): void {
+  skb.mac = skb.head;
+  skb.dev = dev;
+  if (eth.isGroup(skb.buf, skb.mac)) {
+    skb.pktType = eth.isBroadcast(skb.buf, skb.mac) ? PACKET_BROADCAST : PACKET_MULTICAST;
+  } else {
+    skb.pktType = eth.macIs(skb.buf, skb.mac, dev.mac) ? PACKET_HOST : PACKET_OTHERHOST;
+  }
+  skb.protocol = eth.type(skb.buf, skb.mac);
+  skb.head += eth.HLEN;
+  skb.net = skb.head;
+}
+
+/** The receive path behind the backlog (__netif_receive_skb_core). */
+export function netifReceiveSkb(dev: Netdev, skb: Skb): void {
+  const net = dev.net;
+  if (!dev.up) {
+    drop(net, skb, 'DEV_READY');
+    return;
+  }
+  dev.rxPackets++;
+  if (dev.tap !== null) dev.tap.frame(dev.kernel.sim.now, RX, skb.buf, skb.head, skb.tail, skb.id);
+  skb.iif = dev;
+  if (dev.type === ARPHRD_TUNNEL) {
+    skb.protocol = eth.P_IP;
+    skb.pktType = PACKET_HOST;
+    skb.mac = skb.net = skb.head;
+  } else {
+    if (skb.tail - skb.head < eth.HLEN) {
+      drop(net, skb, 'PKT_TOO_SMALL');
+      return;
+    }
+    ethTypeTrans(dev, skb);
+    if (dev.brport !== null) {
+      dev.brport.rx(skb);
+      return;
+    }
+  }
+  deliverSkb(dev, skb);
+}
+
+/** Hands a frame to its protocol: `head` at the network header (deliver_skb). */
+export function deliverSkb(dev: Netdev, skb: Skb): void {
+  const net = dev.net;
+  if (skb.protocol === eth.P_IP) net.kernel.proto.ipRcv(net, skb, dev);
+  else if (skb.protocol === eth.P_ARP) net.kernel.proto.arpRcv(net, skb, dev);
+  else drop(net, skb, 'UNHANDLED_PROTO');
+}

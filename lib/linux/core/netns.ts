@@ -1,0 +1,72 @@
+/**
+ * struct net: one network namespace and everything that exists once per namespace.
+ * @module
+ */
+import type { Fib } from '../ipv4/fib.js';
+import type { NeighTable } from '../ipv4/neighbour.js';
+import type { Sockets } from '../ipv4/sock.js';
+import type { IpSets } from '../netfilter/ipset.js';
+import type { Conntrack } from '../netfilter/conntrack.js';
+import type { XtTables } from '../netfilter/xtables.js';
+import type { Ipvs } from '../ipvs/director.js';
+import type { DropReason } from './drop.js';
+import type { Kernel } from './kernel.js';
+import type { InDevConf, Netdev } from './netdev.js';
+import type { HookEntry } from './nf-hook.js';
+
+/** Kernel defaults of /proc/sys/net/ipv4/conf/default (6.1, not a distribution's). */
+export const CONF_DEFAULT: Readonly<InDevConf> = {
+  forwarding: 0,
+  rp_filter: 0,
+  arp_ignore: 0,
+  arp_announce: 0,
+  arp_notify: 0,
+  arp_accept: 0,
+  arp_filter: 0,
+  proxy_arp: 0,
+  route_localnet: 0,
+  send_redirects: 1,
+  accept_redirects: 1,
+  accept_local: 0,
+  log_martians: 0,
+};
+
+export class Netns {
+  readonly kernel: Kernel;
+  readonly name: string;
+  readonly devs: Netdev[] = [];
+  readonly hooks: HookEntry[][] = [[], [], [], [], []];
+  readonly drops = new Map<DropReason, number>();
+  confAll: InDevConf = { ...CONF_DEFAULT };
+  confDefault: InDevConf = { ...CONF_DEFAULT };
+  /** net.bridge.bridge-nf-call-iptables. */
+  bridgeNfCallIptables = 1;
+  /** Plain integer sysctls by dotted name, defaults from sysctl.ts. */
+  readonly sysctl = new Map<string, number>();
+  fib!: Fib;
+  neigh!: NeighTable;
+  socks!: Sockets;
+  lo!: Netdev;
+  /** Created on first use by the module that owns it; null means: never configured. */
+  xt: XtTables | null = null;
+  ct: Conntrack | null = null;
+  ipsets: IpSets | null = null;
+  ipvs: Ipvs | null = null;
+  /** Per-destination hashed IP ID generator state (ip_idents). */
+  readonly ipIds = new Map<number, number>();
+
+  constructor(kernel: Kernel, name: string) {
+    this.kernel = kernel;
+    this.name = name;
+  }
+
+  dev(name: string): Netdev | null {
+    for (const d of this.devs) if (d.name === name) return d;
+    return null;
+  }
+
+  /** net.ipv4.ip_forward reads as conf/all/forwarding. */
+  get ipForward(): boolean {
+    return this.confAll.forwarding !== 0;
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * sk_buff: one frame in flight with its metadata, and the pool it comes from.
+ *
+ *   buf  |<- headroom ->|head (mac) ...|net ...|trans ...|tail
+ *
+ * `pull` and `push` move `head`; layers are absolute offsets into `buf`. Every skb ends in exactly one of: delivered,
+ * transmitted, queued, dropped; whoever ends it calls `free`. Copies are made only where Linux copies or clones.
+ *
+ * Kernel counterpart: net/core/skbuff.c. Not here: fragments, GSO, partial checksums (podwire always completes them).
+ * @module
+ */
+import type { Conn } from '../netfilter/conntrack.js';
+import type { Kernel } from './kernel.js';
+import type { Netdev } from './netdev.js';
+
+export const HEADROOM = 128;
+const SIZE = 2048;
+
+/** skb->pkt_type (if_packet.h). */
+export const PACKET_HOST = 0;
+export const PACKET_BROADCAST = 1;
+export const PACKET_MULTICAST = 2;
+export const PACKET_OTHERHOST = 3;
+export const PACKET_OUTGOING = 4;
+
+/** enum ip_conntrack_info. */
+export const CT_ESTABLISHED = 0;
+export const CT_RELATED = 1;
+export const CT_NEW = 2;
+export const CT_IS_REPLY = 3;
+export const CT_ESTABLISHED_REPLY = 3;
+export const CT_RELATED_REPLY = 4;
+/** No conntrack entry: INVALID when `untracked` is false. */
+export const CT_NONE = 7;
+
+export class Skb {
+  readonly kernel: Kernel;
+  buf: Uint8Array;
+  /** First byte of the frame as the current layer sees it. */
+  head = 0;
+  tail = 0;
+  /** Offsets of the Ethernet, IPv4 and transport headers. */
+  mac = 0;
+  net = 0;
+  trans = 0;
+  /** Receiving device, later the sending one (skb->dev). */
+  dev: Netdev | null = null;
+  /** Device the packet entered the stack by (skb->skb_iif). */
+  iif: Netdev | null = null;
+  pktType = PACKET_HOST;
+  protocol = 0;
+  mark = 0;
+  ct: Conn | null = null;
+  ctinfo = CT_NONE;
+  untracked = false;
+  /** Set on packets that IPVS has handled (skb->ipvs_property). */
+  ipvs = false;
+  /** Bridge ports of a bridged packet (nf_bridge_info), null elsewhere. */
+  physin: Netdev | null = null;
+  physout: Netdev | null = null;
+  /** br_netfilter: PREROUTING has run in the bridge hook; the IP layer skips it once. */
+  brPrerouted = false;
+  /** br_netfilter: destination before the bridge's PREROUTING, to notice a DNAT. */
+  brOrigDst = 0;
+  /** br_netfilter: original source MAC kept for a bridged DNAT through the neighbour (see br-netfilter.ts). */
+  brDnat = false;
+  /** br_netfilter: the packet type was OTHERHOST before the hook. */
+  brOtherhost = false;
+  readonly brMac: Uint8Array = new Uint8Array(6);
+  /** Routing decision (skb_dst): output device, next hop, kind. Filled by route.ts. */
+  rtDev: Netdev | null = null;
+  rtGw = 0;
+  /** ROUTE_* of route.ts: 0 none. */
+  rtType = 0;
+  rtFlags = 0;
+  /** Preferred source of the route (local output), 0: none. */
+  rtSrc = 0;
+  /** Sent by a local socket. */
+  local = false;
+  /** One number for a packet at all its hops; copies keep it. */
+  id = 0;
+  /** Next in a queue (neighbour). */
+  next: Skb | null = null;
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+    this.buf = new Uint8Array(SIZE);
+  }
+
+  get len(): number {
+    return this.tail - this.head;
+  }
+
+  /** Grows towards the front (skb_push). */
+  push(n: number): void {
+    this.head -= n;
+    if (this.head < 0) throw new Error(`BUG: skb headroom exhausted by ${-this.head} bytes`);
+  }
+
+  /** Shrinks from the front (skb_pull). */
+  pull(n: number): void {
+    this.head += n;
+  }
+
+  /** Cuts the end so that `n` bytes remain from `head` (pskb_trim). */
+  trim(n: number): void {
+    if (this.head + n < this.tail) this.tail = this.head + n;
+  }
+
+  /** Makes sure that `n` more bytes fit behind `tail`. */
+  room(n: number): void {
+    if (this.tail + n <= this.buf.length) return;
+    const grown = new Uint8Array(1 << (32 - Math.clz32(this.tail + n)));
+    grown.set(this.buf.subarray(0, this.tail));
+    this.buf = grown;
+  }
+}
+
+/** A free list of skbs. Buffers that have grown are kept. */
+export class SkbPool {
+  private readonly kernel: Kernel;
+  private free_: Skb[] = [];
+  private nextId = 1;
+  /** skbs handed out and not yet freed; a leak shows here. */
+  live = 0;
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+  }
+
+  /** An empty skb whose `head` and `tail` stand at the headroom, with a new packet id. */
+  alloc(): Skb {
+    const s = this.take();
+    s.id = this.nextId++;
+    s.head = s.tail = s.mac = s.net = s.trans = HEADROOM;
+    return s;
+  }
+
+  /** A copy with its own bytes; conntrack, mark, route and packet id are shared (skb_clone/skb_copy). */
+  copy(from: Skb): Skb {
+    const s = this.take();
+    s.room(from.tail);
+    if (s.buf.length < from.tail) s.buf = new Uint8Array(from.buf.length);
+    s.buf.set(from.buf.subarray(from.head, from.tail), from.head);
+    if (from.mac < from.head) s.buf.set(from.buf.subarray(from.mac, from.head), from.mac);
+    s.head = from.head;
+    s.tail = from.tail;
+    s.mac = from.mac;
+    s.net = from.net;
+    s.trans = from.trans;
+    s.dev = from.dev;
+    s.iif = from.iif;
+    s.pktType = from.pktType;
+    s.protocol = from.protocol;
+    s.mark = from.mark;
+    s.ct = from.ct;
+    s.ctinfo = from.ctinfo;
+    s.untracked = from.untracked;
+    s.ipvs = from.ipvs;
+    s.physin = from.physin;
+    s.physout = from.physout;
+    s.brPrerouted = from.brPrerouted;
+    s.brOrigDst = from.brOrigDst;
+    s.brDnat = from.brDnat;
+    s.brOtherhost = from.brOtherhost;
+    s.brMac.set(from.brMac);
+    s.rtDev = from.rtDev;
+    s.rtGw = from.rtGw;
+    s.rtType = from.rtType;
+    s.rtFlags = from.rtFlags;
+    s.rtSrc = from.rtSrc;
+    s.local = from.local;
+    s.id = from.id;
+    return s;
+  }
+
+  /** Ends an skb; its bytes may be reused at once. */
+  free(s: Skb): void {
+    this.live--;
+    s.dev = s.iif = s.physin = s.physout = s.rtDev = null;
+    s.ct = null;
+    s.next = null;
+    this.free_.push(s);
+  }
+
+  private take(): Skb {
+    this.live++;
+    const s = this.free_.pop();
+    if (s === undefined) return new Skb(this.kernel);
+    s.pktType = PACKET_HOST;
+    s.protocol = 0;
+    s.mark = 0;
+    s.ctinfo = CT_NONE;
+    s.untracked = false;
+    s.ipvs = false;
+    s.brPrerouted = false;
+    s.brOrigDst = 0;
+    s.brDnat = false;
+    s.brOtherhost = false;
+    s.rtGw = 0;
+    s.rtType = 0;
+    s.rtFlags = 0;
+    s.rtSrc = 0;
+    s.local = false;
+    return s;
+  }
+}
+
+/** Leaves what a namespace border scrubs (skb_scrub_packet): conntrack, mark, route, bridge state. */
+export function scrub(s: Skb): void {
+  s.mark = 0;
+  s.ct = null;
+  s.ctinfo = CT_NONE;
+  s.untracked = false;
+  s.ipvs = false;
+  s.physin = s.physout = s.rtDev = null;
+  s.rtType = 0;
+  s.brPrerouted = false;
+  s.brDnat = false;
+  s.local = false;
+}

@@ -1,0 +1,22 @@
+/**
+ * What the code that decides tells about its decisions, on request: the explainer is the executor.
+ *
+ * `Kernel.tracer` is null in normal runs; every call stands behind that test and costs nothing then.
+ * @module
+ */
+import type { Netdev } from './netdev.js';
+import type { Netns } from './netns.js';
+import type { Skb } from './skb.js';
+
+export interface Tracer {
+  /** A rule of a table matched (or the policy decided: `rule` null). `verdict` as iptables prints the target. */
+  rule(net: Netns, skb: Skb, table: string, chain: string, rule: number | null, verdict: string): void;
+  /** A conntrack entry was found or created; `state` is NEW, ESTABLISHED, RELATED, INVALID. */
+  conntrack(net: Netns, skb: Skb, state: string): void;
+  /** NAT rewrote the packet: addresses before and after, as `ip:port`. */
+  nat(net: Netns, skb: Skb, kind: 'SNAT' | 'DNAT', before: string, after: string): void;
+  route(net: Netns, skb: Skb, text: string): void;
+  /** The bridge chose ports: `text` like `fdb hit veth1`, `flood`. */
+  bridge(net: Netns, skb: Skb, dev: Netdev, text: string): void;
+  drop(net: Netns, skb: Skb, reason: string): void;
+}

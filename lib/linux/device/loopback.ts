@@ -1,0 +1,22 @@
+/** The loopback device (drivers/net/loopback.c): what is sent is received, captured once, on receive. */
+import { ARPHRD_LOOPBACK, Netdev, netifRx } from '../core/netdev.js';
+import type { Netns } from '../core/netns.js';
+import type { Skb } from '../core/skb.js';
+
+export class Loopback extends Netdev {
+  override readonly kind = '';
+
+  constructor(net: Netns) {
+    super(net, 'lo', 1);
+    this.type = ARPHRD_LOOPBACK;
+    this.mtu = 65536;
+    this.noarp = true;
+  }
+
+  override xmit(skb: Skb): void {
+    skb.rtType = 0;
+    skb.rtDev = null;
+    skb.local = false;
+    netifRx(this, skb);
+  }
+}

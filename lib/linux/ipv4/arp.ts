@@ -1,0 +1,133 @@
+/**
+ * ARP: asking, answering, learning.
+ *
+ * Kernel counterpart: net/ipv4/arp.c. Not here: the delayed proxy queue (proxy answers are immediate), arp_filter.
+ * @module
+ */
+import * as arp from '../../../wire/arp.js';
+import * as eth from '../../../wire/ethernet.js';
+import { isLoopback, isMulticast, maskOf } from '../../../wire/inet.js';
+import * as ipv4 from '../../../wire/ipv4.js';
+import { drop } from '../core/drop.js';
+import { devQueueXmit, type Netdev } from '../core/netdev.js';
+import type { Netns } from '../core/netns.js';
+import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { addrOnlink, inetSelectAddr } from './devinet.js';
+import { RTN_LOCAL, RTN_UNICAST, SCOPE_LINK } from './fib.js';
+import { type Neigh, NUD_REACHABLE, NUD_STALE } from './neighbour.js';
+import { inetAddrType } from './route.js';
+
+const ZERO = new Uint8Array(6);
+
+/** Builds and sends one ARP message (arp_send_dst). */
+function arpSend(
+  dev: Netdev,
+  op: number,
+  dstMac: Uint8Array,
+  sip: number,
+  tha: Uint8Array,
+  tip: number,
+): void {
+  const skb = dev.kernel.skbs.alloc();
+  const o = skb.head + eth.HLEN;
+  eth.write(skb.buf, skb.head, dstMac, dev.mac, eth.P_ARP);
+  arp.write(skb.buf, o, op, dev.mac, sip, tha, tip);
+  skb.tail = o + arp.LEN;
+  skb.net = o;
+  skb.protocol = eth.P_ARP;
+  devQueueXmit(dev, skb);
+}
+
+/** arp_solicit: asks for a neighbour, by unicast when probing. `waiting` is the first queued packet. */
+export function arpSolicit(n: Neigh, waiting: Skb | null): void {
+  const { dev } = n;
+  const { net } = dev;
+  const announce = Math.max(net.confAll.arp_announce, dev.conf.arp_announce);
+  let saddr = 0;
+  if (waiting !== null && announce < 2) {
+    const s = ipv4.src(waiting.buf, waiting.net);
+    if (inetAddrType(net, s) === RTN_LOCAL && (announce === 0 || (addrOnlink(dev, n.addr) && addrOnlink(dev, s)))) {
+      saddr = s;
+    }
+  }
+  if (saddr === 0) saddr = inetSelectAddr(dev, n.addr, SCOPE_LINK);
+  if (saddr === 0 && announce === 0) saddr = inetSelectAddr(dev, 0, SCOPE_LINK);
+  arpSend(dev, arp.REQUEST, n.valid ? n.mac : eth.BROADCAST, saddr, ZERO, n.addr);
+}
+
+/** Gratuitous request on link up or address change where arp_notify asks for it (inetdev_send_gratuitous_arp). */
+export function arpNotify(dev: Netdev): void {
+  if (Math.max(dev.net.confAll.arp_notify, dev.conf.arp_notify) === 0 || !dev.isEthernet) return;
+  for (const a of dev.addrs) arpSend(dev, arp.REQUEST, eth.BROADCAST, a.addr, ZERO, a.addr);
+}
+
+/** A frame reached ARP (arp_rcv, arp_process). */
+export function arpRcv(net: Netns, skb: Skb, dev: Netdev): void {
+  const b = skb.buf;
+  const o = skb.net;
+  if (dev.noarp || skb.pktType === PACKET_OTHERHOST || !dev.isEthernet) return drop(net, skb, 'OTHERHOST');
+  if (arp.check(b, o, skb.tail) < 0) return drop(net, skb, 'PKT_TOO_SMALL');
+  const op = arp.op(b, o);
+  if (op !== arp.REQUEST && op !== arp.REPLY) return drop(net, skb, 'UNHANDLED_PROTO');
+  const sip = arp.sip(b, o);
+  const tip = arp.tip(b, o);
+  if (isMulticast(tip) || (isLoopback(tip) && dev.conf.route_localnet === 0 && net.confAll.route_localnet === 0)) {
+    return drop(net, skb, 'ARP_IGNORED');
+  }
+  if (sip === 0) {
+    if (op === arp.REQUEST && inetAddrType(net, tip) === RTN_LOCAL && !arpIgnore(net, dev, sip, tip)) {
+      arpReply(dev, b, o, tip, sip);
+    }
+    return net.kernel.skbs.free(skb);
+  }
+  if (op === arp.REQUEST && answers(net, dev, sip, tip)) {
+    net.neigh.create(dev, sip).update(b, o + arp.SHA, NUD_STALE, true);
+    arpReply(dev, b, o, tip, sip);
+    return net.kernel.skbs.free(skb);
+  }
+  learn(net, skb, dev, op, sip, tip);
+  net.kernel.skbs.free(skb);
+}
+
+function arpReply(dev: Netdev, b: Uint8Array, o: number, tip: number, sip: number): void {
+  const sha = b.slice(o + arp.SHA, o + arp.SHA + 6);
+  arpSend(dev, arp.REPLY, sha, tip, sha, sip);
+}
+
+/** True when this machine answers a request for `tip` that came in on `dev`. */
+function answers(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
+  if (inetAddrType(net, tip) === RTN_LOCAL) return !arpIgnore(net, dev, sip, tip);
+  if (dev.conf.forwarding === 0 || (dev.conf.proxy_arp === 0 && net.confAll.proxy_arp === 0)) return false;
+  const r = net.fib.lookup(tip, sip, 0, 0, dev.name, null);
+  return r !== null && r.type === RTN_UNICAST && r.dev !== dev;
+}
+
+/** arp_ignore(): true when the answer is withheld. */
+function arpIgnore(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
+  switch (Math.max(net.confAll.arp_ignore, dev.conf.arp_ignore)) {
+    case 0:
+      return false;
+    case 1:
+      return !dev.addrs.some((a) => a.addr === tip);
+    case 2:
+      return !dev.addrs.some((a) => a.addr === tip && ((a.addr ^ sip) & maskOf(a.prefix)) === 0);
+    case 3:
+      return !dev.addrs.some((a) => a.addr === tip && a.scope !== 254);
+    case 8:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** An existing entry learns from any message of its owner; a new one only where arp_accept says so. */
+function learn(net: Netns, skb: Skb, dev: Netdev, op: number, sip: number, tip: number): void {
+  const gratuitous = sip === tip;
+  let n = net.neigh.lookup(dev, sip);
+  if (n === null && gratuitous && Math.max(net.confAll.arp_accept, dev.conf.arp_accept) !== 0) {
+    n = net.neigh.create(dev, sip);
+  }
+  if (n === null) return;
+  const nud = op === arp.REPLY && skb.pktType === PACKET_HOST ? NUD_REACHABLE : NUD_STALE;
+  n.update(skb.buf, skb.net + arp.SHA, nud, n.unlocked || gratuitous);
+}

@@ -1,0 +1,327 @@
+/**
+ * Neighbours: who has which MAC, how sure we are, and the packets that wait for the answer.
+ *
+ *   NONE ─first packet▶ INCOMPLETE ─reply▶ REACHABLE ─time▶ STALE ─send▶ DELAY ─5 s▶ PROBE ─reply▶ REACHABLE
+ *                          └─ 3 broadcasts unanswered ▶ FAILED ◀ 3 unicasts unanswered ─┘
+ *
+ * Kernel counterpart: net/core/neighbour.c with arp_tbl's parameters. Not here: proxy queue, garbage collection.
+ * @module
+ */
+import * as eth from '../../../wire/ethernet.js';
+import { isMulticast } from '../../../wire/inet.js';
+import { SEC, Timer } from '../../sim/sim.js';
+import { drop } from '../core/drop.js';
+import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, devQueueXmit, type Netdev } from '../core/netdev.js';
+import type { Netns } from '../core/netns.js';
+import type { Skb } from '../core/skb.js';
+import { arpSolicit } from './arp.js';
+import { RTN_BROADCAST } from './fib.js';
+import { icmpSend } from './icmp.js';
+import { inetAddrType } from './route.js';
+
+export const NUD_NONE = 0x00;
+export const NUD_INCOMPLETE = 0x01;
+export const NUD_REACHABLE = 0x02;
+export const NUD_STALE = 0x04;
+export const NUD_DELAY = 0x08;
+export const NUD_PROBE = 0x10;
+export const NUD_FAILED = 0x20;
+export const NUD_NOARP = 0x40;
+export const NUD_PERMANENT = 0x80;
+const NUD_VALID = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
+const NUD_CONNECTED = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE;
+
+const NAMES: Record<number, string> = {
+  0: 'NONE', 1: 'INCOMPLETE', 2: 'REACHABLE', 4: 'STALE', 8: 'DELAY', 16: 'PROBE', 32: 'FAILED', 64: 'NOARP', 128: 'PERMANENT',
+}; // prettier-ignore
+/** The state's name as `ip neigh` prints it. */
+export const nudName = (nud: number): string => NAMES[nud]!;
+
+const BASE_REACHABLE = 30 * SEC;
+const DELAY_PROBE = 5 * SEC;
+const RETRANS = 1 * SEC;
+const UCAST_PROBES = 3;
+const MCAST_PROBES = 3;
+const LOCKTIME = 1 * SEC;
+const QUEUE_BYTES = 212992;
+const TRUESIZE_OVERHEAD = 704;
+
+export class Neigh {
+  readonly table: NeighTable;
+  readonly dev: Netdev;
+  readonly addr: number;
+  readonly mac = new Uint8Array(6);
+  nud = NUD_NONE;
+  probes = 0;
+  /** Time of the last change of `mac`, and of the last proof of reachability. */
+  updated = 0;
+  confirmed = 0;
+  used = 0;
+  reachableNs = 0;
+  /** A header has been cached (neigh->hh): a packet has gone out through this entry. */
+  hh = false;
+  readonly timer: Timer;
+  queueHead: Skb | null = null;
+  queueTail: Skb | null = null;
+  queueBytes = 0;
+
+  constructor(table: NeighTable, dev: Netdev, addr: number) {
+    this.table = table;
+    this.dev = dev;
+    this.addr = addr;
+    this.timer = new Timer(() => this.onTimer());
+  }
+
+  get valid(): boolean {
+    return (this.nud & NUD_VALID) !== 0;
+  }
+
+  /** neigh_timer_handler. */
+  private onTimer(): void {
+    const { sim } = this.dev.kernel;
+    switch (this.nud) {
+      case NUD_REACHABLE:
+        if (sim.now < this.confirmed + this.reachableNs) sim.arm(this.timer, this.confirmed + this.reachableNs);
+        else if (sim.now <= this.used + DELAY_PROBE) {
+          this.nud = NUD_DELAY;
+          sim.arm(this.timer, sim.now + DELAY_PROBE);
+        } else this.nud = NUD_STALE;
+        return;
+      case NUD_DELAY:
+        this.nud = NUD_PROBE;
+        this.probes = 0;
+        this.probe();
+        return;
+      case NUD_PROBE:
+      case NUD_INCOMPLETE:
+        if (this.probes >= (this.nud === NUD_PROBE ? UCAST_PROBES : MCAST_PROBES)) this.fail();
+        else this.probe();
+        return;
+      default:
+    }
+  }
+
+  private probe(): void {
+    const { sim } = this.dev.kernel;
+    this.probes++;
+    sim.arm(this.timer, sim.now + RETRANS);
+    arpSolicit(this, this.queueHead);
+  }
+
+  /** neigh_invalidate: every waiting packet gets its error (arp_error_report). */
+  private fail(): void {
+    const { net } = this.dev;
+    this.nud = NUD_FAILED;
+    this.updated = this.dev.kernel.sim.now;
+    for (let skb = this.takeQueue(); skb !== null; ) {
+      const next = skb.next;
+      skb.next = null;
+      skb.head = skb.net;
+      icmpSend(net, skb, 3, 1, 0);
+      drop(net, skb, 'NEIGH_FAILED');
+      skb = next;
+    }
+  }
+
+  /** neigh_event_send: true when the packet may go out now; otherwise it was queued. */
+  eventSend(skb: Skb): boolean {
+    const { sim } = this.dev.kernel;
+    if ((this.nud & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) !== 0) return true;
+    if (this.nud === NUD_STALE) {
+      this.nud = NUD_DELAY;
+      sim.arm(this.timer, sim.now + DELAY_PROBE);
+      return true;
+    }
+    const first = this.nud !== NUD_INCOMPLETE;
+    if (first) {
+      this.nud = NUD_INCOMPLETE;
+      this.probes = 0;
+      this.updated = sim.now;
+    }
+    this.enqueue(skb);
+    if (first) this.probe();
+    return false;
+  }
+
+  private enqueue(skb: Skb): void {
+    const size = skb.len + TRUESIZE_OVERHEAD;
+    while (this.queueBytes + size > QUEUE_BYTES && this.queueHead !== null) {
+      const old = this.queueHead;
+      this.queueHead = old.next;
+      if (this.queueHead === null) this.queueTail = null;
+      this.queueBytes -= old.len + TRUESIZE_OVERHEAD;
+      old.next = null;
+      drop(this.dev.net, old, 'NEIGH_QUEUEFULL');
+    }
+    skb.next = null;
+    if (this.queueTail === null) this.queueHead = skb;
+    else this.queueTail.next = skb;
+    this.queueTail = skb;
+    this.queueBytes += size;
+  }
+
+  private takeQueue(): Skb | null {
+    const head = this.queueHead;
+    this.queueHead = this.queueTail = null;
+    this.queueBytes = 0;
+    return head;
+  }
+
+  /**
+   * neigh_update with NEIGH_UPDATE_F_OVERRIDE when `override`: a request or reply told that `addr` is at `mac`.
+   * `b[o..o+6)` holds the MAC.
+   */
+  update(b: Uint8Array, o: number, nud: number, override: boolean): void {
+    const { sim } = this.dev.kernel;
+    const same = eth.macIs(b, o, this.mac) && this.valid;
+    if (this.valid && !same && !override) return;
+    if ((this.nud & (NUD_PERMANENT | NUD_NOARP)) !== 0) return;
+    if (same && nud === NUD_STALE && (this.nud & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE | NUD_STALE)) !== 0) return;
+    if (nud === NUD_REACHABLE) this.confirmed = sim.now;
+    const wasValid = this.valid;
+    if (!same || this.nud !== nud) this.updated = sim.now;
+    if (!same) for (let i = 0; i < 6; i++) this.mac[i] = b[o + i]!;
+    this.nud = nud;
+    sim.cancel(this.timer);
+    if (nud === NUD_REACHABLE) {
+      this.reachableNs = this.table.reachableTime(this.dev);
+      sim.arm(this.timer, sim.now + this.reachableNs);
+    }
+    if (!wasValid) this.flush();
+  }
+
+  /** Sends what waited, in order. */
+  flush(): void {
+    for (let skb = this.takeQueue(); skb !== null; ) {
+      const next = skb.next;
+      skb.next = null;
+      skb.head = skb.net;
+      neighOutput(this, skb);
+      skb = next;
+    }
+  }
+
+  /** A higher layer saw progress (dst_confirm). */
+  confirm(): void {
+    this.confirmed = this.dev.kernel.sim.now;
+  }
+
+  /** True when a different MAC may replace this one: older than locktime (arp_process). */
+  get unlocked(): boolean {
+    return this.dev.kernel.sim.now > this.updated + LOCKTIME;
+  }
+
+  /** Ends the entry; what waits is dropped. */
+  destroy(): void {
+    this.dev.kernel.sim.cancel(this.timer);
+    for (let skb = this.takeQueue(); skb !== null; ) {
+      const next = skb.next;
+      drop(this.dev.net, skb, 'NEIGH_DEAD');
+      skb = next;
+    }
+    this.nud = NUD_FAILED;
+  }
+}
+
+/** The ARP table of one namespace. */
+export class NeighTable {
+  private readonly net: Netns;
+  private readonly byAddr = new Map<number, Neigh[]>();
+  /** Reachable time per device, drawn once (the kernel redraws every 300 s). */
+  private readonly reachable = new Map<Netdev, number>();
+
+  constructor(net: Netns) {
+    this.net = net;
+  }
+
+  lookup(dev: Netdev, addr: number): Neigh | null {
+    const list = this.byAddr.get(addr);
+    if (list === undefined) return null;
+    for (let i = 0; i < list.length; i++) if (list[i]!.dev === dev) return list[i]!;
+    return null;
+  }
+
+  /** The entry, created when missing (__neigh_create with arp_constructor's special addresses). */
+  create(dev: Netdev, addr: number): Neigh {
+    const old = this.lookup(dev, addr);
+    if (old !== null) return old;
+    const n = new Neigh(this, dev, addr);
+    n.updated = n.used = this.net.kernel.sim.now;
+    n.confirmed = this.net.kernel.sim.now - 2 * BASE_REACHABLE;
+    if (dev.type === ARPHRD_LOOPBACK || dev.noarp) n.nud = NUD_NOARP;
+    else if (isMulticast(addr)) {
+      n.nud = NUD_NOARP;
+      n.mac.set([0x01, 0x00, 0x5e, (addr >>> 16) & 0x7f, (addr >>> 8) & 255, addr & 255]);
+    } else if (addr === -1 || inetAddrType(this.net, addr) === RTN_BROADCAST) {
+      n.nud = NUD_NOARP;
+      n.mac.fill(0xff);
+    }
+    const list = this.byAddr.get(addr);
+    if (list === undefined) this.byAddr.set(addr, [n]);
+    else list.push(n);
+    return n;
+  }
+
+  reachableTime(dev: Netdev): number {
+    let t = this.reachable.get(dev);
+    if (t === undefined) {
+      t = BASE_REACHABLE / 2 + this.net.kernel.rng('neigh-reachable').below(BASE_REACHABLE / 1e6) * 1e6;
+      this.reachable.set(dev, t);
+    }
+    return t;
+  }
+
+  /** Every entry, in order of creation. */
+  list(): Neigh[] {
+    return [...this.byAddr.values()].flat();
+  }
+
+  /** `ip neigh add|replace`: an entry in a given state. */
+  setPermanent(dev: Netdev, addr: number, mac: Uint8Array, nud: number): void {
+    const n = this.create(dev, addr);
+    n.mac.set(mac);
+    n.nud = nud;
+    n.updated = this.net.kernel.sim.now;
+    this.net.kernel.sim.cancel(n.timer);
+    if (n.valid) n.flush();
+  }
+
+  /** `ip neigh del`. False when there is none. */
+  delete(dev: Netdev, addr: number): boolean {
+    const list = this.byAddr.get(addr);
+    const n = this.lookup(dev, addr);
+    if (n === null || list === undefined) return false;
+    n.destroy();
+    if (list.length === 1) this.byAddr.delete(addr);
+    else list.splice(list.indexOf(n), 1);
+    return true;
+  }
+
+  /** Device down: its entries go (neigh_ifdown). */
+  flushDevice(dev: Netdev): void {
+    for (const n of this.list()) if (n.dev === dev) this.delete(dev, n.addr);
+  }
+
+  /** An address came or went: broadcast entries may have become wrong. */
+  addressChanged(): void {
+    for (const n of this.list()) if (n.nud === NUD_NOARP && n.dev.isEthernet) this.delete(n.dev, n.addr);
+  }
+}
+
+/**
+ * Sends an IPv4 packet to a neighbour (neigh_output, neigh_resolve_output): `head` at the IPv4 header. Resolves first
+ * when need be; the packet then waits in the entry.
+ */
+export function neighOutput(n: Neigh, skb: Skb): void {
+  const { dev } = n;
+  if (dev.type === ARPHRD_TUNNEL) {
+    devQueueXmit(dev, skb);
+    return;
+  }
+  n.used = dev.kernel.sim.now;
+  if ((n.nud & NUD_CONNECTED) === 0 && !n.eventSend(skb)) return;
+  n.hh = true;
+  skb.push(eth.HLEN);
+  eth.write(skb.buf, skb.head, n.mac, dev.mac, eth.P_IP);
+  devQueueXmit(dev, skb);
+}

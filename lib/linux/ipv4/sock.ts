@@ -1,0 +1,12 @@
+/**
+ * The sockets of one namespace: ports in use and who listens to raw ICMP.
+ * @module
+ */
+import type { IcmpSock } from './raw.js';
+import type { UdpSock } from './udp.js';
+
+export class Sockets {
+  /** UDP sockets by local port. */
+  readonly udp = new Map<number, UdpSock[]>();
+  readonly icmp: IcmpSock[] = [];
+}

@@ -1,0 +1,239 @@
+/**
+ * UDP sockets and their receive path.
+ *
+ * Kernel counterpart: net/ipv4/udp.c. Not here: multicast delivery, corking, fragments (a datagram over the MTU is EMSGSIZE).
+ * @module
+ */
+import * as ipv4 from '../../../wire/ipv4.js';
+import * as udp from '../../../wire/udp.js';
+import { fold, pseudo, sum } from '../../../wire/checksum.js';
+import type { Runnable } from '../../sim/sim.js';
+import { drop } from '../core/drop.js';
+import type { Netns } from '../core/netns.js';
+import type { Skb } from '../core/skb.js';
+import { icmpSend, ttlDefault } from './icmp.js';
+import { ipBuildAndSend, selectIdent } from './ip-output.js';
+import { inetAddrType, ROUTE_BROADCAST, routeOutput, RTN_LOCAL } from './route.js';
+
+export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const EMSGSIZE = 90;
+export const ECONNREFUSED = 111;
+export const EDESTADDRREQ = 89;
+export const EINVAL = 22;
+export const EPERM = 1;
+
+export interface Datagram {
+  data: Uint8Array;
+  src: number;
+  sport: number;
+  dst: number;
+  dport: number;
+}
+
+const PORT_LOW = 32768;
+const PORT_HIGH = 60999;
+const RCVBUF = 212992;
+
+/** A SOCK_DGRAM socket. Ports and addresses are host-order numbers (int32). Calls return 0 or a negative errno. */
+export class UdpSock implements Runnable {
+  readonly net: Netns;
+  /** Called from the run queue when a datagram or an error waits. */
+  onReady: (() => void) | null = null;
+  queued = false;
+  addr = 0;
+  port = 0;
+  daddr = 0;
+  dport = 0;
+  /** IP_MTU_DISCOVER: 0 DONT (DF clear), 1 WANT. */
+  pmtudisc = 1;
+  tos = 0;
+  private ident = 0;
+  private error = 0;
+  private readonly queue: Datagram[] = [];
+  private queueBytes = 0;
+
+  constructor(net: Netns) {
+    this.net = net;
+  }
+
+  run(): void {
+    this.onReady?.();
+  }
+
+  /** Binds; port 0 takes a random free one of ip_local_port_range. */
+  bind(addr: number, port: number): number {
+    if (addr !== 0 && inetAddrType(this.net, addr) !== RTN_LOCAL) return -EADDRNOTAVAIL;
+    if (port === 0) port = this.freePort();
+    else if (this.conflicts(addr, port)) return -EADDRINUSE;
+    this.addr = addr;
+    this.port = port;
+    const list = this.net.socks.udp.get(port);
+    if (list === undefined) this.net.socks.udp.set(port, [this]);
+    else list.push(this);
+    return 0;
+  }
+
+  private conflicts(addr: number, port: number): boolean {
+    const list = this.net.socks.udp.get(port);
+    return list !== undefined && list.some((s) => s.addr === 0 || addr === 0 || s.addr === addr);
+  }
+
+  private freePort(): number {
+    const n = PORT_HIGH - PORT_LOW + 1;
+    const start = this.net.kernel.rng('udp-port').below(n);
+    for (let i = 0; i < n; i++) {
+      const p = PORT_LOW + ((start + i) % n);
+      if (!this.net.socks.udp.has(p)) return p;
+    }
+    return 0;
+  }
+
+  /** Connects: routes, fixes the source address, draws the IP ID counter (ip4_datagram_connect). */
+  connect(addr: number, port: number): number {
+    const { kernel } = this.net;
+    const probe = kernel.skbs.alloc();
+    const err = routeOutput(this.net, probe, addr, this.addr, null);
+    const src = probe.rtSrc;
+    const broadcast = probe.rtType === ROUTE_BROADCAST;
+    kernel.skbs.free(probe);
+    if (err !== 0) return err;
+    if (broadcast) return -13;
+    if (this.port === 0) {
+      const b = this.bind(0, 0);
+      if (b !== 0) return b;
+    }
+    this.addr = src;
+    this.daddr = addr === 0 ? 0x7f000001 : addr;
+    this.dport = port;
+    this.ident = kernel.rng('ip-id').u16();
+    return 0;
+  }
+
+  /** Sends one datagram; `saddr` is IP_PKTINFO's source. */
+  send(data: Uint8Array, daddr = 0, dport = 0, saddr = 0): number {
+    const { net } = this;
+    const { kernel } = net;
+    if (this.error !== 0) return -this.takeError();
+    const connected = daddr === 0 && this.dport !== 0;
+    const to = connected ? this.daddr : daddr;
+    const port = connected ? this.dport : dport;
+    if (port === 0) return -EDESTADDRREQ;
+    if (this.port === 0) {
+      const b = this.bind(0, 0);
+      if (b !== 0) return b;
+    }
+    const skb = kernel.skbs.alloc();
+    const err = routeOutput(net, skb, to, saddr !== 0 ? saddr : this.addr, null);
+    const bad = err !== 0 ? err : data.length + 28 > Math.min(skb.rtDev!.mtu, 65535) ? -EMSGSIZE : 0;
+    if (bad !== 0) {
+      kernel.skbs.free(skb);
+      return bad;
+    }
+    const src = skb.rtSrc;
+    skb.room(udp.HLEN + data.length);
+    skb.buf.set(data, skb.head + udp.HLEN);
+    skb.tail = skb.head + udp.HLEN + data.length;
+    udp.write(skb.buf, skb.head, skb.tail, this.port, port, src, to);
+    let id = 0;
+    if (connected) id = this.ident = (this.ident + 1) & 0xffff;
+    else id = selectIdent(net, src, to, ipv4.UDP);
+    ipBuildAndSend(net, skb, src, to, ipv4.UDP, this.tos, ttlDefault(net), id, this.pmtudisc === 0 ? 0 : ipv4.DF);
+    kernel.sim.drain();
+    return 0;
+  }
+
+  /** The next datagram, or null. */
+  recv(): Datagram | null {
+    const d = this.queue.shift();
+    if (d === undefined) return null;
+    this.queueBytes -= d.data.length;
+    return d;
+  }
+
+  /** The pending error as a positive errno (SO_ERROR), cleared; 0: none. */
+  takeError(): number {
+    const e = this.error;
+    this.error = 0;
+    return e;
+  }
+
+  close(): void {
+    const list = this.net.socks.udp.get(this.port);
+    if (list !== undefined) {
+      const rest = list.filter((s) => s !== this);
+      if (rest.length === 0) this.net.socks.udp.delete(this.port);
+      else this.net.socks.udp.set(this.port, rest);
+    }
+    this.onReady = null;
+    this.queue.length = 0;
+  }
+
+  /** Called by the receive path. False when the buffer is full. */
+  deliver(d: Datagram): boolean {
+    if (this.queueBytes + d.data.length > RCVBUF) return false;
+    this.queue.push(d);
+    this.queueBytes += d.data.length;
+    this.net.kernel.sim.wake(this);
+    return true;
+  }
+
+  fail(errno: number): void {
+    this.error = errno;
+    this.net.kernel.sim.wake(this);
+  }
+}
+
+/** The best socket for a datagram (compute_score): connected before bound to an address before wildcard. */
+function lookup(net: Netns, saddr: number, sport: number, daddr: number, dport: number): UdpSock | null {
+  const list = net.socks.udp.get(dport);
+  if (list === undefined) return null;
+  let best: UdpSock | null = null;
+  let top = -1;
+  for (let i = 0; i < list.length; i++) {
+    const s = list[i]!;
+    if (s.addr !== 0 && s.addr !== daddr) continue;
+    if (s.dport !== 0 && (s.dport !== sport || s.daddr !== saddr)) continue;
+    const score = (s.addr !== 0 ? 4 : 0) + (s.dport !== 0 ? 8 : 0);
+    if (score > top) {
+      top = score;
+      best = s;
+    }
+  }
+  return best;
+}
+
+/** Delivers a datagram to its socket, or answers port unreachable (__udp4_lib_rcv). */
+export function udpRcv(net: Netns, skb: Skb): void {
+  const b = skb.buf;
+  const t = skb.trans;
+  const n = udp.check(b, t, skb.tail);
+  if (n < 0) return drop(net, skb, 'PKT_TOO_SMALL');
+  const src = ipv4.src(b, skb.net);
+  const dst = ipv4.dst(b, skb.net);
+  if (udp.csum(b, t) !== 0 && fold(sum(b, t, t + n, pseudo(src, dst, ipv4.UDP, n))) !== 0xffff) {
+    return drop(net, skb, 'UDP_CSUM');
+  }
+  const s = lookup(net, src, udp.sport(b, t), dst, udp.dport(b, t));
+  if (s === null) {
+    icmpSend(net, skb, 3, 3, 0);
+    return drop(net, skb, 'NO_SOCKET');
+  }
+  const data = b.slice(t + udp.HLEN, t + n);
+  if (!s.deliver({ data, src, sport: udp.sport(b, t), dst, dport: udp.dport(b, t) })) {
+    return drop(net, skb, 'SOCKET_RCVBUFF');
+  }
+  net.kernel.skbs.free(skb);
+}
+
+/** An ICMP error quotes a datagram of ours at `inner`: a connected socket learns of it (__udp4_lib_err). */
+export function udpErr(net: Netns, skb: Skb, inner: number, type: number, code: number): void {
+  const b = skb.buf;
+  const t = inner + ipv4.headerLen(b, inner);
+  if (skb.tail - t < udp.HLEN) return;
+  const s = lookup(net, ipv4.dst(b, inner), udp.dport(b, t), ipv4.src(b, inner), udp.sport(b, t));
+  if (s === null || s.dport === 0 || type !== 3) return;
+  if (code === 2) s.fail(92);
+  else if (code === 3) s.fail(ECONNREFUSED);
+  else if (code === 13) s.fail(113);
+}
