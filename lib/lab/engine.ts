@@ -1,0 +1,276 @@
+/**
+ * Runs a Lab on podwire's own kernel: setup, one quiet second, taps on, steps at their times.
+ * @module
+ */
+import { Tap, CaptureClock } from '../capture/tap.js';
+import type { Files, Proc, Program } from '../apps/program.js';
+import type { Kernel } from '../linux/core/kernel.js';
+import { bootKernel } from '../linux/core/machine.js';
+import { ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
+import type { Netns } from '../linux/core/netns.js';
+import { commands, programFor } from '../shell/registry.js';
+import { type Command, splitNetns } from '../shell/script.js';
+import { InputError } from '../sim/input-error.js';
+import { SEC } from '../sim/sim.js';
+import type { Lab } from './lab.js';
+
+/** What one step printed and how it ended; `exit` null: still running at the end. */
+export interface StepResult {
+  at: number;
+  command: string;
+  exit: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface LabRun {
+  kernel: Kernel;
+  taps: Tap[];
+  steps: StepResult[];
+  /** Failed `expect` entries, in words. */
+  failures: string[];
+}
+
+export interface LabOptions {
+  /** Programs beyond the shell's own, by their first words (`podwire app coredns`). */
+  programFor?: (argv: readonly string[]) => Program | null;
+  /** Overrides the Lab's seed. */
+  seed?: number;
+  /** Called once the machine is set up, before the first step. */
+  onReady?: (kernel: Kernel) => void;
+  /** Stop the clock here (ns after setup) instead of at the Lab's own end. */
+  stopAt?: number;
+}
+
+const SETTLE = SEC;
+const TAIL = 0.3 * SEC;
+const LIMIT = 3600 * SEC;
+
+/** Runs a whole Lab. Throws InputError when a setup line fails or is not known. */
+export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
+  const machine = new Machine(lab, options);
+  machine.setup();
+  machine.attach();
+  options.onReady?.(machine.kernel);
+  machine.steps();
+  return { kernel: machine.kernel, taps: machine.taps, steps: machine.results, failures: machine.failures };
+}
+
+interface Running {
+  proc: Proc;
+  ended: boolean;
+}
+
+/** The outputs of one script. */
+interface Streams {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+class Machine {
+  readonly kernel: Kernel;
+  readonly taps: Tap[] = [];
+  readonly results: StepResult[] = [];
+  readonly failures: string[] = [];
+  private readonly lab: Lab;
+  private readonly options: LabOptions;
+  private readonly files = new Map<string, string>();
+  private readonly running: Running[] = [];
+
+  constructor(lab: Lab, options: LabOptions) {
+    this.lab = lab;
+    this.options = options;
+    this.kernel = bootKernel(options.seed ?? lab.seed);
+  }
+
+  setup(): void {
+    const { sim } = this.kernel;
+    for (const c of this.lab.setup) {
+      let err = '';
+      let exit: number | null = null;
+      this.exec(c, { out: () => {}, err: (t) => (err += t) }, (code) => (exit = code));
+      sim.settle();
+      while (exit === null && sim.step());
+      if (exit !== 0) {
+        const why = err.trim() === '' ? `exit ${exit}` : err.trim().split('\n').slice(0, 3).join('; ');
+        throw new InputError(this.lab.file, c.line, c.column, `setup command failed: ${c.text.split('\n')[0]}: ${why}`);
+      }
+    }
+    sim.runUntil(sim.now + SETTLE);
+  }
+
+  /** Opens the captures on every device, and on those that appear later. */
+  attach(): void {
+    const clock = new CaptureClock();
+    const wanted = this.lab.captures === null ? null : new Set(this.lab.captures);
+    const open = (dev: Netdev): void => {
+      const name = `${dev.net.name}/${dev.name}`;
+      if (wanted !== null && !wanted.has(name)) return;
+      const tap = new Tap(name, dev.type === ARPHRD_TUNNEL ? 101 : 1, dev.mac, clock);
+      dev.tap = tap;
+      this.taps.push(tap);
+    };
+    for (const net of this.kernel.netns.values()) net.devs.forEach(open);
+    for (const name of wanted ?? []) {
+      if (!this.taps.some((t) => t.iface === name)) {
+        throw new InputError(this.lab.file, 0, 0, `captures: no device "${name}" after setup`);
+      }
+    }
+    this.kernel.onDevice = open;
+  }
+
+  steps(): void {
+    const { sim } = this.kernel;
+    const t0 = sim.now;
+    let open = this.lab.steps.length;
+    for (const step of this.lab.steps) {
+      const r: StepResult = { at: step.atNs, command: step.text, exit: null, stdout: '', stderr: '' };
+      this.results.push(r);
+      const streams = { out: (t: string) => void (r.stdout += t), err: (t: string) => void (r.stderr += t) };
+      sim.after(step.atNs, () =>
+        this.script(step.run, 0, 0, streams, (code) => {
+          r.exit = code;
+          open--;
+        }),
+      );
+    }
+    const end = this.options.stopAt ?? this.lab.untilNs;
+    if (end !== null && end !== undefined) sim.runUntil(t0 + end);
+    else {
+      while (open > 0 && sim.nextAt() <= t0 + LIMIT && sim.step());
+      sim.runUntil(sim.now + TAIL);
+    }
+    this.kill();
+    this.expectations();
+  }
+
+  private kill(): void {
+    for (const p of this.running) if (!p.ended) p.proc.onKill?.();
+  }
+
+  private expectations(): void {
+    this.lab.steps.forEach((step, i) => {
+      const e = step.expect;
+      const r = this.results[i]!;
+      if (e === null) return;
+      if (e.exit !== undefined && e.exit !== r.exit) {
+        this.failures.push(`${this.lab.file}:${step.line}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`);
+      }
+      if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
+        this.failures.push(`${this.lab.file}:${step.line}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"`);
+      }
+    });
+  }
+
+  /** Runs commands one after the other; `done` gets the last exit code. */
+  private script(list: Command[], i: number, last: number, streams: Streams, done: (code: number) => void): void {
+    if (i === list.length) return done(last);
+    this.exec(list[i]!, streams, (code) => this.script(list, i + 1, code, streams, done));
+  }
+
+  /** Runs one command; `done` is called once, at once for everything but programs. */
+  private exec(c: Command, streams: Streams, done: (code: number) => void): void {
+    if (c.pipeFrom !== null) {
+      let piped = '';
+      this.exec(c.pipeFrom, { out: (t) => void (piped += t), err: streams.err }, () =>
+        this.exec({ ...c, pipeFrom: null, stdin: piped }, streams, done),
+      );
+      return;
+    }
+    const { netns, argv } = splitNetns(c.argv);
+    const net = this.kernel.netns.get(netns ?? 'root');
+    if (net === undefined) {
+      streams.err(`Cannot open network namespace "${netns}": No such file or directory\n`);
+      return done(255);
+    }
+    let out = streams.out;
+    let finish = done;
+    if (c.redirect !== null) {
+      const { path, append } = c.redirect;
+      let text = append ? (this.files.get(path) ?? '') : '';
+      out = (t) => void (text += t);
+      finish = (code) => {
+        if (path !== '/dev/null') this.files.set(path, text);
+        done(code);
+      };
+    }
+    const view = this.view(net);
+    if (argv[0] === 'cat') return finish(cat(argv, c.stdin ?? '', view, out, streams.err));
+    if (argv[0] === 'mkdir') return finish(0);
+    if (argv[0] === 'sleep') {
+      this.kernel.sim.after(Number(argv[1]) * SEC, () => finish(0));
+      return;
+    }
+    const sync = commands[argv[0]!];
+    if (sync !== undefined) {
+      const r = sync(this.kernel, net, [...argv], c.stdin ?? '');
+      out(r.out);
+      streams.err(r.err);
+      this.kernel.sim.drain();
+      return finish(r.exit);
+    }
+    const program = this.options.programFor?.(argv) ?? programFor(argv);
+    if (program === null) {
+      throw new InputError(
+        this.lab.file, c.line, c.column,
+        `unknown command "${argv[0]}", expected one of: ${Object.keys(commands).sort().join(', ')}, ping, dig, getent, nc, podwire app`,
+      ); // prettier-ignore
+    }
+    this.start(program, net, argv, c.stdin ?? '', out, streams.err, c.background ? null : finish);
+    if (c.background) finish(0);
+  }
+
+  private start(
+    program: Program,
+    net: Netns,
+    argv: readonly string[],
+    stdin: string,
+    out: (t: string) => void,
+    err: (t: string) => void,
+    done: ((code: number) => void) | null,
+  ): void {
+    const entry: Running = { proc: null as unknown as Proc, ended: false };
+    entry.proc = {
+      net,
+      files: this.view(net),
+      argv,
+      stdin: new TextEncoder().encode(stdin),
+      out: (t) => (entry.ended ? undefined : out(t)),
+      err: (t) => (entry.ended ? undefined : err(t)),
+      exit: (code) => {
+        if (entry.ended) return;
+        entry.ended = true;
+        done?.(code);
+      },
+      onKill: null,
+    };
+    this.running.push(entry);
+    program(entry.proc);
+  }
+
+  /** `/etc/netns/NAME/x` stands over `/etc/x` (ip netns exec). */
+  private view(net: Netns): Files {
+    return {
+      read: (path) => {
+        const over = path.startsWith('/etc/') ? this.files.get(`/etc/netns/${net.name}/${path.slice(5)}`) : undefined;
+        return over ?? this.files.get(path) ?? null;
+      },
+    };
+  }
+}
+
+function cat(argv: readonly string[], stdin: string, files: Files, out: (t: string) => void, err: (t: string) => void): number {
+  if (argv.length === 1) {
+    out(stdin);
+    return 0;
+  }
+  let code = 0;
+  for (const path of argv.slice(1)) {
+    const text = files.read(path);
+    if (text === null) {
+      err(`cat: ${path}: No such file or directory\n`);
+      code = 1;
+    } else out(text);
+  }
+  return code;
+}
