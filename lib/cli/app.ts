@@ -1,0 +1,8 @@
+/** `podwire app echo|coredns …`: podwire's own servers on real sockets. */
+import { UsageError } from './usage.js';
+
+export async function main(args: string[]): Promise<number> {
+  if (args[0] === 'echo') return (await import('./app-echo.js')).main(args.slice(1));
+  if (args[0] === 'coredns') return (await import('./app-coredns.js')).main(args.slice(1));
+  throw new UsageError(`app: found "${args[0] ?? ''}", expected echo or coredns`);
+}

@@ -1,0 +1,76 @@
+/** `podwire check [FILE…] [-u] [-o DIR] [--golden DIR]`: runs, then compares with the golden trees. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { differenceText } from '../capture/compare.js';
+import { count, execute, type Outcome, writeTree } from './execute.js';
+import { compareWith, digest, GOLDEN, readOrigin } from './golden.js';
+import { type Loaded, loadAll } from './load.js';
+import { parseArgs } from './usage.js';
+import { writeOrigin } from './origin.js';
+
+interface Row {
+  name: string;
+  verdict: string;
+  interfaces: number;
+  frames: number;
+  equivalences: Record<string, number>;
+  problems: string[];
+}
+
+export async function main(args: string[]): Promise<number> {
+  const { files, flags, values } = parseArgs('check', args, ['-u', '--update', '--json'], ['-o', '--golden']);
+  const golden = values.get('--golden') ?? GOLDEN;
+  const update = flags.has('-u') || flags.has('--update');
+  const all = await loadAll(files);
+  const rows: Row[] = [];
+  for (const l of all) {
+    const row = await checkOne(l, join(golden, l.name), update, values.get('-o') ?? null);
+    rows.push(row);
+    if (process.stderr.isTTY) process.stderr.write(`\r${rows.length}/${all.length} ${l.name}\x1b[K`);
+  }
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+  else print(rows);
+  return rows.every((r) => r.problems.length === 0) ? 0 : 1;
+}
+
+async function checkOne(l: Loaded, dir: string, update: boolean, out: string | null): Promise<Row> {
+  const origin = readOrigin(dir);
+  const o: Outcome = await execute(l, origin?.seed === undefined ? {} : { seed: origin.seed });
+  if (out !== null) writeTree(join(out, l.name), o);
+  const row: Row = { name: l.name, verdict: 'equal', ...count(o), equivalences: {}, problems: [...o.failures] };
+  if (update && origin?.recordedBy !== 'kernel') {
+    writeTree(dir, o);
+    writeOrigin(dir, { recordedBy: 'podwire', digest: digest(l.text) });
+    return { ...row, verdict: 'updated' };
+  }
+  if (!existsSync(dir)) {
+    return { ...row, verdict: 'no golden', problems: [...row.problems, `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record"`] };
+  }
+  const c = compareWith(dir, o.run.taps);
+  row.equivalences = c.equivalences;
+  row.frames = c.frames;
+  row.interfaces = c.interfaces;
+  if (origin !== null && origin.digest !== digest(l.text)) {
+    row.problems.push(`${l.name}: the golden was recorded from another version of ${l.file}: record it again`);
+  }
+  for (const d of c.differences) row.problems.push(differenceText(l.name, d));
+  if (row.problems.length > 0) row.verdict = 'DIFFERENT';
+  return row;
+}
+
+function print(rows: Row[]): void {
+  const head = ['SCENARIO', 'RESULT', 'INTERFACES', 'FRAMES', 'EQUIVALENCES'];
+  const table = rows.map((r) => [
+    r.name,
+    r.verdict,
+    String(r.interfaces),
+    String(r.frames),
+    Object.entries(r.equivalences).map(([k, n]) => `${k}:${n}`).join(',') || '<none>',
+  ]); // prettier-ignore
+  const widths = head.map((h, i) => Math.max(h.length, ...table.map((t) => t[i]!.length)));
+  for (const t of [head, ...table]) {
+    process.stdout.write(`${t.map((c, i) => (i === t.length - 1 ? c : c.padEnd(widths[i]!))).join('   ')}\n`);
+  }
+  for (const r of rows) for (const p of r.problems) process.stderr.write(`${p}\n`);
+}

@@ -1,0 +1,57 @@
+/**
+ * Runs a loaded input on podwire's own kernel and writes its tree.
+ * @module
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Program } from '../apps/program.js';
+import { writeCaptures } from '../capture/pcap-writer.js';
+import { type LabOptions, type LabRun, runLab, type StepResult } from '../lab/engine.js';
+import type { Loaded } from './load.js';
+
+export interface Outcome {
+  run: LabRun;
+  steps: StepResult[];
+  failures: string[];
+}
+
+let coredns: Program | null = null;
+
+/** Runs the Lab and the kubectl steps of a Scenario. */
+export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outcome> {
+  if (l.text.includes('podwire app coredns') && coredns === null) {
+    coredns = (await import('../kube/coredns/program.js')).corednsProgram;
+  }
+  const run = runLab(l.lab, {
+    ...options,
+    programFor: (argv) => (argv[0] === 'podwire' && argv[2] === 'coredns' ? coredns : null),
+  });
+  const steps = [...run.steps];
+  const failures = [...run.failures];
+  for (const s of l.cluster?.steps ?? []) {
+    const r = l.cluster!.kubectl(s.args, s.at);
+    steps.splice(s.index, 0, { at: s.at, command: s.command, exit: r.exit, stdout: r.stdout, stderr: r.stderr });
+    if (s.expect?.exit !== undefined && s.expect.exit !== r.exit) {
+      failures.push(`${l.file}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit}`);
+    }
+    if (s.expect?.stdout !== undefined && !r.stdout.includes(s.expect.stdout)) {
+      failures.push(`${l.file}: ${s.command}: expected stdout with "${s.expect.stdout}", got "${r.stdout.trim()}"`);
+    }
+  }
+  return { run, steps, failures };
+}
+
+/** Writes `dir`: captures, all.pcapng, steps.json. Nothing half-written is ever seen. */
+export function writeTree(dir: string, o: Outcome): void {
+  mkdirSync(dirname(dir), { recursive: true });
+  writeCaptures(dir, o.run.taps, { files: { 'steps.json': `${JSON.stringify(o.steps, null, 2)}\n` } });
+}
+
+/** Removes a tree that only served a comparison. */
+export const removeTree = (dir: string): void => rmSync(dir, { recursive: true, force: true });
+
+/** Interfaces with frames, and how many. */
+export function count(o: Outcome): { interfaces: number; frames: number } {
+  const seen = o.run.taps.filter((t) => t.frames > 0);
+  return { interfaces: seen.length, frames: seen.reduce((n, t) => n + t.frames, 0) };
+}

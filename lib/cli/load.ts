@@ -1,0 +1,71 @@
+/**
+ * Input files of the verbs: a Lab, or a Scenario that is compiled to one.
+ * @module
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { parseDocument } from 'yaml';
+import { parseLab, type Lab } from '../lab/lab.js';
+import { InputError } from '../sim/input-error.js';
+
+/** A loaded input: the Lab to run, its text form, and what a Scenario adds. */
+export interface Loaded {
+  file: string;
+  name: string;
+  lab: Lab;
+  /** The Lab as text, as `podwire compile` prints it. */
+  text: string;
+  cluster: ClusterView | null;
+}
+
+/** Answers kubectl, and holds the steps that only podwire itself evaluates. */
+export interface ClusterView {
+  kubectl(args: string[], nowNs: number): { exit: number; stdout: string; stderr: string };
+  steps: { at: number; index: number; command: string; args: string[]; expect: { exit?: number; stdout?: string } | null }[];
+  warnings: string[];
+}
+
+export function readInput(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (e) {
+    throw new InputError(file, 0, 0, `cannot read: ${(e as NodeJS.ErrnoException).code ?? String(e)}`);
+  }
+}
+
+/** Every YAML file of `scenarios/`, sorted, when none is named. */
+export function inputFiles(files: string[]): string[] {
+  if (files.length > 0) return files;
+  const root = 'scenarios';
+  return readdirSync(root)
+    .filter((f) => f.endsWith('.yaml'))
+    .sort()
+    .map((f) => join(root, f));
+}
+
+/** Loads a Lab or Scenario. Throws InputError for anything that cannot run. */
+export async function load(file: string): Promise<Loaded> {
+  const text = readInput(file);
+  const kind: unknown = parseDocument(text).get('kind');
+  if (kind === 'Lab') {
+    const lab = parseLab(text, file);
+    return { file, name: lab.name, lab, text, cluster: null };
+  }
+  if (kind === 'Scenario') {
+    const { loadScenario } = await import('./load-scenario.js');
+    return loadScenario(text, file, (path) => readInput(join(dirname(file), path)));
+  }
+  throw new InputError(file, 1, 1, `kind: found ${kind === undefined ? 'nothing' : `"${String(kind)}"`}, expected Lab or Scenario`);
+}
+
+/** Loads several inputs; two of the same name are refused. */
+export async function loadAll(files: string[]): Promise<Loaded[]> {
+  const all: Loaded[] = [];
+  for (const f of inputFiles(files)) {
+    const l = await load(f);
+    const twin = all.find((x) => x.name === l.name);
+    if (twin !== undefined) throw new InputError(f, 0, 0, `name "${l.name}" is taken by ${basename(twin.file)}`);
+    all.push(l);
+  }
+  return all;
+}

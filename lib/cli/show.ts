@@ -1,0 +1,30 @@
+/** `podwire show FILE [--in NETNS] [--at TIME] -- COMMAND`: what a command prints there, at that time. */
+import { parseDuration } from '../lab/lab.js';
+import { parseScript } from '../shell/script.js';
+import { execute } from './execute.js';
+import { load } from './load.js';
+import { parseArgs, UsageError } from './usage.js';
+
+export async function main(args: string[]): Promise<number> {
+  const { files, values, rest } = parseArgs('show', args, [], ['--in', '--at']);
+  if (files.length !== 1 || rest.length === 0) throw new UsageError('show: expected FILE [--in NETNS] [--at TIME] -- COMMAND');
+  const l = await load(files[0]!);
+  const at = parseDuration(values.get('--at') ?? '0s');
+  if (at === null) throw new UsageError(`show: --at: found "${values.get('--at')}", expected a duration like 2s`);
+  const netns = values.get('--in');
+  if (netns === undefined) {
+    if (rest[0] !== 'kubectl' || l.cluster === null) throw new UsageError('show: without --in, expected kubectl and a Scenario');
+    const r = l.cluster.kubectl(rest.slice(1), at);
+    process.stdout.write(r.stdout);
+    process.stderr.write(r.stderr);
+    return r.exit;
+  }
+  const quoted = rest.map((w) => `'${w.replaceAll("'", "'\\''")}'`).join(' ');
+  const text = `ip netns exec ${netns} ${quoted}`;
+  const step = { atNs: at, run: parseScript(text, 'show', 1, 1), text, expect: null, line: 1 };
+  const o = await execute({ ...l, lab: { ...l.lab, steps: [...l.lab.steps, step] }, cluster: null });
+  const r = o.run.steps[o.run.steps.length - 1]!;
+  process.stdout.write(r.stdout);
+  process.stderr.write(r.stderr);
+  return r.exit ?? 0;
+}
