@@ -47,7 +47,7 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
   if (!existsSync(dir)) {
     return { ...row, verdict: 'no golden', problems: [...row.problems, `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record"`] };
   }
-  const c = compareWith(dir, o.run.taps);
+  const c = compareWith(dir, o.run.taps, l.text);
   row.equivalences = c.equivalences;
   row.frames = c.frames;
   row.interfaces = c.interfaces;

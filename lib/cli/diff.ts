@@ -16,9 +16,12 @@ function read(path: string): ReturnType<typeof readCaptures> {
 }
 
 export async function main(args: string[]): Promise<number> {
-  const { files, flags } = parseArgs('diff', args, ['--json'], []);
+  const { files, flags } = parseArgs('diff', args, ['--json', '--nat-ports'], []);
   if (files.length !== 2) throw new UsageError('diff: expected two captures or trees, A and B');
-  const result = compare(read(files[0]!), read(files[1]!));
+  const result = compare(read(files[0]!), read(files[1]!), {
+    lone: files.every((f) => f.endsWith('.pcap')),
+    natPorts: flags.has('--nat-ports'),
+  });
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else {
     for (const d of result.differences) process.stdout.write(`${differenceText(files[1]!, d)}\n`);

@@ -63,5 +63,5 @@ async function recordOne(l: Loaded, root: string): Promise<string> {
 
 async function compareAt(l: Loaded, dir: string, seed: number): Promise<ReturnType<typeof compareWith>> {
   const o = await execute(l, { seed });
-  return compareWith(dir, o.run.taps);
+  return compareWith(dir, o.run.taps, l.text);
 }

@@ -106,7 +106,7 @@ class Machine {
     const open = (dev: Netdev): void => {
       const name = `${dev.net.name}/${dev.name}`;
       if (wanted !== null && !wanted.has(name)) return;
-      const tap = new Tap(name, dev.type === ARPHRD_TUNNEL ? 101 : 1, dev.mac, clock);
+      const tap = new Tap(clock, name, dev.type === ARPHRD_TUNNEL ? 101 : 1, dev.mac);
       dev.tap = tap;
       this.taps.push(tap);
     };
@@ -177,6 +177,7 @@ class Machine {
       );
       return;
     }
+    if (c.quiet) streams = { out: streams.out, err: () => {} };
     const { netns, argv } = splitNetns(c.argv);
     const net = this.kernel.netns.get(netns ?? 'root');
     if (net === undefined) {

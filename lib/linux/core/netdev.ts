@@ -17,7 +17,7 @@ export const TX = 2;
 
 /** Where a capture listens. `start..end` are the bytes that tcpdump would write. */
 export interface Tap {
-  frame(now: number, direction: number, buf: Uint8Array, start: number, end: number, packetId: number): void;
+  frame(now: number, direction: 1 | 2, buf: Uint8Array, start: number, end: number, packetId: number): void;
 }
 
 export const ARPHRD_ETHER = 1;

@@ -1,0 +1,216 @@
+/**
+ * Aligns one actual frame with the expected one: wherever an equivalence holds, the copy gets the expected bytes, so
+ * that what still differs afterwards is a real difference. Walks only as far as both frames have the same structure.
+ * @module
+ */
+import { equalAt, hex, u16 } from '../../wire/bytes.js';
+import { pseudo, sum } from '../../wire/checksum.js';
+import * as icmp from '../../wire/icmp.js';
+import * as ipv4 from '../../wire/ipv4.js';
+import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
+
+const VXLAN_PORTS = [4789, 8472];
+const MAX_DEPTH = 8;
+
+class Aligner {
+  private readonly e: Uint8Array;
+  private readonly a: Uint8Array;
+  private readonly n: Uint8Array;
+  private readonly maps: Mappings;
+  private readonly options: EquivalenceOptions;
+  private readonly lo: boolean;
+
+  constructor(e: Uint8Array, a: Uint8Array, n: Uint8Array, lo: boolean, maps: Mappings, options: EquivalenceOptions) {
+    this.e = e;
+    this.a = a;
+    this.n = n;
+    this.lo = lo;
+    this.maps = maps;
+    this.options = options;
+  }
+
+  private take(o: number, length: number): void {
+    for (let i = o; i < o + length; i++) this.n[i] = this.e[i]!;
+  }
+
+  /** Maps a 16-bit field; true when the bytes differed and were accepted. */
+  private map16(name: EquivalenceName, key: string, o: number): boolean {
+    const [x, y] = [u16(this.e, o), u16(this.a, o)];
+    return this.map(name, key, x, y, o, 2);
+  }
+
+  /** Maps a run of bytes; true when they differed and were accepted. */
+  private mapBytes(name: EquivalenceName, key: string, o: number, length: number): boolean {
+    const [x, y] = [hex(this.e, o, o + length), hex(this.a, o, o + length)];
+    return this.map(name, key, x, y, o, length);
+  }
+
+  /** Equal values that contradict an earlier mapping are a difference too: the copy is made to show it. */
+  private map<T extends string | number>(
+    name: EquivalenceName,
+    key: string,
+    x: T,
+    y: T,
+    o: number,
+    n: number,
+  ): boolean {
+    if (!this.maps.pair(name, key, x, y)) {
+      if (x === y) this.n[o] = this.e[o]! ^ 0xff;
+      return false;
+    }
+    if (x === y) return false;
+    this.take(o, n);
+    return true;
+  }
+
+  /** Accepts differing checksums at `o` when the test holds for both frames. */
+  private checksum(o: number, dirty: boolean, valid: (b: Uint8Array) => boolean): void {
+    if (!dirty || equalAt(this.e, o, this.a, o, 2)) return;
+    if (!valid(this.e) || !valid(this.a)) return;
+    this.maps.used('checksum');
+    this.take(o, 2);
+  }
+
+  ether(o: number, end: number, depth: number): boolean {
+    const { e, a } = this;
+    if (end - o < 14 || u16(e, o + 12) !== 0x0800 || u16(a, o + 12) !== 0x0800) return false;
+    return this.ip(o + 14, end, depth, false);
+  }
+
+  /** One IPv4 packet, perhaps `quoted` (and then perhaps cut short); true when a mapping changed any byte of it. */
+  ip(o: number, end: number, depth: number, quoted: boolean): boolean {
+    const { e, a } = this;
+    if (depth >= MAX_DEPTH || end - o < ipv4.HLEN || e[o] !== a[o] || e[o]! >> 4 !== 4) return false;
+    const hlen = ipv4.headerLen(e, o);
+    const total = ipv4.totalLen(e, o);
+    if (hlen < 20 || total < hlen || o + hlen > end || (!quoted && o + total > end)) return false;
+    if (!equalAt(e, o + 2, a, o + 2, 2) || !equalAt(e, o + 6, a, o + 6, 4)) return false;
+    if (!equalAt(e, o + 12, a, o + 12, hlen - 12)) return false;
+    const proto = ipv4.proto(e, o);
+    let dirty = false;
+    if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) dirty = this.map16('ip-id', `${proto}/${total}`, o + ipv4.ID);
+    this.checksum(o + ipv4.CSUM, dirty, (b) => ipv4.csumOk(b, o));
+    const at = o + hlen;
+    const stop = Math.min(end, o + total);
+    if (ipv4.isFragment(e, o)) return dirty;
+    let inner = false;
+    if (proto === ipv4.ICMP) inner = this.icmp(at, stop, stop === o + total, depth);
+    else if (proto === ipv4.IPIP) inner = this.ip(at, stop, depth + 1, quoted);
+    else if (proto === ipv4.UDP) inner = this.l4(o, at, stop, stop === o + total, 6, depth, quoted);
+    else if (proto === ipv4.TCP) inner = this.l4(o, at, stop, stop === o + total, 16, depth, quoted);
+    return dirty || inner;
+  }
+
+  private icmp(o: number, end: number, whole: boolean, depth: number): boolean {
+    const { e, a } = this;
+    if (end - o < icmp.HLEN || !equalAt(e, o, a, o, 2)) return false;
+    const type = icmp.type(e, o);
+    let dirty = false;
+    if (type === icmp.ECHO || type === icmp.ECHOREPLY) {
+      const key = `${icmp.id(e, o)}/${icmp.seq(e, o)}`;
+      dirty = this.map16('icmp-echo-id', '', o + icmp.ID);
+      if (end - o >= icmp.HLEN + 16 && this.mapBytes('ping-timestamp', key, o + icmp.HLEN, 16)) dirty = true;
+    } else if (icmp.isError(type)) dirty = this.ip(o + icmp.HLEN, end, depth + 1, true);
+    if (whole) this.checksum(o + icmp.CSUM, dirty, (b) => icmp.csumOk(b, o, end));
+    return dirty;
+  }
+
+  /** UDP or TCP at `o` (the checksum at `o + cs`), in the IP packet at `ip`. */
+  private l4(ip: number, o: number, end: number, whole: boolean, cs: number, depth: number, quoted: boolean): boolean {
+    const { e, a } = this;
+    if (end - o < 8) return false;
+    const proto = ipv4.proto(e, ip);
+    let dirty = this.ports(proto, o, quoted);
+    if (proto === ipv4.UDP && whole && u16(e, o + 4) === u16(a, o + 4)) {
+      const dns = this.options.dnsPorts ?? [53];
+      const fixed = (p: number): boolean => u16(e, p) === u16(a, p);
+      if ((fixed(o) && dns.includes(u16(e, o))) || (fixed(o + 2) && dns.includes(u16(e, o + 2)))) {
+        if (this.dns(o + 8, end)) dirty = true;
+      } else if (fixed(o + 2) && VXLAN_PORTS.includes(u16(e, o + 2))) {
+        if (this.ether(o + 16, end, depth + 1)) dirty = true;
+      }
+    }
+    const at = o + cs;
+    if (at + 2 > end || u16(e, at) === u16(a, at)) return dirty;
+    const length = ipv4.totalLen(e, ip) - ipv4.headerLen(e, ip);
+    const start = (b: Uint8Array): number => pseudo(ipv4.src(b, ip), ipv4.dst(b, ip), proto, length);
+    const valid = (b: Uint8Array): boolean => whole && u16(b, at) !== 0 && sum(b, o, end, start(b)) === 0xffff;
+    const partial = u16(e, at) === start(e);
+    if ((this.lo || quoted) && partial && valid(a)) {
+      this.maps.used('lo-partial-checksum');
+      this.take(at, 2);
+      return true;
+    }
+    this.checksum(at, dirty, valid);
+    return dirty;
+  }
+
+  /** See the equivalence `port`: exactly one port may differ, and it must have been introduced as a source port. */
+  private ports(proto: number, o: number, quoted: boolean): boolean {
+    const { e, a, maps } = this;
+    const same = [u16(e, o) === u16(a, o), u16(e, o + 2) === u16(a, o + 2)];
+    const key = String(proto);
+    for (const k of [0, 1]) if (same[k]) this.map16('port', key, o + 2 * k);
+    if (same[0] === same[1]) return false;
+    const at = same[0] ? o + 2 : o;
+    const [x, y] = [u16(e, at), u16(a, at)];
+    const [low, high] = this.options.natPorts === true ? [1024, 65535] : [32768, 60999];
+    if (x < low || x > high || y < low || y > high) {
+      maps.note = `port: mapped only within ${low}-${high}`;
+      return false;
+    }
+    if ((at !== o || quoted) && !maps.known('port', key, x, y)) {
+      maps.note = 'port: not seen as a source port before';
+      return false;
+    }
+    return this.map16('port', key, at);
+  }
+
+  private dns(o: number, end: number): boolean {
+    const { e, a } = this;
+    if (end - o < 12) return false;
+    let at = o + 12;
+    for (let i = u16(e, o + 4); i > 0 && at > 0; i--) at = this.name(at, end, 4);
+    if (at < 0 || !equalAt(e, o + 2, a, o + 2, 2) || !equalAt(e, o + 4, a, o + 4, at - o - 4)) return false;
+    let dirty = this.map16('dns-id', hex(e, o + 12, at), o);
+    const records = u16(e, o + 6) + u16(e, o + 8) + u16(e, o + 10);
+    for (let i = 0; i < records && at > 0; i++) {
+      const r = this.name(at, end, 10);
+      if (r < 0) break;
+      const next = r + u16(e, r - 2);
+      if (next > end) break;
+      // OPT (RFC 6891), option 10: COOKIE
+      for (let p = r; u16(e, r - 10) === 41 && p + 4 <= next; p += 4 + u16(e, p + 2)) {
+        const cookie = u16(e, p) === 10 && u16(e, p + 2) >= 8 && p + 12 <= next && equalAt(e, p, a, p, 4);
+        if (cookie && this.mapBytes('dns-cookie', '', p + 4, 8)) dirty = true;
+      }
+      at = next;
+    }
+    return dirty;
+  }
+
+  /** Offset after the name at `o` and `more` fixed bytes, or -1. */
+  private name(o: number, end: number, more: number): number {
+    const { e } = this;
+    let at = o;
+    while (at < end && e[at] !== 0 && e[at]! < 0xc0) at += 1 + e[at]!;
+    at += at < end && e[at] !== 0 ? 2 : 1;
+    return at + more <= end ? at + more : -1;
+  }
+}
+
+/** The actual frame with every accepted equivalence written over by the expected bytes. Lengths must be equal. */
+export function align(
+  expected: Uint8Array,
+  actual: Uint8Array,
+  linktype: number,
+  iface: string,
+  maps: Mappings,
+  options: EquivalenceOptions,
+): Uint8Array {
+  const n = actual.slice();
+  const aligner = new Aligner(expected, actual, n, iface.endsWith('/lo'), maps, options);
+  if (linktype === 1) aligner.ether(0, n.length, 0);
+  else if (linktype === 101) aligner.ip(0, n.length, 0, false);
+  return n;
+}

@@ -1,0 +1,91 @@
+/**
+ * What may differ between two correct runs: a written list, each mapped one to one over the whole tree, never ignored.
+ *
+ * A mapping is a bijection within a key: once value E of the expected run stands for value A of the actual run, every
+ * later E must be A and every later A must come from E. Equal values are recorded too.
+ * @module
+ */
+
+export interface Equivalence {
+  name: string;
+  reason: string;
+}
+
+export const EQUIVALENCES = [
+  {
+    name: 'ip-id',
+    reason: 'Linux draws IP IDs from keyed per-boot generators; mapped per (protocol, total length); zero stays zero',
+  },
+  {
+    name: 'port',
+    reason:
+      'client ports are random: mapped per protocol if both values are ephemeral (32768-60999; with natPorts ' +
+      "1024-65535, the range of masquerade --random-fully), the frame's other port is equal, and the port was first " +
+      'seen as a source port',
+  },
+  {
+    name: 'icmp-echo-id',
+    reason: "ping's identifier is random or a process id, or chosen by NAT; mapped over the tree",
+  },
+  {
+    name: 'ping-timestamp',
+    reason: 'the first 16 bytes of an echo payload are the time of day; mapped per (id, sequence)',
+  },
+  { name: 'dns-id', reason: 'resolvers draw message ids at random; mapped per question, query and reply alike' },
+  { name: 'dns-cookie', reason: 'dig sends a random 8-byte client cookie (RFC 7873); mapped over the tree' },
+  {
+    name: 'lo-partial-checksum',
+    reason:
+      'on lo the kernel leaves the folded pseudo-header sum (CHECKSUM_PARTIAL) in UDP and TCP, also when an error ' +
+      'quotes it; the actual checksum must be the complete one; both are verified',
+  },
+  {
+    name: 'checksum',
+    reason: 'a checksum over mapped bytes differs too; both are verified by recomputation over their own frame',
+  },
+] as const satisfies readonly Equivalence[];
+
+export type EquivalenceName = (typeof EQUIVALENCES)[number]['name'];
+
+export interface EquivalenceOptions {
+  /** Ports that NAT chose at random (1024-65535) may be mapped, not only ephemeral ones. */
+  natPorts?: boolean;
+  /** UDP ports that carry DNS. Default: 53. */
+  dnsPorts?: readonly number[];
+}
+
+/** All mappings of one comparison and how often each was needed. */
+export class Mappings {
+  readonly counts: Partial<Record<EquivalenceName, number>> = {};
+  /** Why the latest mapping was refused, for the message. */
+  note = '';
+  private readonly forward = new Map<string, string | number>();
+  private readonly backward = new Map<string, string | number>();
+
+  /** Adds one use to the statistics. */
+  used(name: EquivalenceName): void {
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+  }
+
+  /** True when both values are known as a pair already. */
+  known(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
+    return this.forward.get(`${name} ${key} ${e}`) === a && this.backward.get(`${name} ${key} ${a}`) === e;
+  }
+
+  /** Records that `e` stands for `a`; false (with `note`) when one of them already stands for something else. */
+  pair(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
+    const fk = `${name} ${key} ${e}`;
+    const bk = `${name} ${key} ${a}`;
+    const f = this.forward.get(fk);
+    const b = this.backward.get(bk);
+    if (f === undefined && b === undefined) {
+      this.forward.set(fk, a);
+      this.backward.set(bk, e);
+    } else if (f !== a || b !== e) {
+      this.note = `${name}: ${f !== undefined ? `${e} already stands for ${f}` : `${a} already stands for ${b}`}`;
+      return false;
+    }
+    if (e !== a) this.used(name);
+    return true;
+  }
+}

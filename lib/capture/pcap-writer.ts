@@ -1,0 +1,133 @@
+/**
+ * Captures on disk. Nothing half-written ever carries a final name: files and trees are built beside it and renamed.
+ * @module
+ */
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Chunks } from '../../wire/chunks.js';
+import { EN10MB, HLEN, writeHeader, writeRecord } from '../../wire/pcap.js';
+import { PcapngWriter } from '../../wire/pcapng.js';
+import { inOrder, type Tap } from './tap.js';
+
+/** A name beside `path` that no other process uses. */
+const beside = (path: string, what: string): string => `${path}.${what}-${process.pid}`;
+
+function writeAll(fd: number, chunks: readonly Uint8Array[]): void {
+  for (const c of chunks) for (let o = 0; o < c.length;) o += writeSync(fd, c, o);
+}
+
+/** Writes one nanosecond pcap file; it gets its name on `close`. */
+export class PcapWriter {
+  readonly path: string;
+  private readonly temp: string;
+  private readonly out = new Chunks();
+  private fd: number;
+
+  /** Link type 1 (Ethernet) unless said otherwise. */
+  constructor(path: string, options: { linktype?: number } = {}) {
+    this.path = path;
+    this.temp = beside(path, 'part');
+    this.fd = openSync(this.temp, 'w');
+    const o = this.out.reserve(HLEN);
+    writeHeader(this.out.cur, o, options.linktype ?? EN10MB);
+  }
+
+  /** Appends one frame, stamped `sec` seconds (since 1970) and `nsec` nanoseconds. */
+  write(sec: number, nsec: number, bytes: Uint8Array): void {
+    if (this.fd < 0) throw new Error(`${this.path} is closed`);
+    if (!(nsec >= 0 && nsec < 1e9)) throw new RangeError(`found ${nsec} ns, expected 0 to 999999999`);
+    writeRecord(this.out, sec, nsec, bytes, 0, bytes.length);
+    writeAll(this.fd, this.out.takeFull());
+  }
+
+  /** Writes what is left and gives the file its name. A second call does nothing. */
+  close(): void {
+    if (this.fd < 0) return;
+    writeAll(this.fd, this.out.list());
+    closeSync(this.fd);
+    this.fd = -1;
+    renameSync(this.temp, this.path);
+  }
+}
+
+export interface CaptureOptions {
+  /** More files for the same tree: path relative to it → content. */
+  files?: Readonly<Record<string, string | Uint8Array>>;
+  /** Comments for a frame of `all.pcapng` (0-based index within the tap). */
+  comments?: (tap: Tap, index: number) => readonly string[];
+  /** Comments of the pcapng section: scenario, seed. */
+  about?: readonly string[];
+}
+
+/** `netns/dev` as a file path; names that would leave the tree are a bug of the caller. */
+function fileOf(iface: string): string {
+  const parts = iface.split('/');
+  if (parts.length !== 2 || parts.some((p) => p === '' || p === '.' || p === '..' || p.includes('\0'))) {
+    throw new Error(`BUG: interface "${iface}", expected netns/dev`);
+  }
+  return `${iface}.pcap`;
+}
+
+/** Writes `all.pcapng`: every interface with a frame, all frames in time order. */
+export function writePcapng(path: string, taps: readonly Tap[], options: CaptureOptions = {}): void {
+  const png = new PcapngWriter({ application: 'podwire', comments: options.about ?? [] });
+  for (const t of taps) {
+    png.addInterface({ name: t.iface, linktype: t.linktype, ...(t.mac === undefined ? {} : { mac: t.mac }) });
+  }
+  const fd = openSync(path, 'w');
+  try {
+    inOrder(taps, (k, c) => {
+      const { tap, index: i } = c;
+      const comments = options.comments?.(tap, i) ?? [];
+      const [dir, id] = [tap.directionOf(i), tap.packetIdOf(i)];
+      png.packet(k, tap.stampOf(i), dir, id, c.chunk, c.start, c.end, comments, c.origLen);
+      const full = png.out.takeFull();
+      if (full.length > 0) writeAll(fd, full);
+    });
+    writeAll(fd, png.out.list());
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Writes `dir/<netns>/<dev>.pcap` for every tap with a frame, `dir/all.pcapng` and `options.files`. An existing
+ * directory is replaced as a whole: the new tree is complete before the old one is moved away.
+ */
+export function writeCaptures(dir: string, taps: readonly Tap[], options: CaptureOptions = {}): void {
+  const temp = beside(dir, 'new');
+  const old = beside(dir, 'old');
+  const used = taps.filter((t) => t.frames > 0).sort((a, b) => (a.iface < b.iface ? -1 : a.iface > b.iface ? 1 : 0));
+  rmSync(temp, { recursive: true, force: true });
+  mkdirSync(temp, { recursive: true });
+  try {
+    for (const t of used) {
+      const path = join(temp, fileOf(t.iface));
+      mkdirSync(dirname(path), { recursive: true });
+      const fd = openSync(path, 'wx');
+      try {
+        writeAll(fd, t.pcap());
+      } finally {
+        closeSync(fd);
+      }
+    }
+    writePcapng(join(temp, 'all.pcapng'), used, options);
+    for (const [name, content] of Object.entries(options.files ?? {})) {
+      mkdirSync(dirname(join(temp, name)), { recursive: true });
+      writeFileSync(join(temp, name), content);
+    }
+    rmSync(old, { recursive: true, force: true });
+    const replaced = existsSync(dir);
+    if (replaced) renameSync(dir, old);
+    try {
+      renameSync(temp, dir);
+    } catch (e) {
+      if (replaced) renameSync(old, dir);
+      throw e;
+    }
+    rmSync(old, { recursive: true, force: true });
+  } catch (e) {
+    rmSync(temp, { recursive: true, force: true });
+    throw e;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Captures from disk: a tree `<netns>/<dev>.pcap`, or one file.
+ * @module
+ */
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { PcapError, readPcap, type Pcap } from '../../wire/pcap.js';
+import { InputError } from '../sim/input-error.js';
+
+/** Captures by interface name (`netns/dev`), sorted by name. */
+export type Captures = Map<string, Pcap>;
+
+/** Reads one pcap file; damage is an `InputError` that names the byte. */
+export function readPcapFile(path: string): Pcap {
+  try {
+    return readPcap(readFileSync(path));
+  } catch (e) {
+    if (e instanceof PcapError) throw new InputError(path, 0, 0, e.message);
+    throw new InputError(path, 0, 0, `cannot read: ${(e as Error).message}`);
+  }
+}
+
+/** Reads a tree or a single file (named after its folder and itself). Other files in a tree are left alone. */
+export function readCaptures(path: string): Captures {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new InputError(path, 0, 0, 'not found, expected a capture or a tree of captures');
+  if (!stat.isDirectory()) {
+    const whole = resolve(path);
+    return new Map([[`${basename(dirname(whole))}/${basename(whole, '.pcap')}`, readPcapFile(path)]]);
+  }
+  const found: [string, string][] = [];
+  for (const netns of readdirSync(path, { withFileTypes: true })) {
+    if (!netns.isDirectory()) continue;
+    for (const dev of readdirSync(join(path, netns.name))) {
+      if (dev.endsWith('.pcap')) found.push([`${netns.name}/${dev.slice(0, -5)}`, join(path, netns.name, dev)]);
+    }
+  }
+  found.sort(([a], [b]) => (a < b ? -1 : 1));
+  return new Map(found.map(([iface, file]) => [iface, readPcapFile(file)]));
+}

@@ -1,0 +1,141 @@
+/** Service ports and their categorised endpoints, as pkg/proxy serviceport.go and topology.go derive them. @module */
+import { aton } from '../../../wire/inet.js';
+import type { EndpointSlice, Service } from '../api/types.js';
+
+export interface ProxyEndpoint {
+  /** `ip:port`, the sort and de-duplication key. */
+  key: string;
+  ip: string;
+  port: number;
+  ready: boolean;
+  serving: boolean;
+  terminating: boolean;
+  local: boolean;
+  forNodes: string[];
+}
+
+export interface ProxyPort {
+  /** `ns/name:port`, without `:port` when the port has no name. */
+  name: string;
+  proto: string;
+  clusterIP: string;
+  port: number;
+  nodePort: number;
+  externalIPs: string[];
+  vips: string[];
+  sourceRanges: string[];
+  healthCheckNodePort: number;
+  /** Seconds; 0: none. */
+  affinity: number;
+  externalLocal: boolean;
+  internalLocal: boolean;
+  usesCluster: boolean;
+  usesLocal: boolean;
+  externallyAccessible: boolean;
+  endpoints: ProxyEndpoint[];
+  cluster: ProxyEndpoint[];
+  local: ProxyEndpoint[];
+  all: ProxyEndpoint[];
+  hasEndpoints: boolean;
+  hasInternal: boolean;
+  hasExternal: boolean;
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+const isV4 = (text: string): boolean => !text.includes(':');
+
+function addr(text: string): number {
+  const a = aton(text);
+  if (a === null) throw new Error(`found '${text}', expected an IPv4 address`);
+  return a;
+}
+
+/** True when the IPv4 address lies in `cidr`. */
+export function inCidr(cidr: string, ip: string): boolean {
+  const [net, len] = cidr.split('/');
+  const bits = len === undefined ? 32 : Number(len);
+  const mask = bits === 0 ? 0 : -1 << (32 - bits);
+  return (addr(net!) & mask) === (addr(ip) & mask);
+}
+
+/** `a.b.c.d/n` with the host bits cleared, as Go prints a parsed net.IPNet. */
+export function maskedCidr(cidr: string): string {
+  const [net, len] = cidr.split('/');
+  const bits = Number(len);
+  const value = addr(net!) & (bits === 0 ? 0 : -1 << (32 - bits));
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}/${bits}`;
+}
+
+function endpointsOf(
+  service: Service, portName: string, protocol: string, slices: EndpointSlice[], node: string,
+): ProxyEndpoint[] {
+  const found = new Map<string, ProxyEndpoint>();
+  for (const slice of slices) {
+    if (slice.addressType !== 'IPv4' || slice.metadata.namespace !== service.metadata.namespace) continue;
+    if (slice.metadata.labels['kubernetes.io/service-name'] !== service.metadata.name) continue;
+    for (const port of slice.ports) {
+      if (port.name !== portName || port.protocol !== protocol || port.port === 0) continue;
+      for (const e of slice.endpoints) {
+        const ip = e.addresses[0];
+        if (ip === undefined) continue;
+        const key = `${ip}:${port.port}`;
+        if (found.has(key) && e.conditions.terminating) continue;
+        found.set(key, {
+          key, ip, port: port.port, ...e.conditions, local: e.nodeName === node, forNodes: e.hints.forNodes,
+        });
+      }
+    }
+  }
+  return [...found.values()].sort((a, b) => compare(a.key, b.key));
+}
+
+/** Every service port of the node in (namespace, name, port name, protocol) order; CategorizeEndpoints applied. */
+export function proxyPorts(services: Service[], slices: EndpointSlice[], node: string): ProxyPort[] {
+  const sorted = [...services].sort((a, b) =>
+    compare(a.metadata.namespace, b.metadata.namespace) || compare(a.metadata.name, b.metadata.name));
+  const out: ProxyPort[] = [];
+  for (const service of sorted) {
+    const { spec, metadata } = service;
+    const clusterIP = [spec.clusterIP, ...spec.clusterIPs].find((ip) => ip !== '' && ip !== 'None' && isV4(ip));
+    if (spec.type === 'ExternalName' || spec.clusterIP === 'None' || clusterIP === undefined) continue;
+    const ports = [...spec.ports].sort((a, b) => compare(a.name, b.name) || compare(a.protocol, b.protocol));
+    const externalIPs = spec.externalIPs.filter(isV4);
+    const vips = service.status.loadBalancer.ingress
+      .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip)).map((i) => i.ip);
+    const externalLocal = spec.externalTrafficPolicy === 'Local'
+      && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
+    const internalLocal = spec.internalTrafficPolicy === 'Local';
+    for (const p of ports) {
+      const externallyAccessible = p.nodePort !== 0 || vips.length > 0 || externalIPs.length > 0;
+      const usesCluster = !internalLocal || externallyAccessible;
+      const usesLocal = internalLocal || (externalLocal && externallyAccessible);
+      const endpoints = endpointsOf(service, p.name, p.protocol, slices, node);
+      const ready = endpoints.filter((e) => e.ready);
+      const draining = endpoints.filter((e) => e.serving && e.terminating);
+      const hinted = ready.length > 0 && ready.every((e) => e.forNodes.length > 0)
+        && ready.some((e) => e.forNodes.includes(node));
+      const fit = hinted ? ready.filter((e) => e.forNodes.includes(node)) : ready;
+      const cluster = !usesCluster ? [] : fit.length > 0 ? fit : draining;
+      const localReady = ready.filter((e) => e.local);
+      const local = !usesLocal ? [] : localReady.length > 0 ? localReady : draining.filter((e) => e.local);
+      let all: ProxyEndpoint[];
+      if (!usesLocal) all = cluster;
+      else if (!usesCluster) all = local;
+      else if (!hinted && localReady.length > 0) all = cluster;
+      else all = endpoints.filter((e) => cluster.includes(e) || local.includes(e));
+      const hasEndpoints = cluster.length > 0 || (usesLocal && (ready.length > 0 || draining.length > 0));
+      out.push({
+        name: `${metadata.namespace}/${metadata.name}${p.name === '' ? '' : `:${p.name}`}`,
+        proto: p.protocol.toLowerCase(), clusterIP, port: p.port, nodePort: p.nodePort, externalIPs, vips,
+        sourceRanges: spec.loadBalancerSourceRanges.map((r) => r.trim()).filter(isV4).map(maskedCidr),
+        healthCheckNodePort: spec.type === 'LoadBalancer' && externalLocal ? spec.healthCheckNodePort : 0,
+        affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityTimeoutSeconds : 0,
+        externalLocal, internalLocal, usesCluster, usesLocal, externallyAccessible, endpoints, cluster, local, all,
+        hasEndpoints,
+        hasInternal: hasEndpoints && !(internalLocal && local.length === 0),
+        hasExternal: hasEndpoints && !(externalLocal && local.length === 0),
+      });
+    }
+  }
+  return out;
+}

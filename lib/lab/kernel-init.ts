@@ -1,0 +1,128 @@
+/**
+ * The shell programs that run inside User-Mode Linux: a private root, then the Lab itself.
+ * @module
+ */
+
+/** First process: builds a root of its own (the host is visible below /host, read-only) and hands over to `drive.sh` there. */
+export function initScript(work: string): string {
+  return `#!/bin/bash
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+W='${work}'; R=$W/root
+die() { echo "podwire-init: $1" >> "$W/out/error"; busybox poweroff -f; }
+mount -t tmpfs tmpfs "$R" || die 'mount of the root'
+cd "$R" && mkdir -p usr proc sys dev run tmp var/run var/tmp var/lib etc/netns root host out podwire/bin modroot/lib/modules
+chmod 1777 tmp var/tmp
+for d in bin sbin lib lib32 lib64 libx32; do
+  if [ -L /$d ]; then cp -a /$d $d; elif [ -d /$d ]; then mkdir $d; mount --bind /$d $d && mount -o remount,bind,ro $d; fi
+done
+mount --bind /usr usr && mount -o remount,bind,ro usr || die 'bind of /usr'
+mount --bind "$W/out" out || die 'bind of the results'
+for f in passwd group protocols services nsswitch.conf hosts host.conf ld.so.cache ld.so.conf ld.so.conf.d alternatives gai.conf ethertypes iproute2 xtables.conf; do
+  [ -e /etc/$f ] && cp -a /etc/$f etc/ 2>/dev/null
+done
+echo podwire > etc/hostname; : > etc/resolv.conf
+cp "$W"/bin/* podwire/bin/; chmod 755 podwire/bin/*
+cp "$W"/drive.sh "$W"/setup.sh "$W"/step-*.sh podwire/ 2>/dev/null
+for p in iptables iptables-restore iptables-save; do
+  ln -s /usr/sbin/\${p/iptables/iptables-legacy} podwire/bin/$p
+done
+ln -s /usr/lib/uml/modules/$(uname -r) modroot/lib/modules/$(uname -r)
+mount -t proc proc proc; mount -t sysfs sysfs sys
+mount -t devtmpfs dev dev 2>/dev/null || { mknod -m 666 dev/null c 1 3; mknod -m 666 dev/zero c 1 5; mknod -m 666 dev/random c 1 8; mknod -m 666 dev/urandom c 1 9; }
+[ -e dev/fd ] || ln -s /proc/self/fd dev/fd
+mkdir -p dev/net
+[ -e dev/net/tun ] || mknod -m 666 dev/net/tun c 10 200 2>/dev/null
+pivot_root . host || die 'pivot_root'
+mount -o remount,bind,ro /host || { echo 'podwire-init: /host stays writable' >> /out/error; busybox poweroff -f; }
+exec chroot . /bin/bash /podwire/drive.sh </dev/null
+`;
+}
+
+/** What the driver has to know about a Lab. */
+export interface DriverPlan {
+  cwd: string;
+  /** `podwire app` servers started by the setup. */
+  servers: number;
+  /** Start times in the order of the steps. */
+  atNs: number[];
+  untilNs: number | null;
+  captures: string[] | null;
+}
+
+/** Second process: setup, captures on, steps at their times, captures off, power off. */
+export function driverScript(plan: DriverPlan): string {
+  const order = plan.atNs.map((at, i) => ({ at, i })).sort((a, b) => a.at - b.at || a.i - b.i);
+  const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i}`).join('\n');
+  const wanted = plan.captures === null ? '' : ` ${plan.captures.join(' ')} `;
+  return `export PATH=/podwire/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C PODWIRE_READY_DIR=/run/ready
+umask 022
+off() { sync; exec busybox poweroff -f; }
+die() { echo "$1" >> /out/error; off; }
+uname -r > /out/kernel
+ip link >/dev/null || die 'ip does not run'
+echo /podwire/bin/modprobe > /proc/sys/kernel/modprobe
+for m in veth bridge br_netfilter ipip vxlan dummy nf_conntrack ip_vs; do modprobe $m || echo "modprobe $m failed" >> /out/log; done
+mkdir -p /run/ready /run/netns /run/tcpdump
+cd '/host${plan.cwd}' 2>/dev/null || cd /
+quiet() {
+  sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0 net.bridge.bridge-nf-call-iptables=1 2>/dev/null
+  for dev in $(ls /sys/class/net); do
+    ethtool -K $dev tx off rx off sg off tso off gso off gro off >/dev/null 2>&1
+    [ -d /sys/class/net/$dev/bridge ] && echo 0 > /sys/class/net/$dev/bridge/multicast_snooping
+  done
+  sysctl -qw net.ipv4.tcp_rmem='4096 131072 6291456' 2>/dev/null
+}
+sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0 net.ipv4.tcp_rmem='4096 131072 6291456' net.bridge.bridge-nf-call-iptables=1
+export -f quiet
+bash -c 'set -eE; trap '\\''echo "$LINENO $?" > /out/setup.failed'\\'' ERR; . /podwire/setup.sh' > /out/setup.out 2> /out/setup.err
+rc=$?
+[ $rc = 0 ] || { [ -e /out/setup.failed ] || echo "0 $rc" > /out/setup.failed; off; }
+for ((i = 0; i < 600; i++)); do
+  [ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] && break
+  sleep 0.1
+done
+[ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] || { cat /out/setup.err >> /out/error; die 'a podwire app did not become ready within 60 s'; }
+names=$(ls /run/netns)
+quiet
+for n in $names; do ip netns exec $n bash -c quiet; done
+sleep 1
+# Immediate mode: a buffered ring keeps its last second from a tcpdump that is told to stop.
+record() { # NETNS DEVICE COMMAND…
+  local n=$1 d=$2; shift 2
+  case '${wanted}' in ''|*" $n/$d "*) ;; *) return ;; esac
+  mkdir -p "/out/pcap/$n" /run/tcpdump/$n
+  "$@" tcpdump -p -Z root -U -n --immediate-mode -B 4096 --time-stamp-precision=nano -s 262144 -i "$d" -w "/run/tcpdump/$n/$d.pcap" 2> "/run/tcpdump/$n/$d.err" &
+  dumps+=($!)
+}
+live() { # devices that are up
+  "$@" ip -o link show up | while IFS=': ' read -r _ d _; do echo "\${d%%@*}"; done
+}
+dumps=()
+for d in $(live env); do record root "$d"; done
+for n in $names; do for d in $(live ip netns exec $n); do record $n "$d" ip netns exec $n; done; done
+for ((i = 0; i < 400; i++)); do
+  [ "$(cat /run/tcpdump/*/*.err 2>/dev/null | grep -c 'listening on')" -ge \${#dumps[@]} ] && break
+  sleep 0.05
+done
+[ "$(cat /run/tcpdump/*/*.err 2>/dev/null | grep -c 'listening on')" -ge \${#dumps[@]} ] || { cat /run/tcpdump/*/*.err >> /out/error; die 'tcpdump does not listen'; }
+sleep 0.1
+T0=\${EPOCHREALTIME/./}
+at() {
+  local left=$((T0 + $1 - \${EPOCHREALTIME/./}))
+  [ $left -le 0 ] || sleep $((left / 1000000)).$(printf %06d $((left % 1000000)))
+}
+steps=()
+step() {
+  ( setsid bash /podwire/step-$1.sh > /out/step-$1.out 2> /out/step-$1.err; echo $? > /out/step-$1.rc ) &
+  steps+=($!)
+}
+${starts}
+${plan.untilNs === null ? 'for p in "${steps[@]}"; do wait $p; done\nsleep 0.3' : `at ${Math.round(plan.untilNs / 1000)}`}
+kill -INT "\${dumps[@]}" 2>/dev/null
+for p in "\${dumps[@]}"; do wait $p; done
+grep -H '[1-9][0-9]* packets* dropped' /run/tcpdump/*/*.err > /run/lost && { cat /run/lost >> /out/error; die 'tcpdump lost frames'; }
+for n in $(ls /run/tcpdump); do cp /run/tcpdump/$n/*.pcap "/out/pcap/$n/"; done
+echo ok > /out/done
+off
+`;
+}

@@ -1,0 +1,214 @@
+/**
+ * Runs a Lab on the real Linux kernel: User-Mode Linux as an ordinary process, the Lab's own text under bash, one tcpdump
+ * per device. Needs no privileges; the host's files are seen read-only.
+ * @module
+ */
+import { execFile, spawn } from 'node:child_process';
+import { accessSync, chmodSync, constants, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Command, splitNetns } from '../shell/script.js';
+import { InputError } from '../sim/input-error.js';
+import { driverScript, initScript } from './kernel-init.js';
+import type { Lab } from './lab.js';
+
+/** A step as the kernel's programs ended it; `exit` null: still running at `until`. */
+export interface KernelStep {
+  at: number;
+  command: string;
+  exit: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface KernelRun {
+  steps: KernelStep[];
+  /** `uname -r` inside. */
+  kernel: string;
+  /** Program to version line. */
+  tools: Record<string, string>;
+}
+
+export interface KernelOptions {
+  /** Wall-clock limit; default 120 s more than the Lab's last time. */
+  timeoutMs?: number;
+  /** podwire's own entry for `podwire app`; default: the compiled lib/cli/main.js next to this file's folder. */
+  main?: string;
+}
+
+const APT =
+  'apt-get install -y user-mode-linux kmod iproute2 iptables ipset ipvsadm conntrack ethtool procps tcpdump ' +
+  'iputils-ping iputils-arping netcat-openbsd bind9-dnsutils curl busybox-static';
+
+const PROGRAMS = (
+  'linux.uml bash busybox modprobe pivot_root ip bridge tc iptables-legacy ipset ipvsadm conntrack ethtool sysctl tcpdump ' +
+  'ping arping nc dig curl'
+).split(' ');
+
+/** The recording kernel or one of its programs is not installed. */
+export class MissingRecorder extends Error {
+  constructor(missing: readonly string[]) {
+    super(`cannot record on the kernel: ${missing.join(', ')} not found; install with: ${APT}`);
+    this.name = 'MissingRecorder';
+  }
+}
+
+function findProgram(name: string): string | null {
+  for (const dir of ['/usr/sbin', '/usr/bin', '/sbin', '/bin']) {
+    try {
+      accessSync(join(dir, name), constants.X_OK);
+      return join(dir, name);
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return null;
+}
+
+/** Records `lab` into `outDir`: `<netns>/<dev>.pcap` of every device that carried a frame, and steps.json. */
+export async function runOnKernel(lab: Lab, outDir: string, options: KernelOptions = {}): Promise<KernelRun> {
+  const missing = PROGRAMS.filter((p) => findProgram(p) === null);
+  if (!existsSync('/usr/lib/uml/modules')) missing.push('/usr/lib/uml/modules');
+  if (missing.length > 0) throw new MissingRecorder(missing);
+  const work = mkdtempSync(join(tmpdir(), 'podwire-kernel-'));
+  try {
+    prepare(lab, work, options.main ?? fileURLToPath(new URL('../cli/main.js', import.meta.url)));
+    const last = Math.max(lab.untilNs ?? 0, ...lab.steps.map((s) => s.atNs)) / 1e6;
+    const boot = await bootUml(work, usesPodwire(lab) ? '1536M' : '512M', options.timeoutMs ?? last + 120_000);
+    const read = (name: string): string => {
+      const path = join(work, 'out', name);
+      return existsSync(path) ? readFileSync(path, 'utf8') : '';
+    };
+    if (read('setup.failed') !== '') setupFailure(lab, read('setup.failed'), read('setup.err'));
+    if (read('done') === '') {
+      const why = [read('error'), boot]
+        .filter((s) => s.trim() !== '')
+        .join('\n')
+        .trim();
+      throw new Error(`the kernel did not finish ${lab.name}: ${why.slice(-2000)}`);
+    }
+    const steps = lab.steps.map((s, i): KernelStep => {
+      const rc = read(`step-${i}.rc`).trim();
+      const exit = rc === '' ? null : Number(rc);
+      return { at: s.atNs, command: s.text, exit, stdout: read(`step-${i}.out`), stderr: read(`step-${i}.err`) };
+    });
+    deliver(join(work, 'out', 'pcap'), steps, resolve(outDir));
+    return { steps, kernel: read('kernel').trim(), tools: await toolVersions() };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function isApp(c: Command): boolean {
+  const { argv } = splitNetns(c.argv);
+  return argv[0] === 'podwire' && argv[1] === 'app';
+}
+
+function usesPodwire(lab: Lab): boolean {
+  return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(isApp));
+}
+
+function prepare(lab: Lab, work: string, main: string): void {
+  for (const d of ['root', 'out', 'bin', 'uml']) mkdirSync(join(work, d));
+  const script = (name: string, text: string): void => writeFileSync(join(work, name), text, { mode: 0o755 });
+  script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
+  script('bin/podwire', `#!/bin/sh\nexec '/host${process.execPath}' '/host${main}' "$@"\n`);
+  script('init.sh', initScript(work));
+  script('setup.sh', lab.setupText.endsWith('\n') ? lab.setupText : `${lab.setupText}\n`);
+  lab.steps.forEach((s, i) => script(`step-${i}.sh`, s.text.endsWith('\n') ? s.text : `${s.text}\n`));
+  const plan = {
+    cwd: dirname(resolve(lab.file)),
+    servers: lab.setup.filter((c) => c.background && isApp(c)).length,
+    atNs: lab.steps.map((s) => s.atNs),
+    untilNs: lab.untilNs,
+    captures: lab.captures,
+  };
+  script('drive.sh', driverScript(plan));
+}
+
+/** Boots and waits for the power-off; returns the console's text. */
+function bootUml(work: string, mem: string, timeoutMs: number): Promise<string> {
+  const args = [
+    `mem=${mem}`, 'rootfstype=hostfs', 'rw', 'hostfs=/', 'root=/dev/root', `init=${join(work, 'init.sh')}`, 'con=null',
+    'con0=fd:0,fd:1', 'quiet', 'ipv6.disable_ipv6=1', `uml_dir=${join(work, 'uml')}/`, 'umid=lab',
+  ]; // prettier-ignore
+  return new Promise((done, fail) => {
+    const child = spawn(findProgram('linux.uml')!, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    let log = '';
+    const keep = (b: Buffer): void => void (log = (log + b.toString()).slice(-20_000));
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    const kill = (): void => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL'); // its own process group: the kernel and its helper processes
+      } catch {
+        // Already gone.
+      }
+    };
+    const timer = setTimeout(() => {
+      log += `\nno end after ${timeoutMs} ms`;
+      kill();
+    }, timeoutMs);
+    process.once('exit', kill);
+    child.once('error', fail);
+    child.once('close', () => {
+      clearTimeout(timer);
+      process.removeListener('exit', kill);
+      kill();
+      done(log);
+    });
+  });
+}
+
+function setupFailure(lab: Lab, failed: string, stderr: string): never {
+  const [at, code] = failed.trim().split(' ').map(Number) as [number, number];
+  const line = lab.setupLine + Math.max(at, 1) - 1;
+  const c = lab.setup.filter((x) => x.line <= line).at(-1);
+  const why = stderr.trim() === '' ? `exit ${code}` : stderr.trim().split('\n').slice(-3).join('; ');
+  const text = c?.text.split('\n')[0] ?? '';
+  throw new InputError(
+    lab.file,
+    c?.line ?? line,
+    c?.column ?? 1,
+    `setup command failed on the kernel: ${text}: ${why}`,
+  );
+}
+
+/** Moves the captures that hold a frame, and steps.json, to their place in one rename. */
+function deliver(pcaps: string, steps: KernelStep[], outDir: string): void {
+  mkdirSync(dirname(outDir), { recursive: true });
+  const next = mkdtempSync(`${outDir}.new-`);
+  chmodSync(next, 0o755);
+  for (const netns of existsSync(pcaps) ? readdirSync(pcaps) : []) {
+    for (const file of readdirSync(join(pcaps, netns))) {
+      if (readFileSync(join(pcaps, netns, file)).length <= 24) continue;
+      mkdirSync(join(next, netns), { recursive: true });
+      cpSync(join(pcaps, netns, file), join(next, netns, file));
+    }
+  }
+  writeFileSync(join(next, 'steps.json'), `${JSON.stringify(steps, null, 2)}\n`);
+  rmSync(outDir, { recursive: true, force: true });
+  renameSync(next, outDir);
+}
+
+async function toolVersions(): Promise<Record<string, string>> {
+  const ask: [string, string[]][] = [
+    ['ip', ['-V']],
+    ['iptables-legacy', ['-V']],
+    ['tcpdump', ['--version']],
+    ['ping', ['-V']],
+    ['dig', ['-v']],
+    ['curl', ['--version']],
+  ];
+  const run = promisify(execFile);
+  const said = await Promise.all(
+    ask.map(async ([name, args]): Promise<[string, string]> => {
+      const r = await run(findProgram(name)!, args).catch((e: { stdout?: string; stderr?: string }) => e);
+      return [name, (r.stdout || r.stderr || '').split('\n')[0]!.trim()];
+    }),
+  );
+  return Object.fromEntries(said);
+}

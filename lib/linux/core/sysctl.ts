@@ -1,0 +1,57 @@
+/**
+ * The sysctls podwire has, by dotted name, with the kernel's defaults.
+ *
+ * Those with a field of their own are read and written there; the others live in Netns.sysctl and are read by their users.
+ * @module
+ */
+import type { InDevConf } from './netdev.js';
+import type { Netns } from './netns.js';
+
+/** Plain integers that the code reads from Netns.sysctl. */
+const PLAIN: Record<string, number> = {
+  'net.ipv4.ip_default_ttl': 64,
+  'net.ipv4.icmp_echo_ignore_all': 0,
+  'net.ipv4.vs.conntrack': 0,
+  'net.ipv4.vs.conn_reuse_mode': 1,
+  'net.ipv4.vs.expire_nodest_conn': 0,
+  'net.ipv4.vs.expire_quiescent_template': 0,
+};
+
+/** True without effect here: IPv6 is off on the machine, and TCP comes later; any value is accepted. */
+const INERT = [
+  /^net\.ipv6\.conf\.[^.]+\.(accept_ra|accept_dad|disable_ipv6)$/,
+  /^net\.netfilter\.nf_conntrack_tcp_timeout_(established|close_wait)$/,
+];
+
+function confOf(net: Netns, key: string): { conf: InDevConf; name: keyof InDevConf; dev: string } | null {
+  const m = /^net\.ipv4\.conf\.(.+)\.([a-z_]+)$/.exec(key);
+  if (m === null) return null;
+  const conf = m[1] === 'all' ? net.confAll : m[1] === 'default' ? net.confDefault : net.dev(m[1]!)?.conf;
+  return conf !== undefined && m[2]! in conf ? { conf, name: m[2] as keyof InDevConf, dev: m[1]! } : null;
+}
+
+/** The value as text, or null when there is no such sysctl. Keys may be dotted or slashed. */
+export function sysctlRead(net: Netns, key: string): string | null {
+  const k = key.includes('/') ? key.replaceAll('.', '\u0000').replaceAll('/', '.').replaceAll('\u0000', '/') : key;
+  if (k === 'net.ipv4.ip_forward') return String(net.confAll.forwarding);
+  if (k === 'net.bridge.bridge-nf-call-iptables') return String(net.bridgeNfCallIptables);
+  const c = confOf(net, k);
+  if (c !== null) return String(c.conf[c.name]);
+  if (k in PLAIN) return String(net.sysctl.get(k) ?? PLAIN[k]);
+  if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? 0);
+  return null;
+}
+
+/** Writes an integer. False when there is no such sysctl. */
+export function sysctlWrite(net: Netns, key: string, value: number): boolean {
+  if (sysctlRead(net, key) === null) return false;
+  const k = key.includes('/') ? key.replaceAll('/', '.') : key;
+  const c = confOf(net, k);
+  if (k === 'net.ipv4.ip_forward' || (c !== null && c.dev === 'all' && c.name === 'forwarding')) {
+    // inet_forward_change: all, default and every device.
+    for (const conf of [net.confAll, net.confDefault, ...net.devs.map((d) => d.conf)]) conf.forwarding = value;
+  } else if (k === 'net.bridge.bridge-nf-call-iptables') net.bridgeNfCallIptables = value;
+  else if (c !== null) c.conf[c.name] = value;
+  else net.sysctl.set(k, value);
+  return true;
+}

@@ -1,0 +1,58 @@
+/**
+ * A virtual service and its destinations (struct ip_vs_service, ip_vs_dest).
+ * @module
+ */
+import type { Scheduler } from './scheduler.js';
+
+/** Service flags as `-b` sets them: fallback and port, for sh. */
+export const SCHED1 = 0x08;
+export const SCHED2 = 0x10;
+
+export class Dest {
+  readonly addr: number;
+  readonly port: number;
+  weight: number;
+  active = 0;
+  inactive = 0;
+  /** Upper and lower connection thresholds are not supported: a server is never overloaded. */
+  available = true;
+
+  constructor(addr: number, port: number, weight: number) {
+    this.addr = addr;
+    this.port = port;
+    this.weight = weight;
+  }
+}
+
+/** A persistence template: one client (or client network) stays with one server. */
+export interface Template {
+  dest: Dest;
+  client: number;
+  expires: number;
+  controls: number;
+}
+
+export class Service {
+  readonly proto: number;
+  readonly addr: number;
+  readonly port: number;
+  sched: Scheduler;
+  /** SCHED1 | SCHED2. */
+  flags: number;
+  /** Persistence in seconds, 0: none. */
+  persistent: number;
+  netmask: number;
+  /** Newest first. */
+  dests: Dest[] = [];
+  readonly templates = new Map<number, Template>();
+
+  constructor(proto: number, addr: number, port: number, sched: Scheduler) {
+    this.proto = proto;
+    this.addr = addr;
+    this.port = port;
+    this.sched = sched;
+    this.flags = 0;
+    this.persistent = 0;
+    this.netmask = -1;
+  }
+}

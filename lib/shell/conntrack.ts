@@ -1,0 +1,104 @@
+/**
+ * conntrack -L, -D and -F as conntrack-tools 1.4.7 prints them.
+ * @module
+ */
+import { ntoa } from '../../wire/inet.js';
+import * as ipv4 from '../../wire/ipv4.js';
+import type { Netns } from '../linux/core/netns.js';
+import { type Conn, conntrack as table, S_ASSURED, S_DST_NAT, S_SEEN_REPLY, S_SRC_NAT } from '../linux/netfilter/conntrack.js';
+import type { Tuple } from '../linux/netfilter/ct-tuple.js';
+import { TCP_STATES } from '../linux/netfilter/ct-tcp.js';
+import { address, number, protocol } from './iptables-parse.js';
+import type { Result } from './iptables-save.js';
+
+const PROG = 'conntrack v1.4.7 (conntrack-tools)';
+const NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
+function tupleText(t: Tuple): string {
+  const s = `src=${ntoa(t.src)} dst=${ntoa(t.dst)}`;
+  if (t.proto === ipv4.ICMP) return `${s} type=${t.dport >> 8} code=${t.dport & 255} id=${t.sport}`;
+  if (t.proto !== ipv4.TCP && t.proto !== ipv4.UDP && t.proto !== ipv4.SCTP) return s;
+  return `${s} sport=${t.sport} dport=${t.dport}`;
+}
+
+/** One line of `conntrack -L`. */
+export function connText(ct: Conn, now: number): string {
+  const { proto } = ct.orig;
+  const left = Math.max(0, Math.ceil((ct.expires - now) / 1e9) - 1);
+  let s = `${(NAMES[proto] ?? 'unknown').padEnd(8)} ${proto} ${left} `;
+  if (proto === ipv4.TCP) s += `${TCP_STATES[ct.tcpState]} `;
+  s += `${tupleText(ct.orig)} `;
+  if ((ct.status & S_SEEN_REPLY) === 0) s += '[UNREPLIED] ';
+  s += `${tupleText(ct.reply)} `;
+  if ((ct.status & S_ASSURED) !== 0) s += '[ASSURED] ';
+  return `${s}mark=${ct.mark >>> 0} use=1`;
+}
+
+type Test = (ct: Conn) => boolean;
+
+function filter(argv: readonly string[]): Test[] {
+  const tests: Test[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const opt = argv[i]!;
+    const next = (): string => {
+      const v = argv[++i];
+      if (v === undefined) throw new RangeError(`option "${opt}" requires an argument`);
+      return v;
+    };
+    const addr = (of: (ct: Conn) => number): void => {
+      const [a, mask] = address(next());
+      tests.push((ct) => (of(ct) & mask) === a);
+    };
+    const port = (of: (ct: Conn) => number): void => {
+      const p = number(next(), 65535);
+      tests.push((ct) => of(ct) === p);
+    };
+    switch (opt) {
+      case '-p': case '--proto': {
+        const p = protocol(next());
+        tests.push((ct) => ct.orig.proto === p);
+        break;
+      }
+      case '-s': case '--src': case '--orig-src': addr((ct) => ct.orig.src); break;
+      case '-d': case '--dst': case '--orig-dst': addr((ct) => ct.orig.dst); break;
+      case '-r': case '--reply-src': addr((ct) => ct.reply.src); break;
+      case '-q': case '--reply-dst': addr((ct) => ct.reply.dst); break;
+      case '--sport': case '--orig-port-src': port((ct) => ct.orig.sport); break;
+      case '--dport': case '--orig-port-dst': port((ct) => ct.orig.dport); break;
+      case '--reply-port-src': port((ct) => ct.reply.sport); break;
+      case '--reply-port-dst': port((ct) => ct.reply.dport); break;
+      case '-g': case '--dst-nat': case '--orig-dst-nat': tests.push((ct) => (ct.status & S_DST_NAT) !== 0); break;
+      case '-n': case '--src-nat': tests.push((ct) => (ct.status & S_SRC_NAT) !== 0); break;
+      default: throw new RangeError(`unknown option "${opt}"`);
+    } // prettier-ignore
+  }
+  return tests;
+}
+
+/** `conntrack ARGS` in a namespace: -L, -D with a filter, -F. */
+export function conntrack(net: Netns, argv: readonly string[]): Result {
+  const ct = table(net);
+  const now = net.kernel.sim.now;
+  try {
+    const rest = argv.slice(1);
+    switch (argv[0]) {
+      case '-F': case '--flush':
+        if (rest.length > 0) throw new RangeError(`unknown option "${rest[0]}"`);
+        for (const c of ct.list()) ct.remove(c);
+        return { exit: 0, out: '', err: `${PROG}: connection tracking table has been emptied.\n` };
+      case '-L': case '--dump': case '-D': case '--delete': {
+        const tests = filter(rest);
+        const hits = ct.list().filter((c) => tests.every((t) => t(c)));
+        const out = hits.map((c) => `${connText(c, now)}\n`).join('');
+        const del = argv[0] === '-D' || argv[0] === '--delete';
+        if (del) for (const c of hits) ct.remove(c);
+        const err = `${PROG}: ${hits.length} flow entries have been ${del ? 'deleted' : 'shown'}.\n`;
+        return { exit: del && hits.length === 0 ? 1 : 0, out, err };
+      }
+      default: throw new RangeError(`unknown option "${argv[0] ?? ''}"`);
+    } // prettier-ignore
+  } catch (e) {
+    if (!(e instanceof RangeError)) throw e;
+    return { exit: 2, out: '', err: `${PROG}: ${e.message}\n` };
+  }
+}

@@ -1,0 +1,598 @@
+/**
+ * One iptables rule from words: the options of iptables(8) and iptables-extensions(8) that podwire executes.
+ *
+ * Errors are `RangeError`s with the text of iptables 1.8.9 where it has one; callers turn them into exit code 2.
+ * @module
+ */
+import { aton, macBytes, maskOf } from '../../wire/inet.js';
+import type { Netns } from '../linux/core/netns.js';
+import { ipsets } from '../linux/netfilter/ipset.js';
+import type { NatRange } from '../linux/netfilter/nat.js';
+import * as xm from '../linux/netfilter/xt-match.js';
+import * as xt from '../linux/netfilter/xt-target.js';
+import {
+  INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, Rule, type Target,
+} from '../linux/netfilter/xtables.js'; // prettier-ignore
+
+export const PROTOCOLS: Readonly<Record<string, number>> = {
+  all: 0, icmp: 1, igmp: 2, ipencap: 4, ipip: 4, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, ospf: 89, sctp: 132, udplite: 136,
+}; // prettier-ignore
+export const CTSTATES = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'] as const;
+export const ADDRTYPES = [
+  'UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT',
+] as const; // prettier-ignore
+export const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG'] as const;
+export const ICMP_TYPES: Readonly<Record<string, readonly [number, number, number]>> = {
+  any: [255, 0, 255], 'echo-reply': [0, 0, 255], pong: [0, 0, 255], 'destination-unreachable': [3, 0, 255],
+  'network-unreachable': [3, 0, 0], 'host-unreachable': [3, 1, 1], 'protocol-unreachable': [3, 2, 2],
+  'port-unreachable': [3, 3, 3], 'fragmentation-needed': [3, 4, 4], redirect: [5, 0, 255], 'echo-request': [8, 0, 255],
+  ping: [8, 0, 255], 'time-exceeded': [11, 0, 255], 'ttl-exceeded': [11, 0, 255], 'parameter-problem': [12, 0, 255],
+  'timestamp-request': [13, 0, 255], 'timestamp-reply': [14, 0, 255],
+}; // prettier-ignore
+
+/** Splits a line into words; double and single quotes and backslashes as iptables-restore understands them. */
+export function splitLine(line: string): string[] {
+  const words: string[] = [];
+  let cur = '';
+  let open = '';
+  let any = false;
+  for (let i = 0; i < line.length; i++) {
+    const ch = line[i]!;
+    if (ch === '\\' && open !== "'" && i + 1 < line.length) {
+      cur += line[++i]!;
+      any = true;
+    } else if (open !== '') {
+      if (ch === open) open = '';
+      else cur += ch;
+    } else if (ch === '"' || ch === "'") {
+      open = ch;
+      any = true;
+    } else if (ch === ' ' || ch === '\t') {
+      if (any) words.push(cur);
+      cur = '';
+      any = false;
+    } else {
+      cur += ch;
+      any = true;
+    }
+  }
+  if (open !== '') throw new RangeError('unterminated quoted string');
+  if (any) words.push(cur);
+  return words;
+}
+
+export function number(text: string, max = 0xffffffff): number {
+  const n = /^(0x[0-9a-fA-F]+|\d+)$/.test(text) ? Number(text) : Number.NaN;
+  if (!(n <= max)) throw new RangeError(`invalid value "${text}" (expected a number up to ${max})`);
+  return n;
+}
+
+/** `a.b.c.d[/len|/mask]` → address already masked, mask. */
+export function address(text: string): [number, number] {
+  const [a, m] = text.split('/') as [string, string?];
+  const addr = aton(a);
+  let mask: number | null = -1;
+  if (m !== undefined) mask = /^\d+$/.test(m) && Number(m) <= 32 ? maskOf(Number(m)) : aton(m);
+  if (addr === null || mask === null) throw new RangeError(`host/network \`${text}' not found`);
+  return [addr & mask, mask];
+}
+
+function ports(text: string, sep = ':'): [number, number] {
+  const i = text.indexOf(sep);
+  if (i < 0) {
+    const p = number(text, 65535);
+    return [p, p];
+  }
+  const lo = i === 0 ? 0 : number(text.slice(0, i), 65535);
+  const hi = i === text.length - 1 ? 65535 : number(text.slice(i + 1), 65535);
+  if (lo > hi) throw new RangeError(`invalid portrange (min > max): ${text}`);
+  return [lo, hi];
+}
+
+export const protocol = (text: string): number => PROTOCOLS[text.toLowerCase()] ?? number(text, 255);
+
+function valueMask(text: string): [number, number] {
+  const [v, m] = text.split('/') as [string, string?];
+  return [number(v) | 0, m === undefined ? -1 : number(m) | 0];
+}
+
+function bitsOfNames(text: string, names: readonly string[], what: string): number {
+  let bits = 0;
+  for (const w of text.split(',')) {
+    const i = names.indexOf(w.toUpperCase());
+    if (i < 0) throw new RangeError(`Bad ${what} "${w}"`);
+    bits |= 1 << i;
+  }
+  return bits;
+}
+
+/** Where an option stands: `inv` for a `!` before it, `next()` for its value. */
+interface Arg {
+  readonly opt: string;
+  readonly inv: boolean;
+  next(): string;
+}
+
+/** Reads the options of one extension; false when the option is not one of its own. */
+type Parser = (a: Arg) => boolean;
+
+function portOptions(m: xm.TcpMatch | xm.UdpMatch, a: Arg): boolean {
+  if (a.opt === '--sport' || a.opt === '--source-port') {
+    [m.spMin, m.spMax] = ports(a.next());
+    m.spInv = a.inv;
+  } else if (a.opt === '--dport' || a.opt === '--destination-port') {
+    [m.dpMin, m.dpMax] = ports(a.next());
+    m.dpInv = a.inv;
+  } else return false;
+  return true;
+}
+
+function tcp(m: xm.TcpMatch): Parser {
+  return (a) => {
+    if (portOptions(m, a)) return true;
+    if (a.opt === '--syn') {
+      m.flagMask = 0x17;
+      m.flagCmp = 2;
+      m.flagInv = a.inv;
+    } else if (a.opt === '--tcp-flags') {
+      const one = (t: string): number => (t === 'ALL' ? 63 : t === 'NONE' ? 0 : bitsOfNames(t, TCP_FLAGS, 'TCP flag'));
+      m.flagMask = one(a.next());
+      m.flagCmp = one(a.next());
+      m.flagInv = a.inv;
+    } else if (a.opt === '--tcp-option') {
+      m.option = number(a.next(), 255);
+      m.optionInv = a.inv;
+    } else return false;
+    return true;
+  };
+}
+
+function icmp(m: xm.IcmpMatch): Parser {
+  return (a) => {
+    if (a.opt !== '--icmp-type') return false;
+    const t = a.next();
+    const named = ICMP_TYPES[t];
+    if (named !== undefined) [m.type, m.codeMin, m.codeMax] = named;
+    else {
+      const [ty, code] = t.split('/') as [string, string?];
+      m.type = number(ty, 255);
+      if (code !== undefined) m.codeMin = m.codeMax = number(code, 255);
+    }
+    m.inv = a.inv;
+    return true;
+  };
+}
+
+function ctMatch(m: xm.ConntrackMatch): Parser {
+  const addr = (a: Arg): xm.CtAddr => {
+    const [ad, mask] = address(a.next());
+    return { addr: ad, mask, inv: a.inv };
+  };
+  const port = (a: Arg): xm.CtPort => {
+    const [min, max] = ports(a.next());
+    return { min, max, inv: a.inv };
+  };
+  return (a) => {
+    switch (a.opt) {
+      case '--ctstate':
+        m.states = bitsOfNames(a.next(), CTSTATES, 'ctstate');
+        m.statesInv = a.inv;
+        return true;
+      case '--ctproto': m.proto = protocol(a.next()); m.protoInv = a.inv; return true;
+      case '--ctorigsrc': m.origSrc = addr(a); return true;
+      case '--ctorigdst': m.origDst = addr(a); return true;
+      case '--ctreplsrc': m.replSrc = addr(a); return true;
+      case '--ctrepldst': m.replDst = addr(a); return true;
+      case '--ctorigsrcport': m.origSport = port(a); return true;
+      case '--ctorigdstport': m.origDport = port(a); return true;
+      case '--ctreplsrcport': m.replSport = port(a); return true;
+      case '--ctrepldstport': m.replDport = port(a); return true;
+      case '--ctdir': {
+        const d = a.next();
+        if (d !== 'ORIGINAL' && d !== 'REPLY') throw new RangeError(`conntrack: Bad value for "--ctdir" option: "${d}"`);
+        m.dir = d === 'REPLY' ? 2 : 1;
+        return true;
+      }
+      default:
+        return false;
+    }
+  }; // prettier-ignore
+}
+
+function recent(m: xm.RecentMatch): Parser {
+  return (a) => {
+    switch (a.opt) {
+      case '--set': case '--rcheck': case '--update': case '--remove':
+        m.op = a.opt.slice(2) as xm.RecentMatch['op'];
+        m.inv = a.inv;
+        return true;
+      case '--seconds': m.seconds = number(a.next()); return true;
+      case '--hitcount': m.hitcount = number(a.next(), 255); return true;
+      case '--reap': m.reap = true; return true;
+      case '--name': m.list = a.next(); return true;
+      case '--mask': {
+        const k = aton(a.next());
+        if (k === null) throw new RangeError('recent: invalid mask');
+        m.mask = k;
+        return true;
+      }
+      case '--rsource': m.dest = false; return true;
+      case '--rdest': m.dest = true; return true;
+      default: return false;
+    }
+  }; // prettier-ignore
+}
+
+function addrtype(m: xm.AddrtypeMatch): Parser {
+  return (a) => {
+    if (a.opt === '--src-type') {
+      m.srcTypes = bitsOfNames(a.next(), ADDRTYPES, 'address type');
+      m.srcInv = a.inv;
+    } else if (a.opt === '--dst-type') {
+      m.dstTypes = bitsOfNames(a.next(), ADDRTYPES, 'address type');
+      m.dstInv = a.inv;
+    } else if (a.opt === '--limit-iface-in') m.limitIn = true;
+    else if (a.opt === '--limit-iface-out') m.limitOut = true;
+    else return false;
+    return true;
+  };
+}
+
+function physdev(m: xm.PhysdevMatch): Parser {
+  return (a) => {
+    switch (a.opt) {
+      case '--physdev-in': m.in = a.next(); m.inInv = a.inv; return true;
+      case '--physdev-out': m.out = a.next(); m.outInv = a.inv; return true;
+      case '--physdev-is-in': m.isIn = a.inv ? -1 : 1; return true;
+      case '--physdev-is-out': m.isOut = a.inv ? -1 : 1; return true;
+      case '--physdev-is-bridged': m.isBridged = a.inv ? -1 : 1; return true;
+      default: return false;
+    }
+  }; // prettier-ignore
+}
+
+function limit(m: xm.LimitMatch): Parser {
+  return (a) => {
+    if (a.opt === '--limit') {
+      const t = a.next();
+      const r = /^(\d+)(?:\/(s|sec|second|m|min|minute|h|hour|d|day))?$/.exec(t);
+      if (r === null) throw new RangeError(`bad rate \`${t}'`);
+      m.rate = Number(r[1]);
+      const u = (r[2] ?? 's')[0];
+      m.unit = u === 's' ? 'second' : u === 'm' ? 'minute' : u === 'h' ? 'hour' : 'day';
+    } else if (a.opt === '--limit-burst') m.burst = number(a.next(), 10000);
+    else return false;
+    return true;
+  };
+}
+
+/** Matches that are built from one option. */
+function late(add: (m: Match) => void, make: (a: Arg) => Match | null): Parser {
+  return (a) => {
+    const m = make(a);
+    if (m === null) return false;
+    add(m);
+    return true;
+  };
+}
+
+const statisticOptions = (add: (m: Match) => void): Parser => {
+  let m: xm.StatisticMatch | null = null;
+  return (a) => {
+    if (a.opt === '--mode') {
+      const mode = a.next();
+      if (mode !== 'random' && mode !== 'nth') throw new RangeError(`Bad mode "${mode}"`);
+      m = new xm.StatisticMatch(mode);
+      add(m);
+      return true;
+    }
+    if (m === null) return false;
+    if (a.opt === '--probability') {
+      const t = a.next();
+      const p = Number(t);
+      if (!(p >= 0 && p <= 1)) throw new RangeError(`bad value for --probability: "${t}" (expected 0 to 1)`);
+      m.probability = Math.round(p * 0x80000000);
+      m.inv = a.inv;
+    } else if (a.opt === '--every') {
+      m.every = number(a.next());
+      if (m.every === 0) throw new RangeError('statistic: --every must be > 0');
+      m.inv = a.inv;
+      m.start();
+    } else if (a.opt === '--packet') {
+      m.packet = number(a.next());
+      m.start();
+    } else return false;
+    return true;
+  };
+};
+
+function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser | null {
+  const start = <T extends Match>(m: T, p: (m: T) => Parser): Parser => {
+    add(m);
+    return p(m);
+  };
+  switch (name) {
+    case 'tcp': return start(new xm.TcpMatch(), tcp);
+    case 'udp': return start(new xm.UdpMatch(), (m) => (a): boolean => portOptions(m, a));
+    case 'sctp': return start(new xm.SctpMatch(), (m) => (a): boolean => portOptions(m, a));
+    case 'icmp': return start(new xm.IcmpMatch(), icmp);
+    case 'conntrack': return start(new xm.ConntrackMatch(), ctMatch);
+    case 'recent': return start(new xm.RecentMatch(), recent);
+    case 'addrtype': return start(new xm.AddrtypeMatch(), addrtype);
+    case 'physdev': return start(new xm.PhysdevMatch(), physdev);
+    case 'limit': return start(new xm.LimitMatch(), limit);
+    case 'statistic': return statisticOptions(add);
+    case 'comment': return late(add, (a) => (a.opt === '--comment' ? new xm.CommentMatch(a.next()) : null));
+    case 'state': return start(new xm.StateMatch(), (m) => (a): boolean => {
+      if (a.opt !== '--state') return false;
+      m.states = bitsOfNames(a.next(), CTSTATES.slice(0, 5), 'state');
+      m.inv = a.inv;
+      return true;
+    });
+    case 'mark': case 'connmark':
+      return start(name === 'mark' ? new xm.MarkMatch() : new xm.ConnmarkMatch(), (m) => (a): boolean => {
+        if (a.opt !== '--mark') return false;
+        [m.value, m.mask] = valueMask(a.next());
+        m.inv = a.inv;
+        return true;
+      });
+    case 'multiport': return late(add, (a) => {
+      const o = { '--sports': 'sports', '--source-ports': 'sports', '--dports': 'dports', '--destination-ports': 'dports', '--ports': 'ports' }[a.opt];
+      if (o === undefined) return null;
+      return new xm.MultiportMatch(o as 'ports', a.next().split(',').flatMap((t) => ports(t)), a.inv);
+    });
+    case 'mac': return late(add, (a) => {
+      if (a.opt !== '--mac-source') return null;
+      const mac = macBytes(a.next());
+      if (mac === null) throw new RangeError('mac: invalid MAC address');
+      return new xm.MacMatch(mac, a.inv);
+    });
+    case 'set': return late(add, (a) => {
+      if (a.opt !== '--match-set') return null;
+      const set = ipsets(net).sets.get(a.next());
+      const dirs = a.next().split(',');
+      if (set === undefined) throw new RangeError(`Set doesn't exist.`);
+      if (dirs.some((d) => d !== 'src' && d !== 'dst')) throw new RangeError(`set: bad direction (expected src or dst)`);
+      if (dirs.length < set.dimensions) throw new RangeError(`set: type ${set.type} needs ${set.dimensions} directions`);
+      return new xm.SetMatch(set, dirs.map((d) => d === 'src'), a.inv);
+    });
+    default: return null;
+  } // prettier-ignore
+}
+
+/** A target's options are collected, then `done` builds it. */
+interface TargetParser {
+  option(a: Arg): boolean;
+  done(): Target;
+}
+
+function natRange(text: string, random: boolean, persistent: boolean): NatRange {
+  const m = /^([\d.]+)?(?:-([\d.]+))?(?::(\d+)(?:-(\d+))?)?$/.exec(text);
+  const lo = m?.[1] === undefined ? 0 : aton(m[1]);
+  const hi = m?.[2] === undefined ? lo : aton(m[2]);
+  if (m === null || lo === null || hi === null) throw new RangeError(`Bad IP address "${text}"`);
+  const proto = m[3] !== undefined;
+  const minPort = proto ? number(m[3]!, 65535) : 0;
+  const maxPort = m[4] !== undefined ? number(m[4], 65535) : minPort;
+  return { ips: m[1] !== undefined, minAddr: lo, maxAddr: hi, proto, minPort, maxPort, random, persistent };
+}
+
+function targetParser(name: string): TargetParser | null {
+  let text: string | null = null;
+  let random = false;
+  let fully = false;
+  let persistent = false;
+  const common = (a: Arg): boolean => {
+    if (a.opt === '--random') random = true;
+    else if (a.opt === '--random-fully') fully = true;
+    else return false;
+    return true;
+  };
+  const none = (): boolean => false;
+  const need = (opt: string): string => {
+    if (text === null) throw new RangeError(`${name}: option "${opt}" must be specified`);
+    return text;
+  };
+  switch (name) {
+    case 'ACCEPT':
+    case 'DROP':
+    case 'RETURN':
+      return { option: none, done: () => new xt.VerdictTarget(name) };
+    case 'DNAT':
+    case 'SNAT': {
+      const opt = name === 'DNAT' ? '--to-destination' : '--to-source';
+      return {
+        option(a) {
+          if (a.opt === opt) text = a.next();
+          else if (a.opt === '--persistent') persistent = true;
+          else return common(a);
+          return true;
+        },
+        done: () => Object.assign(new xt.NatTarget(name, natRange(need(opt), random || fully, persistent)), { fully }),
+      };
+    }
+    case 'MASQUERADE':
+    case 'REDIRECT':
+      return {
+        option(a) {
+          if (a.opt === '--to-ports') text = a.next();
+          else return common(a);
+          return true;
+        },
+        done() {
+          const [minPort, maxPort] = text === null ? [0, 0] : ports(text, '-');
+          const p = { proto: text !== null, minPort, maxPort, random: random || fully, fully };
+          return name === 'REDIRECT' ? new xt.RedirectTarget(p) : new xt.MasqueradeTarget(p);
+        },
+      };
+    case 'REJECT':
+      return {
+        option(a) {
+          if (a.opt !== '--reject-with') return false;
+          text = a.next();
+          const full = text.startsWith('icmp-') ? text : `icmp-${text}`;
+          if (xt.REJECT_CODES[full] === undefined) throw new RangeError(`unknown reject type "${text}"`);
+          text = full;
+          return true;
+        },
+        done: () => new xt.RejectTarget(text ?? 'icmp-port-unreachable'),
+      };
+    case 'MARK': {
+      let t: Target | null = null;
+      return {
+        option(a) {
+          const forms = ['--set-xmark', '--set-mark', '--or-mark', '--and-mark', '--xor-mark'];
+          if (!forms.includes(a.opt)) return false;
+          const [v, m] = valueMask(a.next());
+          if (a.opt === '--set-xmark') t = new xt.MarkTarget(v, m);
+          else if (a.opt === '--set-mark') t = new xt.MarkTarget(v, v | m);
+          else if (a.opt === '--or-mark') t = new xt.MarkTarget(v, v);
+          else if (a.opt === '--and-mark') t = new xt.MarkTarget(0, ~v);
+          else t = new xt.MarkTarget(v, 0);
+          return true;
+        },
+        done() {
+          if (t === null) throw new RangeError('MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required');
+          return t;
+        },
+      };
+    }
+    case 'CONNMARK':
+      return connmarkParser();
+    case 'LOG': {
+      let level = 4;
+      return {
+        option(a) {
+          if (a.opt === '--log-prefix') text = a.next();
+          else if (a.opt === '--log-level') level = number(a.next(), 7);
+          else return false;
+          return true;
+        },
+        done: () => new xt.LogTarget(text ?? '', level),
+      };
+    }
+    case 'NOTRACK':
+      return { option: none, done: () => new xt.NotrackTarget('NOTRACK') };
+    case 'CT':
+      return {
+        option(a) {
+          if (a.opt !== '--notrack') return false;
+          text = '';
+          return true;
+        },
+        done() {
+          need('--notrack');
+          return new xt.NotrackTarget('CT');
+        },
+      };
+    default:
+      return null;
+  }
+}
+
+function connmarkParser(): TargetParser {
+  let mode: 'set' | 'save' | 'restore' | null = null;
+  let mark = 0;
+  let ctMask = -1;
+  let nfMask = -1;
+  return {
+    option(a) {
+      if (a.opt === '--set-xmark' || a.opt === '--set-mark') {
+        mode = 'set';
+        [mark, ctMask] = valueMask(a.next());
+        if (a.opt === '--set-mark') ctMask |= mark;
+      } else if (a.opt === '--save-mark') mode = 'save';
+      else if (a.opt === '--restore-mark') mode = 'restore';
+      else if (a.opt === '--nfmask') nfMask = number(a.next()) | 0;
+      else if (a.opt === '--ctmask') ctMask = number(a.next()) | 0;
+      else if (a.opt === '--mask') nfMask = ctMask = number(a.next()) | 0;
+      else return false;
+      return true;
+    },
+    done() {
+      if (mode === null) throw new RangeError('CONNMARK target: No operation specified');
+      return new xt.ConnmarkTarget(mode, mark, ctMask, nfMask);
+    },
+  };
+}
+
+const SHORT: Readonly<Record<string, string>> = {
+  '--source': '-s', '--src': '-s', '--destination': '-d', '--dst': '-d', '--in-interface': '-i', '--out-interface': '-o',
+  '--protocol': '-p', '--proto': '-p', '--match': '-m', '--jump': '-j', '--goto': '-g', '--fragment': '-f', '--set-counters': '-c',
+}; // prettier-ignore
+
+/** Parses the words after `-A CHAIN`. `hasChain` tells which user chains `-j` may name. */
+export function parseRule(net: Netns, words: readonly string[], hasChain: (name: string) => boolean): Rule {
+  const r = new Rule();
+  const parsers: Parser[] = [];
+  const loaded = new Set<string>();
+  let target: TargetParser | null = null;
+  let protoName = '';
+  let i = 0;
+  const invert = (bit: number, on: boolean): void => {
+    if (on) r.inv |= bit;
+  };
+  const load = (name: string): Parser | null => {
+    const p = matchParser(name, net, (m) => r.matches.push(m));
+    if (p === null) return null;
+    loaded.add(name);
+    parsers.unshift(p);
+    return p;
+  };
+  while (i < words.length) {
+    let inv = false;
+    if (words[i] === '!') {
+      inv = true;
+      i++;
+    }
+    const written = words[i++];
+    if (written === undefined) throw new RangeError('nothing appropriate following !');
+    const opt = SHORT[written] ?? written;
+    const a: Arg = {
+      opt,
+      inv,
+      next: () => {
+        const v = words[i++];
+        if (v === undefined) throw new RangeError(`option "${written}" requires an argument`);
+        return v;
+      },
+    };
+    switch (opt) {
+      case '-s': [r.src, r.srcMask] = address(a.next()); invert(INV_SRC, inv); continue;
+      case '-d': [r.dst, r.dstMask] = address(a.next()); invert(INV_DST, inv); continue;
+      case '-i': r.inIf = a.next(); invert(INV_IN, inv); continue;
+      case '-o': r.outIf = a.next(); invert(INV_OUT, inv); continue;
+      case '-f': r.frag = true; invert(INV_FRAG, inv); continue;
+      case '-p': protoName = a.next().toLowerCase(); r.proto = protocol(protoName); invert(INV_PROTO, inv); continue;
+      case '-c': r.packets = number(a.next()); r.bytes = number(a.next(), Number.MAX_SAFE_INTEGER); continue;
+      case '-m': {
+        const name = a.next();
+        if (load(name) === null) throw new RangeError(`Couldn't load match \`${name}':No such file or directory`);
+        continue;
+      }
+      case '-j': case '-g': {
+        const name = a.next();
+        if (opt === '-j') target = targetParser(name);
+        if (target === null) {
+          if (!hasChain(name)) throw new RangeError(`Couldn't load target \`${name}':No such file or directory`);
+          r.jumpName = name;
+          r.goto = opt === '-g';
+        }
+        continue;
+      }
+      default:
+    } // prettier-ignore
+    if (target?.option(a) === true) continue;
+    if (parsers.some((p) => p(a))) continue;
+    // The protocol's own match comes with -p.
+    if (protoName !== '' && !loaded.has(protoName) && load(protoName)?.(a) === true) continue;
+    throw new RangeError(`unknown option "${written}"`);
+  }
+  if (target !== null) r.target = target.done();
+  for (const m of ['tcp', 'udp', 'sctp', 'icmp']) {
+    if (loaded.has(m) && r.proto !== PROTOCOLS[m]) {
+      throw new RangeError(`${m}: match needs -p ${m} (the kernel refuses the rule without it)`);
+    }
+  }
+  return r;
+}

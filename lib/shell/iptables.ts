@@ -1,0 +1,175 @@
+/**
+ * iptables: one change of one table, or -S.
+ * @module
+ */
+import type { Netns } from '../linux/core/netns.js';
+import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
+import { type Rule, TABLE_NAMES, TableEdit, type TableName, xtTables } from '../linux/netfilter/xtables.js';
+import { parseRule } from './iptables-parse.js';
+import { chainsInOrder, policyText, type Result, ruleText } from './iptables-save.js';
+
+const PROG = 'iptables v1.8.9 (legacy)';
+const LONG: Readonly<Record<string, string>> = {
+  '--append': '-A', '--insert': '-I', '--delete': '-D', '--check': '-C', '--replace': '-R', '--new-chain': '-N', '--new': '-N',
+  '--flush': '-F', '--delete-chain': '-X', '--policy': '-P', '--list-rules': '-S', '--zero': '-Z',
+}; // prettier-ignore
+
+/** A failure with exit code 1: the command is well formed but cannot be done. */
+export class Refused extends Error {}
+
+const noChain = (): Refused => new Refused('No chain/target/match by that name.');
+
+function need(edit: TableEdit, chain: string | undefined): string {
+  if (chain === undefined) throw new RangeError('option requires an argument');
+  if (!edit.has(chain)) throw noChain();
+  return chain;
+}
+
+/** Position of the rule that reads the same, or -1. */
+function findRule(rules: readonly Rule[], r: Rule): number {
+  const t = ruleText(r);
+  return rules.findIndex((x) => ruleText(x) === t);
+}
+
+/** Collects one command (-A -I -D -R -C -N -F -X -P -Z) in an edit; the rule that was added, if any. */
+export function applyCommand(net: Netns, edit: TableEdit, words: readonly string[]): Rule | null {
+  const at = words.findIndex((w) => /^-[AIDRCNFXPZ]$/.test(LONG[w] ?? w));
+  if (at < 0) throw new RangeError('no command specified');
+  const cmd = LONG[words[at]!] ?? words[at]!;
+  const before = words.slice(0, at);
+  let args = words.slice(at + 1);
+  const chain = args[0];
+  const has = (n: string): boolean => edit.has(n) && !edit.isBase(n);
+  const parse = (w: readonly string[]): Rule => parseRule(net, [...before, ...w], has);
+  const index = (max: number): number => {
+    const n = /^\d+$/.test(args[1] ?? '') ? Number(args[1]) : 0;
+    if (n < 1 || n > max) throw new Refused('Index of insertion too big.');
+    return n;
+  };
+  switch (cmd) {
+    case '-A': {
+      const r = parse(args.slice(1));
+      edit.list(need(edit, chain)).push(r);
+      return r;
+    }
+    case '-I': {
+      const l = edit.list(need(edit, chain));
+      let n = 1;
+      if (/^\d+$/.test(args[1] ?? '')) {
+        n = index(l.length + 1);
+        args = args.slice(1);
+      }
+      const r = parse(args.slice(1));
+      l.splice(n - 1, 0, r);
+      return r;
+    }
+    case '-R': {
+      const l = edit.list(need(edit, chain));
+      const n = index(l.length);
+      const r = parse(args.slice(2));
+      l[n - 1] = r;
+      return r;
+    }
+    case '-D': {
+      const l = edit.list(need(edit, chain));
+      if (args.length === 2 && /^\d+$/.test(args[1]!)) l.splice(index(l.length) - 1, 1);
+      else {
+        const i = findRule(l, parse(args.slice(1)));
+        if (i < 0) throw new Refused('Bad rule (does a matching rule exist in that chain?).');
+        l.splice(i, 1);
+      }
+      return null;
+    }
+    case '-C':
+      if (findRule(edit.rules(need(edit, chain)), parse(args.slice(1))) < 0) {
+        throw new Refused('Bad rule (does a matching rule exist in that chain?).');
+      }
+      return null;
+    default:
+      chainCommand(edit, cmd, args);
+      return null;
+  }
+}
+
+function chainCommand(edit: TableEdit, cmd: string, args: readonly string[]): void {
+  const chain = args[0];
+  if (args.length > (cmd === '-P' ? 2 : 1)) throw new RangeError(`unexpected argument "${args[args.length - 1]}"`);
+  switch (cmd) {
+    case '-N':
+      if (chain === undefined) throw new RangeError('option "-N" requires an argument');
+      if (chain.length > 28) throw new RangeError(`chain name \`${chain}' too long (must be under 29 chars)`);
+      if (edit.has(chain)) throw new Refused('Chain already exists.');
+      edit.create(chain);
+      return;
+    case '-F':
+      for (const c of chain === undefined ? edit.names() : [need(edit, chain)]) edit.flush(c);
+      return;
+    case '-X':
+      for (const c of chain === undefined ? edit.names().filter((n) => !edit.isBase(n)) : [need(edit, chain)]) {
+        if (edit.isBase(c)) throw new Refused('Invalid argument.');
+        if (edit.rules(c).length > 0) throw new Refused('Directory not empty.');
+        if (edit.references(c) > 0) throw new Refused('Too many links.');
+        edit.remove(c);
+      }
+      return;
+    case '-P': {
+      const policy = args[1];
+      if (!edit.isBase(need(edit, chain))) throw new Refused('Bad built-in chain name.');
+      if (policy !== 'ACCEPT' && policy !== 'DROP') throw new Refused('Bad policy name. Run `dmesg\' for more information.');
+      edit.policy(chain!, policy === 'DROP' ? NF_DROP : NF_ACCEPT);
+      return;
+    }
+    case '-Z':
+      for (const c of chain === undefined ? edit.names() : [need(edit, chain)]) edit.zero(c);
+      return;
+    default:
+      throw new Error(`BUG: command ${cmd}`);
+  }
+}
+
+/** `iptables ARGS` in a namespace. */
+export function iptables(net: Netns, argv: readonly string[]): Result {
+  let table: string = 'filter';
+  const words: string[] = [];
+  let command = false;
+  for (let i = 0; i < argv.length; i++) {
+    const a = argv[i]!;
+    if (a === '-t' || a === '--table') table = argv[++i] ?? '';
+    else if (a === '-w' || a === '--wait' || a === '-W' || a === '--wait-interval') {
+      if (/^\d+$/.test(argv[i + 1] ?? '')) i++;
+    } else {
+      if (/^-[AIDRCNFXPZS]$/.test(LONG[a] ?? a)) command = true;
+      words.push(a);
+    }
+  }
+  try {
+    if (!TABLE_NAMES.includes(table as TableName)) {
+      return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${table}': Table does not exist\n` };
+    }
+    if (!command) throw new RangeError(words[0] === undefined ? 'no command specified' : `unknown option "${words[0]}"`);
+    const t = xtTables(net).use(table as TableName);
+    const s = words.findIndex((w) => w === '-S' || w === '--list-rules');
+    if (s >= 0) return listRules(net, table as TableName, words.slice(s + 1));
+    const edit = new TableEdit(t, false);
+    applyCommand(net, edit, words);
+    const bad = edit.check();
+    if (bad !== null) return { exit: 1, out: '', err: `iptables: Invalid argument: ${bad}\n` };
+    edit.commit();
+    return { exit: 0, out: '', err: '' };
+  } catch (e) {
+    if (e instanceof Refused) return { exit: 1, out: '', err: `iptables: ${e.message}\n` };
+    if (e instanceof RangeError) return { exit: 2, out: '', err: `${PROG}: ${e.message}\n` };
+    throw e;
+  }
+}
+
+function listRules(net: Netns, table: TableName, args: readonly string[]): Result {
+  const t = xtTables(net).use(table);
+  if (args.length > 1) throw new RangeError(`unexpected argument "${args[1]}"`);
+  const chains = chainsInOrder(t).filter((c) => args[0] === undefined || c.name === args[0]);
+  if (chains.length === 0) throw noChain();
+  let out = '';
+  for (const c of chains) out += c.hook < 0 ? `-N ${c.name}\n` : `-P ${c.name} ${policyText(c)}\n`;
+  for (const c of chains) for (const r of c.rules) out += `-A ${c.name}${ruleText(r)}\n`;
+  return { exit: 0, out, err: '' };
+}

@@ -1,0 +1,225 @@
+/**
+ * ipvsadm 1.31: virtual services and servers as text, both ways. NAT (`-m`) only; IPv4 addresses are numeric.
+ * @module
+ */
+import { aton, bitsOf, ntoa } from '../../wire/inet.js';
+import * as ipv4 from '../../wire/ipv4.js';
+import { SEC } from '../sim/sim.js';
+import type { Netns } from '../linux/core/netns.js';
+import { TCP_STATES } from '../linux/ipvs/conn.js';
+import { type Ipvs, ipvs } from '../linux/ipvs/director.js';
+import { makeScheduler, SCHEDULERS } from '../linux/ipvs/scheduler.js';
+import { SCHED1, SCHED2, type Service } from '../linux/ipvs/service.js';
+
+export interface Result {
+  exit: number;
+  out: string;
+  err: string;
+}
+
+class Bad extends Error {}
+
+const COMMANDS: Readonly<Record<string, string>> = {
+  '--add-service': '-A', '--edit-service': '-E', '--delete-service': '-D', '--clear': '-C', '--restore': '-R',
+  '--save': '-S', '--add-server': '-a', '--edit-server': '-e', '--delete-server': '-d', '--list': '-L', '-l': '-L',
+}; // prettier-ignore
+const OPTIONS: Readonly<Record<string, string>> = {
+  '--tcp-service': '-t', '--udp-service': '-u', '--scheduler': '-s', '--persistent': '-p', '--netmask': '-M',
+  '--real-server': '-r', '--masquerading': '-m', '--weight': '-w', '--sched-flags': '-b', '--numeric': '-n',
+  '--connection': '-c',
+}; // prettier-ignore
+const WITH_SERVICE = ['-A', '-E', '-D', '-a', '-e', '-d'];
+
+interface Parsed {
+  cmd: string;
+  proto: number;
+  service: [number, number] | null;
+  real: [number, number] | null;
+  o: Map<string, string>;
+  set: number[];
+}
+
+function integer(text: string, what: string, min: number, max: number): number {
+  const n = Number(text);
+  if (!/^-?\d+$/.test(text) || n < min || n > max) throw new Bad(`illegal ${what} '${text}', expected ${min}..${max}`);
+  return n;
+}
+
+function endpoint(text: string, port: number | null): [number, number] {
+  const [a, p, more] = text.split(':');
+  const addr = aton(a ?? '');
+  if (addr === null || more !== undefined) throw new Bad(`illegal address '${text}', expected a.b.c.d:port`);
+  if (p === undefined && port === null) throw new Bad(`'${text}' has no port, expected a.b.c.d:port`);
+  return [addr, p === undefined ? port! : integer(p, 'port', 1, 65535)];
+}
+
+function parse(argv: readonly string[]): Parsed {
+  const words = argv.flatMap((w) => (/^-[A-Za-z]{2,}$/.test(w) ? [...w.slice(1)].map((c) => `-${c}`) : [w]));
+  const p: Parsed = { cmd: '', proto: 0, service: null, real: null, o: new Map(), set: [] };
+  let real = '';
+  for (let i = 0; i < words.length; i++) {
+    const raw = words[i]!;
+    const w = COMMANDS[raw] ?? OPTIONS[raw] ?? raw;
+    const next = (): string => {
+      const v = words[++i];
+      if (v === undefined) throw new Bad(`option '${raw}' needs a value`);
+      return v;
+    };
+    if ([...WITH_SERVICE, '-C', '-L', '-S', '-R', '--set'].includes(w)) {
+      if (p.cmd !== '') throw new Bad(`multiple commands: '${p.cmd}' and '${raw}'`);
+      p.cmd = w;
+      if (w === '--set') p.set = [0, 0, 0].map(() => integer(next(), 'timeout', 0, 2147483));
+    } else if (w === '-t' || w === '-u') {
+      if (p.service !== null) throw new Bad('more than one service given');
+      p.proto = w === '-t' ? ipv4.TCP : ipv4.UDP;
+      p.service = endpoint(next(), null);
+    } else if (w === '-r') real = next();
+    else if (w === '-s' || w === '-w' || w === '-b' || w === '-M') p.o.set(w, next());
+    else if (w === '-p') p.o.set('-p', /^\d+$/.test(words[i + 1] ?? '') ? next() : '360');
+    else if (w === '-m' || w === '-n' || w === '-c') p.o.set(w, '');
+    else throw new Bad(`'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u -s -p -M -r -m -w -b -n -c`);
+  }
+  if (p.cmd === '') p.cmd = '-L';
+  if (real !== '') p.real = endpoint(real, p.service?.[1] ?? null);
+  checkCombination(p);
+  return p;
+}
+
+const ALLOWED: Readonly<Record<string, string>> = {
+  '-A': '-s-p-M-b', '-E': '-s-p-M-b', '-a': '-m-w', '-e': '-m-w', '-L': '-n-c', '-S': '-n',
+}; // prettier-ignore
+
+function checkCombination(p: Parsed): void {
+  for (const k of p.o.keys()) {
+    if (!(ALLOWED[p.cmd] ?? '').includes(k)) throw new Bad(`option '${k}' cannot be used with '${p.cmd}'`);
+  }
+  if (WITH_SERVICE.includes(p.cmd) !== (p.service !== null)) {
+    throw new Bad(`'${p.cmd}' ${p.service === null ? 'needs -t or -u' : 'takes no service'}`);
+  }
+  if (['-a', '-e', '-d'].includes(p.cmd) !== (p.real !== null)) {
+    throw new Bad(`'${p.cmd}' ${p.real === null ? 'needs -r' : 'takes no -r'}`);
+  }
+  if ((p.cmd === '-a' || p.cmd === '-e') && !p.o.has('-m')) throw new Bad('only masquerading (-m) is supported yet');
+  if ((p.cmd === '-L' || p.cmd === '-S') && !p.o.has('-n')) throw new Bad(`'${p.cmd}' is supported with -n only`);
+  if (p.o.has('-M') && !p.o.has('-p')) throw new Bad("option '-M' needs -p");
+}
+
+/** Runs one ipvsadm command line in a namespace; `stdin` feeds `-R`. */
+export function ipvsadm(net: Netns, argv: string[], stdin: string): Result {
+  try {
+    return { exit: 0, out: run(net, parse(argv), stdin), err: '' };
+  } catch (e) {
+    if (!(e instanceof Bad)) throw e;
+    return { exit: 2, out: '', err: `${e.message}\n` };
+  }
+}
+
+function run(net: Netns, p: Parsed, stdin: string): string {
+  const v = ipvs(net);
+  if (p.cmd === '-L') return p.o.has('-c') ? listConns(v) : list(v);
+  if (p.cmd === '-S') return save(v);
+  if (p.cmd === '-C') v.flush();
+  else if (p.cmd === '--set') {
+    const [tcp, fin, udp] = p.set;
+    const t = v.conns.timeouts;
+    if (tcp !== 0) t.tcp = tcp!;
+    if (fin !== 0) t.tcpfin = fin!;
+    if (udp !== 0) t.udp = udp!;
+  } else if (p.cmd === '-R') {
+    for (const line of stdin.split('\n')) {
+      if (line.trim() !== '') run(net, parse(line.trim().split(/\s+/)), '');
+    }
+  } else change(v, p);
+  return '';
+}
+
+function change(v: Ipvs, p: Parsed): void {
+  const [addr, port] = p.service!;
+  let s = v.lookup(p.proto, addr, port);
+  if (p.cmd === '-A' || p.cmd === '-E') {
+    const name = p.o.get('-s') ?? 'wlc';
+    const sched = makeScheduler(name);
+    if (sched === null) throw new Bad(`scheduler '${name}' is not supported, expected one of ${SCHEDULERS.join(', ')}`);
+    const flags = schedFlags(name, p.o.get('-b'));
+    const persistent = p.o.has('-p') ? integer(p.o.get('-p')!, 'timeout', 1, 2678400) : 0;
+    const mask = aton(p.o.get('-M') ?? '255.255.255.255');
+    if (mask === null || bitsOf(mask) < 1) throw new Bad(`illegal netmask '${p.o.get('-M')}', expected like 255.255.255.0`);
+    if (p.cmd === '-A' && s !== null) throw new Bad('Service already exists');
+    if (p.cmd === '-E' && s === null) throw new Bad('No such service');
+    s ??= v.addService(p.proto, addr, port, sched)!;
+    s.flags = flags;
+    s.persistent = persistent;
+    s.netmask = mask;
+    v.editService(s, sched);
+    return;
+  }
+  if (s === null) throw new Bad(p.cmd === '-D' ? 'No such service' : 'Service not defined');
+  if (p.cmd === '-D') return v.delService(s);
+  const d = v.findDest(s, p.real![0], p.real![1]);
+  const weight = integer(p.o.get('-w') ?? '1', 'weight', 0, 65535);
+  if (p.cmd === '-a') {
+    if (d !== null) throw new Bad('Destination already exists');
+    v.addDest(s, p.real![0], p.real![1], weight);
+  } else if (d === null) throw new Bad('No such destination');
+  else if (p.cmd === '-e') v.editDest(s, d, weight);
+  else v.delDest(s, d);
+}
+
+function schedFlags(name: string, text: string | undefined): number {
+  let f = 0;
+  for (const w of text?.split(',') ?? []) {
+    if (name === 'sh' && w === 'sh-fallback') f |= SCHED1;
+    else if (name === 'sh' && w === 'sh-port') f |= SCHED2;
+    else throw new Bad(`scheduler flag '${w}' is not supported with ${name}, expected sh-fallback or sh-port with sh`);
+  }
+  return f;
+}
+
+const flagText = (s: Service): string =>
+  [(s.flags & SCHED1) !== 0 ? 'sh-fallback' : '', (s.flags & SCHED2) !== 0 ? 'sh-port' : ''].filter(Boolean).join(',');
+const ep = (a: number, port: number): string => `${ntoa(a)}:${port}`;
+const byAddr = (a: { addr: number; port: number }, b: { addr: number; port: number }): number =>
+  (a.addr >>> 0) - (b.addr >>> 0) || a.port - b.port;
+const sorted = (v: Ipvs): Service[] => [...v.services.values()].sort((a, b) => a.proto - b.proto || byAddr(a, b));
+
+function save(v: Ipvs): string {
+  let out = '';
+  for (const s of sorted(v)) {
+    const at = `${s.proto === ipv4.TCP ? '-t' : '-u'} ${ep(s.addr, s.port)}`;
+    out += `-A ${at} -s ${s.sched.name}`;
+    if (s.persistent > 0) out += ` -p ${s.persistent}${s.netmask !== -1 ? ` -M ${ntoa(s.netmask)}` : ''}`;
+    out += `${s.flags !== 0 ? ` -b ${flagText(s)}` : ''}\n`;
+    for (const d of [...s.dests].sort(byAddr)) out += `-a ${at} -r ${ep(d.addr, d.port)} -m -w ${d.weight}\n`;
+  }
+  return out;
+}
+
+function list(v: Ipvs): string {
+  v.conns.sweep(v.net.kernel.sim.now);
+  let out = 'IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n';
+  out += '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n';
+  for (const s of sorted(v)) {
+    out += `${s.proto === ipv4.TCP ? 'TCP' : 'UDP'}  ${ep(s.addr, s.port)} ${s.sched.name}`;
+    if (s.flags !== 0) out += ` (${flagText(s)})`;
+    if (s.persistent > 0) out += ` persistent ${s.persistent}${s.netmask !== -1 ? ` mask ${ntoa(s.netmask)}` : ''}`;
+    out += '\n';
+    for (const d of [...s.dests].sort(byAddr)) {
+      const n = `${String(d.active).padEnd(10)} ${String(d.inactive).padEnd(10)}`;
+      out += `  -> ${ep(d.addr, d.port).padEnd(28)} Masq    ${String(d.weight).padEnd(6)} ${n}\n`;
+    }
+  }
+  return out;
+}
+
+function listConns(v: Ipvs): string {
+  const { now } = v.net.kernel.sim;
+  let out = 'IPVS connection entries\npro expire state       source             virtual            destination\n';
+  for (const c of v.conns.all(now)) {
+    const left = Math.floor((c.expires - now) / SEC);
+    const t = `${String(Math.floor(left / 60)).padStart(2, '0')}:${String(left % 60).padStart(2, '0')}`;
+    const tcp = c.proto === ipv4.TCP;
+    out += `${tcp ? 'TCP' : 'UDP'} ${t.padEnd(6)} ${(tcp ? TCP_STATES[c.state]! : 'UDP').padEnd(11)} `;
+    out += `${ep(c.caddr, c.cport).padEnd(18)} ${ep(c.vaddr, c.vport).padEnd(18)} ${ep(c.dest.addr, c.dest.port)}\n`;
+  }
+  return out;
+}

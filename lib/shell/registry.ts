@@ -1,0 +1,46 @@
+/**
+ * Every command of the Lab language, by name.
+ * @module
+ */
+import { echoServer } from '../apps/echo.js';
+import { getent } from '../apps/getent.js';
+import { nc } from '../apps/nc.js';
+import { ping } from '../apps/ping.js';
+import type { Program } from '../apps/program.js';
+import type { Kernel } from '../linux/core/kernel.js';
+import type { Netns } from '../linux/core/netns.js';
+import { bridge } from './bridge.js';
+import { conntrack } from './conntrack.js';
+import { type CommandResult, ip } from './ip.js';
+import { ipset } from './ipset.js';
+import { iptables } from './iptables.js';
+import { iptablesRestore } from './iptables-restore.js';
+import { iptablesSave } from './iptables-save.js';
+import { ipvsadm } from './ipvsadm.js';
+import { sysctl } from './sysctl.js';
+
+export type { CommandResult } from './ip.js';
+export type SyncCommand = (kernel: Kernel, net: Netns, argv: string[], stdin: string) => CommandResult;
+
+/** Commands that end at once. */
+export const commands: Record<string, SyncCommand> = {
+  ip: (kernel, net, argv) => ip(kernel, net, argv),
+  bridge: (_k, net, argv) => bridge(net, argv),
+  sysctl: (_k, net, argv) => sysctl(net, argv),
+  iptables: (_k, net, argv) => iptables(net, argv),
+  'iptables-restore': (_k, net, argv, stdin) => iptablesRestore(net, argv, stdin),
+  'iptables-save': (_k, net, argv) => iptablesSave(net, argv),
+  ipset: (_k, net, argv, stdin) => ipset(net, argv, stdin),
+  ipvsadm: (_k, net, argv, stdin) => ipvsadm(net, argv, stdin),
+  conntrack: (_k, net, argv) => conntrack(net, argv),
+  true: () => ({ exit: 0, out: '', err: '' }),
+  echo: (_k, _n, argv) => ({ exit: 0, out: `${argv.slice(1).join(' ')}\n`, err: '' }),
+};
+
+const PROGRAMS: Record<string, Program> = { ping, nc, getent };
+
+/** The program a command line starts, or null when there is none of that name. */
+export function programFor(argv: readonly string[]): Program | null {
+  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
+  return PROGRAMS[argv[0]!] ?? null;
+}
