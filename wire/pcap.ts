@@ -81,7 +81,9 @@ export function writePcap(pcap: Pcap): Uint8Array {
 }
 
 /** Reads a whole file. Throws `PcapError` on anything that is not exactly a header and complete records. */
-export function readPcap(bytes: Uint8Array): Pcap {
+export function readPcap(input: Uint8Array): Pcap {
+  // A Buffer's slice() is a view; frames are plain arrays whose slice() copies.
+  const bytes = new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
   if (bytes.length < HLEN) {
     throw new PcapError(bytes.length, `the file ends inside the pcap header, expected ${HLEN} bytes`);
   }
