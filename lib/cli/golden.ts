@@ -19,14 +19,16 @@ export interface Origin {
   recordedBy: string;
   kernel?: string;
   tools?: Record<string, string>;
-  /** SHA-256 of the input file the tree was recorded from. */
+  /** `digest` of the Lab the tree was recorded from. */
   digest: string;
   /** Seed under which podwire's random choices are those the kernel made; absent: the input's own. */
   seed?: number;
   equivalences?: Record<string, number>;
 }
 
-export const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** SHA-256 of a Lab's text without its seed: a seed only picks podwire's own draws. */
+export const digest = (text: string): string =>
+  createHash('sha256').update(text.replace(/^ {2}seed: \d+\n/m, '')).digest('hex');
 
 /** The origin of a golden tree, or null when there is none. */
 export function readOrigin(dir: string): Origin | null {
