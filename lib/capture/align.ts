@@ -84,12 +84,13 @@ class Aligner {
     const hlen = ipv4.headerLen(e, o);
     const total = ipv4.totalLen(e, o);
     if (hlen < 20 || total < hlen || o + hlen > end || (!quoted && o + total > end)) return false;
-    if (!equalAt(e, o + 2, a, o + 2, 2) || !equalAt(e, o + 6, a, o + 6, 4)) return false;
-    if (!equalAt(e, o + 12, a, o + 12, hlen - 12)) return false;
+    if (!equalAt(e, o + 2, a, o + 2, 2) || e[o + ipv4.PROTO] !== a[o + ipv4.PROTO]) return false;
     const proto = ipv4.proto(e, o);
     let dirty = false;
+    // Mapped even when TTL or addresses differ, so that the field that is wrong is the one that is named.
     if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) dirty = this.map16('ip-id', `${proto}/${total}`, o + ipv4.ID);
     this.checksum(o + ipv4.CSUM, dirty, (b) => ipv4.csumOk(b, o));
+    if (!equalAt(e, o + 6, a, o + 6, 2) || !equalAt(e, o + 12, a, o + 12, hlen - 12)) return dirty;
     const at = o + hlen;
     const stop = Math.min(end, o + total);
     if (ipv4.isFragment(e, o)) return dirty;

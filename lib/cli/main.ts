@@ -43,6 +43,12 @@ async function main(argv: string[]): Promise<number> {
   return (await verb.load()).main(args);
 }
 
+// A reader that has seen enough (`| head`) ends the program quietly.
+process.stdout.on('error', (e: NodeJS.ErrnoException) => {
+  if (e.code === 'EPIPE') process.exit(0);
+  throw e;
+});
+
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;
