@@ -4,7 +4,17 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-const ORDER = ['wire', 'lib/sim', 'lib/linux', 'lib/apps', 'lib/shell', 'lib/capture', 'lib/lab', 'lib/kube', 'lib/cli'];
+const ORDER = [
+  'wire',
+  'lib/sim',
+  'lib/linux',
+  'lib/apps',
+  'lib/shell',
+  'lib/capture',
+  'lib/lab',
+  'lib/kube',
+  'lib/cli',
+];
 const files = ['wire', 'lib'].flatMap((d) =>
   readdirSync(d, { recursive: true, encoding: 'utf8' })
     .filter((f) => f.endsWith('.ts'))

@@ -33,9 +33,7 @@ export function replace16(csum: number, from: number, to: number): number {
 
 /** `replace16` for a 32-bit field given as int32. */
 export function replace32(csum: number, from: number, to: number): number {
-  return (
-    ~fold((~csum & 0xffff) + (~from >>> 16) + (~from & 0xffff) + (to >>> 16) + (to & 0xffff)) & 0xffff
-  );
+  return ~fold((~csum & 0xffff) + (~from >>> 16) + (~from & 0xffff) + (to >>> 16) + (to & 0xffff)) & 0xffff;
 }
 
 /** Writes the checksum of `b[o, end)` into the field at `at` (inside that range), which is taken as zero. */
@@ -49,4 +47,3 @@ export function fill(b: Uint8Array, o: number, end: number, at: number, start = 
 
 /** True when a sum over the covered bytes, checksum field included, is all ones. */
 export const valid = (s: number): boolean => s === 0xffff;
-

@@ -20,21 +20,26 @@ Codecs('replace16() reproduces the RFC 1624 section 4 example', () => {
 
 Codecs('replace16(), replace32() equal a full recomputation', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ minLength: 20, maxLength: 20 }), fc.integer({ min: 0, max: 0xffff }), fc.integer(), (b, w, a) => {
-      b[0] = 0x45; // never all zero: +0 and -0 have different sums
-      const before = ~sum(b, 0, 20) & 0xffff;
-      const from = u16(b, 4);
-      const old = ipv4.src(b, 0);
-      b[4] = w >> 8;
-      b[5] = w;
-      const mid = ~sum(b, 0, 20) & 0xffff;
-      assert.is(replace16(before, from, w), mid);
-      b[12] = a >> 24;
-      b[13] = a >> 16;
-      b[14] = a >> 8;
-      b[15] = a;
-      assert.is(replace32(mid, old, a), ~sum(b, 0, 20) & 0xffff);
-    }),
+    fc.property(
+      fc.uint8Array({ minLength: 20, maxLength: 20 }),
+      fc.integer({ min: 0, max: 0xffff }),
+      fc.integer(),
+      (b, w, a) => {
+        b[0] = 0x45; // never all zero: +0 and -0 have different sums
+        const before = ~sum(b, 0, 20) & 0xffff;
+        const from = u16(b, 4);
+        const old = ipv4.src(b, 0);
+        b[4] = w >> 8;
+        b[5] = w;
+        const mid = ~sum(b, 0, 20) & 0xffff;
+        assert.is(replace16(before, from, w), mid);
+        b[12] = a >> 24;
+        b[13] = a >> 16;
+        b[14] = a >> 8;
+        b[15] = a;
+        assert.is(replace32(mid, old, a), ~sum(b, 0, 20) & 0xffff);
+      },
+    ),
   );
 });
 
@@ -65,17 +70,23 @@ Codecs('ipv4.check() refuses every truncation', () => {
 
 Codecs('udp setters keep a valid checksum, zero stays zero', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 30 }), fc.integer(), fc.integer(), fc.integer({ min: 1, max: 65535 }), (data, s, d, port) => {
-      const b = blank(8 + data.length);
-      b.set(data, 8);
-      udp.write(b, 0, b.length, 40000, 53, s, d);
-      assert.is(sum(b, 0, b.length, pseudo(s, d, 17, b.length)), 0xffff);
-      udp.setDport(b, 0, port);
-      assert.ok(udp.csumOk(b, 0, b.length, s, d));
-      b[6] = b[7] = 0;
-      udp.setSport(b, 0, port);
-      assert.is(udp.csum(b, 0), 0);
-    }),
+    fc.property(
+      fc.uint8Array({ maxLength: 30 }),
+      fc.integer(),
+      fc.integer(),
+      fc.integer({ min: 1, max: 65535 }),
+      (data, s, d, port) => {
+        const b = blank(8 + data.length);
+        b.set(data, 8);
+        udp.write(b, 0, b.length, 40000, 53, s, d);
+        assert.is(sum(b, 0, b.length, pseudo(s, d, 17, b.length)), 0xffff);
+        udp.setDport(b, 0, port);
+        assert.ok(udp.csumOk(b, 0, b.length, s, d));
+        b[6] = b[7] = 0;
+        udp.setSport(b, 0, port);
+        assert.is(udp.csum(b, 0), 0);
+      },
+    ),
   );
 });
 

@@ -6,10 +6,33 @@
  * @module
  */
 
-export const TYPE = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, HINFO: 13, MX: 15, TXT: 16, AAAA: 28, SRV: 33, OPT: 41,
-  SVCB: 64, HTTPS: 65, IXFR: 251, AXFR: 252, ANY: 255, CAA: 257 } as const;
+export const TYPE = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  HINFO: 13,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  OPT: 41,
+  SVCB: 64,
+  HTTPS: 65,
+  IXFR: 251,
+  AXFR: 252,
+  ANY: 255,
+  CAA: 257,
+} as const;
 export const RCODE = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const;
-export const QR = 0x8000, AA = 0x0400, TC = 0x0200, RD = 0x0100, RA = 0x0080, AD = 0x0020, CD = 0x0010;
+export const QR = 0x8000,
+  AA = 0x0400,
+  TC = 0x0200,
+  RD = 0x0100,
+  RA = 0x0080,
+  AD = 0x0020,
+  CD = 0x0010;
 
 export interface NamePart {
   name: string;
@@ -44,26 +67,55 @@ const num = (n: number, bytes: number): Uint8Array =>
 
 /** An A or AAAA record of 4 or 16 address bytes. */
 export const addressRr = (name: string, ttl: number, bytes: Uint8Array): Rr => ({
-  name, type: bytes.length === 4 ? TYPE.A : TYPE.AAAA, cls: 1, ttl, data: [bytes] });
+  name,
+  type: bytes.length === 4 ? TYPE.A : TYPE.AAAA,
+  cls: 1,
+  ttl,
+  data: [bytes],
+});
 /** CNAME, NS or PTR. */
 export const nameRr = (name: string, type: number, ttl: number, target: string): Rr => ({
-  name, type, cls: 1, ttl, data: [{ name: target, compress: true }] });
+  name,
+  type,
+  cls: 1,
+  ttl,
+  data: [{ name: target, compress: true }],
+});
 /** SRV (RFC 2782): the target is never compressed. */
 export const srvRr = (name: string, ttl: number, prio: number, weight: number, port: number, target: string): Rr => ({
-  name, type: TYPE.SRV, cls: 1, ttl,
-  data: [Uint8Array.of(prio >> 8, prio & 255, weight >> 8, weight & 255, port >> 8, port & 255),
-    { name: target, compress: false }] });
+  name,
+  type: TYPE.SRV,
+  cls: 1,
+  ttl,
+  data: [
+    Uint8Array.of(prio >> 8, prio & 255, weight >> 8, weight & 255, port >> 8, port & 255),
+    { name: target, compress: false },
+  ],
+});
 /** SOA with its five numbers: serial, refresh, retry, expire, minimum. */
 export const soaRr = (name: string, ttl: number, mname: string, rname: string, five: number[]): Rr => ({
-  name, type: TYPE.SOA, cls: 1, ttl,
-  data: [{ name: mname, compress: true }, { name: rname, compress: true }, ...five.map((n) => num(n, 4))] });
+  name,
+  type: TYPE.SOA,
+  cls: 1,
+  ttl,
+  data: [{ name: mname, compress: true }, { name: rname, compress: true }, ...five.map((n) => num(n, 4))],
+});
 /** TXT of one character string of ASCII text. */
 export const txtRr = (name: string, ttl: number, text: string): Rr => ({
-  name, type: TYPE.TXT, cls: 1, ttl,
-  data: [Uint8Array.from([text.length, ...Array.from(text, (c) => c.charCodeAt(0))])] });
+  name,
+  type: TYPE.TXT,
+  cls: 1,
+  ttl,
+  data: [Uint8Array.from([text.length, ...Array.from(text, (c) => c.charCodeAt(0))])],
+});
 /** OPT (RFC 6891): `ttl` is extended RCODE, version and flags. */
 export const optRr = (size: number, ttl: number, options: Uint8Array): Rr => ({
-  name: '.', type: TYPE.OPT, cls: size, ttl, data: options.length > 0 ? [options] : [] });
+  name: '.',
+  type: TYPE.OPT,
+  cls: size,
+  ttl,
+  data: options.length > 0 ? [options] : [],
+});
 
 /** Labels (as escaped text) of a presentation name. */
 export function labelsOf(name: string): string[] {
@@ -141,7 +193,8 @@ class Writer {
 /** Bytes of a message; names are compressed only when told (`Msg.Pack`). */
 export function packDns(m: DnsMessage, compress: boolean): Uint8Array {
   const w = new Writer(compress);
-  for (const n of [m.id, m.flags, m.question.length, m.answer.length, m.authority.length, m.additional.length]) w.u16(n);
+  for (const n of [m.id, m.flags, m.question.length, m.answer.length, m.authority.length, m.additional.length])
+    w.u16(n);
   for (const q of m.question) w.question(q);
   for (const r of [...m.answer, ...m.authority, ...m.additional]) w.rr(r);
   return Uint8Array.from(w.out);
@@ -164,24 +217,28 @@ export function scrubDns(m: DnsMessage, limit: number, udpSoft: number): Uint8Ar
   const budget = limit - o.out.length;
   let full = w.out.length >= budget;
   let dropped = false;
-  const keep = (rrs: Rr[]): Rr[] => rrs.filter((r) => {
-    if (!full) {
-      const start = w.out.length;
-      w.rr(r);
-      if (w.out.length <= budget) {
-        full = w.out.length === budget;
-        return true;
+  const keep = (rrs: Rr[]): Rr[] =>
+    rrs.filter((r) => {
+      if (!full) {
+        const start = w.out.length;
+        w.rr(r);
+        if (w.out.length <= budget) {
+          full = w.out.length === budget;
+          return true;
+        }
+        w.out.length = start;
+        full = true;
       }
-      w.out.length = start;
-      full = true;
-    }
-    dropped = true;
-    return false;
-  });
+      dropped = true;
+      return false;
+    });
   const answer = keep(m.answer);
   const authority = keep(m.authority);
   const additional = keep(m.additional.filter((r) => r.type !== TYPE.OPT));
-  return packDns({ ...m, answer, authority, additional: [...additional, ...opt], flags: m.flags | (dropped ? TC : 0) }, true);
+  return packDns(
+    { ...m, answer, authority, additional: [...additional, ...opt], flags: m.flags | (dropped ? TC : 0) },
+    true,
+  );
 }
 
 /** Reads one name; null if it leaves the message, loops, or is longer than 255 bytes. */
@@ -189,7 +246,7 @@ function readName(b: Uint8Array, at: number): { name: string; next: number } | n
   let name = '';
   let next = -1;
   let length = 1;
-  for (let hops = 0; ; ) {
+  for (let hops = 0; ;) {
     const n = b[at];
     if (n === undefined) return null;
     if (n === 0) return { name: name === '' ? '.' : name, next: next < 0 ? at + 1 : next };
@@ -212,8 +269,15 @@ function readName(b: Uint8Array, at: number): { name: string; next: number } | n
 }
 
 /** Bytes before the names, number of names, and whether they may be compressed, for types whose data holds names. */
-const NAMES: Record<number, [number, number, boolean]> = { 2: [0, 1, true], 5: [0, 1, true], 6: [0, 2, true],
-  12: [0, 1, true], 15: [2, 1, true], 33: [6, 1, false], 39: [0, 1, false] };
+const NAMES: Record<number, [number, number, boolean]> = {
+  2: [0, 1, true],
+  5: [0, 1, true],
+  6: [0, 2, true],
+  12: [0, 1, true],
+  15: [2, 1, true],
+  33: [6, 1, false],
+  39: [0, 1, false],
+};
 
 /** A message of bytes; null if malformed. Trailing bytes are ignored, as `Msg.Unpack` does. */
 export function unpackDns(b: Uint8Array): DnsMessage | null {
@@ -227,7 +291,11 @@ export function unpackDns(b: Uint8Array): DnsMessage | null {
     m.question.push({ name: n.name, type: u16(n.next), cls: u16(n.next + 2) });
     at = n.next + 4;
   }
-  for (const [count, list] of [[u16(6), m.answer], [u16(8), m.authority], [u16(10), m.additional]] as const) {
+  for (const [count, list] of [
+    [u16(6), m.answer],
+    [u16(8), m.authority],
+    [u16(10), m.additional],
+  ] as const) {
     for (let i = 0; i < count; i++) {
       const n = readName(b, at);
       if (n === null || n.next + 10 > b.length) return null;

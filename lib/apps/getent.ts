@@ -7,8 +7,10 @@ import { aton, ntoa } from '../../wire/inet.js';
 import type { Proc, Program } from './program.js';
 import { type Answer, lookup, parseResolvConf } from './resolver.js';
 
-const text = (a: Uint8Array): string => a.length === 4 ? a.join('.') :
-  Array.from({ length: 8 }, (_, i) => ((a[2 * i]! << 8) | a[2 * i + 1]!).toString(16)).join(':');
+const text = (a: Uint8Array): string =>
+  a.length === 4
+    ? a.join('.')
+    : Array.from({ length: 8 }, (_, i) => ((a[2 * i]! << 8) | a[2 * i + 1]!).toString(16)).join(':');
 
 /** First line of /etc/hosts that names `name`. */
 function fromFile(hosts: string | null, name: string): Answer | null {
@@ -31,14 +33,19 @@ export const getent: Program = (p: Proc): void => {
   const print = (a: Answer | null): void => {
     if (a === null) return p.exit(2);
     if (db === 'hosts') for (const x of a.addresses) p.out(`${text(x).padEnd(15)} ${a.canonical}\n`);
-    else a.addresses.forEach((x, i) => {
-      p.out(`${text(x).padEnd(15)} STREAM ${i === 0 ? a.canonical : ''}\n`);
-      p.out(`${text(x).padEnd(15)} DGRAM  \n${text(x).padEnd(15)} RAW    \n`);
-    });
+    else
+      a.addresses.forEach((x, i) => {
+        p.out(`${text(x).padEnd(15)} STREAM ${i === 0 ? a.canonical : ''}\n`);
+        p.out(`${text(x).padEnd(15)} DGRAM  \n${text(x).padEnd(15)} RAW    \n`);
+      });
     p.exit(0);
   };
   const numeric = aton(name);
-  if (numeric !== null) return print({ canonical: name === ntoa(numeric) ? name : ntoa(numeric), addresses: [Uint8Array.of(numeric >>> 24, numeric >>> 16, numeric >>> 8, numeric)] });
+  if (numeric !== null)
+    return print({
+      canonical: name === ntoa(numeric) ? name : ntoa(numeric),
+      addresses: [Uint8Array.of(numeric >>> 24, numeric >>> 16, numeric >>> 8, numeric)],
+    });
   const local = fromFile(p.files.read('/etc/hosts'), name);
   if (local !== null) return print(local);
   const conf = parseResolvConf(p.files.read('/etc/resolv.conf'));

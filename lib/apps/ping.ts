@@ -21,7 +21,18 @@ interface Options {
 }
 
 function parse(argv: readonly string[]): Options | string {
-  const o: Options = { count: 0, interval: 1, wait: 10, size: 56, ttl: 0, id: -1, quiet: false, source: 0, df: true, host: '' };
+  const o: Options = {
+    count: 0,
+    interval: 1,
+    wait: 10,
+    size: 56,
+    ttl: 0,
+    id: -1,
+    quiet: false,
+    source: 0,
+    df: true,
+    host: '',
+  };
   for (let i = 1; i < argv.length; i++) {
     const a = argv[i]!;
     if (a === '-n') continue;
@@ -100,7 +111,9 @@ class Session {
   start(): void {
     const { err } = this.sock.source(this.dst);
     if (err !== 0) {
-      this.p.err(`ping: connect: ${err === -113 ? 'No route to host' : err === -13 ? 'Permission denied' : 'Network is unreachable'}\n`);
+      this.p.err(
+        `ping: connect: ${err === -113 ? 'No route to host' : err === -13 ? 'Permission denied' : 'Network is unreachable'}\n`,
+      );
       this.sock.close();
       return this.p.exit(2);
     }
@@ -129,15 +142,26 @@ class Session {
         const seq = (m.data[6]! << 8) | m.data[7]!;
         const rtt = (this.p.net.kernel.sim.now - this.sentAt[seq - 1]!) / 1e6;
         this.rtts.push(rtt);
-        if (!this.o.quiet) this.p.out(`${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl} time=${rtt.toFixed(3)} ms\n`);
+        if (!this.o.quiet)
+          this.p.out(
+            `${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl} time=${rtt.toFixed(3)} ms\n`,
+          );
       } else if (type !== 8 && this.quotesUs(m.data)) {
         const seq = (m.data[8 + 20 + 6]! << 8) | m.data[8 + 20 + 7]!;
         this.errors++;
-        const text = type === 3 ? (UNREACHABLE[m.data[1]!] ?? `Dest Unreachable, Bad Code: ${m.data[1]}`) : type === 11 ? 'Time to live exceeded' : type === 5 ? 'Redirect Host' : `Bad ICMP type: ${type}`;
+        const text =
+          type === 3
+            ? (UNREACHABLE[m.data[1]!] ?? `Dest Unreachable, Bad Code: ${m.data[1]}`)
+            : type === 11
+              ? 'Time to live exceeded'
+              : type === 5
+                ? 'Redirect Host'
+                : `Bad ICMP type: ${type}`;
         this.p.out(`From ${ntoa(m.src)} icmp_seq=${seq} ${text}\n`);
       }
     }
-    if (this.o.count > 0 && this.rtts.length + this.errors >= this.o.count && this.sentAt.length >= this.o.count) this.finish();
+    if (this.o.count > 0 && this.rtts.length + this.errors >= this.o.count && this.sentAt.length >= this.o.count)
+      this.finish();
   }
 
   private quotesUs(d: Uint8Array): boolean {
@@ -160,7 +184,9 @@ class Session {
       const avg = this.rtts.reduce((a, b) => a + b, 0) / got;
       const dev = Math.sqrt(Math.max(0, this.rtts.reduce((a, b) => a + b * b, 0) / got - avg * avg));
       const f = (x: number): string => x.toFixed(3);
-      this.p.out(`rtt min/avg/max/mdev = ${f(Math.min(...this.rtts))}/${f(avg)}/${f(Math.max(...this.rtts))}/${f(dev)} ms\n`);
+      this.p.out(
+        `rtt min/avg/max/mdev = ${f(Math.min(...this.rtts))}/${f(avg)}/${f(Math.max(...this.rtts))}/${f(dev)} ms\n`,
+      );
     }
     this.p.exit(got > 0 ? 0 : 1);
   }

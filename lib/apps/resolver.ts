@@ -71,7 +71,10 @@ export function lookup(p: Proc, c: ResolvConf, name: string, type: number, done:
 function ask(p: Proc, c: ResolvConf, name: string, type: number, done: (m: DnsMessage | null) => void): void {
   const { sim } = p.net.kernel;
   const id = p.net.kernel.rng('dns-id').u16();
-  const query = packDns({ id, flags: 0x0100, question: [{ name, type, cls: 1 }], answer: [], authority: [], additional: [] }, false);
+  const query = packDns(
+    { id, flags: 0x0100, question: [{ name, type, cls: 1 }], answer: [], authority: [], additional: [] },
+    false,
+  );
   const total = c.attempts * c.servers.length;
   const attempt = (k: number): void => {
     if (k >= total) return done(null);

@@ -50,8 +50,13 @@ export async function main(args: string[]): Promise<number> {
   if (typeof a === 'string') throw new UsageError(a);
   const objects = a.manifests.flatMap((f) => loadManifests(readFileSync(f, 'utf8'), f));
   const resolvConf = existsSync('/etc/resolv.conf') ? readFileSync('/etc/resolv.conf', 'utf8') : null;
-  const dns = new CoreDns({ corefile: a.corefile === null ? null : readFileSync(a.corefile, 'utf8'), objects, serial: 0,
-    resolvConf, random: () => randomInt(65536) });
+  const dns = new CoreDns({
+    corefile: a.corefile === null ? null : readFileSync(a.corefile, 'utf8'),
+    objects,
+    serial: 0,
+    resolvConf,
+    random: () => randomInt(65536),
+  });
   const port = a.port > 0 ? a.port : dns.config.port;
   const udp = createSocket('udp4');
   udp.on('message', (m, from) => {
@@ -64,9 +69,11 @@ export async function main(args: string[]): Promise<number> {
   return new Promise((_, reject) => {
     udp.on('error', reject);
     tcp.on('error', reject);
-    udp.bind(port, a.listen, () => tcp.listen(port, a.listen, () => {
-      const dir = process.env['PODWIRE_READY_DIR'];
-      if (dir !== undefined) writeFileSync(`${dir}/${process.pid}`, '');
-    }));
+    udp.bind(port, a.listen, () =>
+      tcp.listen(port, a.listen, () => {
+        const dir = process.env['PODWIRE_READY_DIR'];
+        if (dir !== undefined) writeFileSync(`${dir}/${process.pid}`, '');
+      }),
+    );
   });
 }

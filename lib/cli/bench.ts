@@ -130,7 +130,8 @@ export async function main(args: string[]): Promise<number> {
   const rows: Figures[] = [];
   for (const n of names) {
     const run = CASES[n];
-    if (run === undefined) throw new UsageError(`bench: unknown case "${n}", expected one of: ${Object.keys(CASES).join(', ')}`);
+    if (run === undefined)
+      throw new UsageError(`bench: unknown case "${n}", expected one of: ${Object.keys(CASES).join(', ')}`);
     rows.push(run(packets));
   }
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);

@@ -45,7 +45,14 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
     return { ...row, verdict: 'updated' };
   }
   if (!existsSync(dir)) {
-    return { ...row, verdict: 'no golden', problems: [...row.problems, `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record"`] };
+    return {
+      ...row,
+      verdict: 'no golden',
+      problems: [
+        ...row.problems,
+        `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record"`,
+      ],
+    };
   }
   const c = compareWith(dir, o.run.taps, l.text);
   row.equivalences = c.equivalences;

@@ -24,7 +24,11 @@ Cli('every scenario equals its kernel golden and leaves no skb behind', async ()
     const l = await load(join('scenarios', f));
     const o = await execute(l);
     const c = compareWith(join('golden', l.name), o.run.taps, l.text);
-    assert.equal(c.differences.map((d) => `${d.iface} ${d.frame} ${d.field}`), [], l.name);
+    assert.equal(
+      c.differences.map((d) => `${d.iface} ${d.frame} ${d.field}`),
+      [],
+      l.name,
+    );
     assert.is(o.run.kernel.skbs.live, 0, `${l.name}: skbs alive at the end`);
     assert.equal(o.failures, []);
   }
@@ -43,8 +47,16 @@ const BAD: [name: string, text: string, place: RegExp][] = [
   ['wrong YAML', 'kind: [\n', /bad\.yaml:\d+:\d+: wrong YAML/],
   ['unknown kind', 'kind: Pond\n', /bad\.yaml:1:1: kind: found "Pond"/],
   ['unknown field', 'kind: Lab\nmetadata: { name: x }\nspec: { bogus: 1 }\n', /bad\.yaml:3:/],
-  ['unknown command', 'kind: Lab\nmetadata: { name: x }\nspec:\n  setup: |\n    frobnicate\n  steps: []\n', /bad\.yaml:5:5: unknown command "frobnicate"/],
-  ['unknown match', 'kind: Lab\nmetadata: { name: x }\nspec:\n  setup: |\n    iptables -A INPUT -m nosuch -j DROP\n  steps: []\n', /bad\.yaml:5:5: .*nosuch/],
+  [
+    'unknown command',
+    'kind: Lab\nmetadata: { name: x }\nspec:\n  setup: |\n    frobnicate\n  steps: []\n',
+    /bad\.yaml:5:5: unknown command "frobnicate"/,
+  ],
+  [
+    'unknown match',
+    'kind: Lab\nmetadata: { name: x }\nspec:\n  setup: |\n    iptables -A INPUT -m nosuch -j DROP\n  steps: []\n',
+    /bad\.yaml:5:5: .*nosuch/,
+  ],
 ];
 for (const [name, text, place] of BAD) {
   Cli(`run refuses ${name} with its place, exit 2, and writes nothing`, () => {

@@ -28,7 +28,9 @@ export interface Origin {
 
 /** SHA-256 of a Lab's text without its seed: a seed only picks podwire's own draws. */
 export const digest = (text: string): string =>
-  createHash('sha256').update(text.replace(/^ {2}seed: \d+\n/m, '')).digest('hex');
+  createHash('sha256')
+    .update(text.replace(/^ {2}seed: \d+\n/m, ''))
+    .digest('hex');
 
 /** The origin of a golden tree, or null when there is none. */
 export function readOrigin(dir: string): Origin | null {

@@ -57,7 +57,10 @@ async function recordOne(l: Loaded, root: string): Promise<string> {
   writeOrigin(tmp, origin);
   if (existsSync(dir)) rmSync(dir, { recursive: true });
   renameSync(tmp, dir);
-  const verdict = best.differences.length === 0 ? 'podwire is equal' : `podwire differs: ${differenceText(l.name, best.differences[0]!).split('\n')[0]}`;
+  const verdict =
+    best.differences.length === 0
+      ? 'podwire is equal'
+      : `podwire differs: ${differenceText(l.name, best.differences[0]!).split('\n')[0]}`;
   return `${l.name}: recorded to ${dir}${origin.seed === undefined ? '' : ` (seed ${origin.seed})`}; ${verdict}`;
 }
 

@@ -21,7 +21,13 @@ export interface Loaded {
 /** Answers kubectl, and holds the steps that only podwire itself evaluates. */
 export interface ClusterView {
   kubectl(args: string[], nowNs: number): { exit: number; stdout: string; stderr: string };
-  steps: { at: number; index: number; command: string; args: string[]; expect: { exit?: number; stdout?: string } | null }[];
+  steps: {
+    at: number;
+    index: number;
+    command: string;
+    args: string[];
+    expect: { exit?: number; stdout?: string } | null;
+  }[];
   warnings: string[];
 }
 
@@ -51,9 +57,15 @@ export async function load(file: string): Promise<Loaded> {
   const wrong = doc !== undefined && 'errors' in doc ? doc.errors[0] : undefined;
   if (wrong !== undefined) {
     const { line, col } = lines.linePos(wrong.pos[0]);
-    throw new InputError(file, line, col, `wrong YAML: ${wrong.message.split('\n')[0]!.replace(/ at line \d+.*$/, '')}`);
+    throw new InputError(
+      file,
+      line,
+      col,
+      `wrong YAML: ${wrong.message.split('\n')[0]!.replace(/ at line \d+.*$/, '')}`,
+    );
   }
-  const kind: unknown = doc !== undefined && 'contents' in doc && isMap(doc.contents) ? doc.contents.get('kind') : undefined;
+  const kind: unknown =
+    doc !== undefined && 'contents' in doc && isMap(doc.contents) ? doc.contents.get('kind') : undefined;
   if (kind === 'Lab') {
     const lab = parseLab(text, file);
     return { file, name: lab.name, lab, text, cluster: null };
@@ -62,7 +74,12 @@ export async function load(file: string): Promise<Loaded> {
     const { loadScenario } = await import('./load-scenario.js');
     return loadScenario(text, file, (path) => readInput(join(dirname(file), path)));
   }
-  throw new InputError(file, 1, 1, `kind: found ${kind === undefined ? 'nothing' : `"${String(kind)}"`}, expected Lab or Scenario`);
+  throw new InputError(
+    file,
+    1,
+    1,
+    `kind: found ${kind === undefined ? 'nothing' : `"${String(kind)}"`}, expected Lab or Scenario`,
+  );
 }
 
 /** Loads several inputs; two of the same name are refused. */

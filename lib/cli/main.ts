@@ -39,7 +39,8 @@ async function main(argv: string[]): Promise<number> {
     return name === undefined ? 2 : 0;
   }
   const verb = VERBS[name];
-  if (verb === undefined) throw new UsageError(`unknown verb "${name}", expected one of: ${Object.keys(VERBS).join(', ')}`);
+  if (verb === undefined)
+    throw new UsageError(`unknown verb "${name}", expected one of: ${Object.keys(VERBS).join(', ')}`);
   return (await verb.load()).main(args);
 }
 
@@ -61,7 +62,9 @@ main(process.argv.slice(2)).then(
       process.stderr.write(`podwire: ${e.message}\n`);
       process.exitCode = 2;
     } else {
-      process.stderr.write(`podwire: this is a bug in podwire, please report it\n${e instanceof Error ? e.stack : String(e)}\n`);
+      process.stderr.write(
+        `podwire: this is a bug in podwire, please report it\n${e instanceof Error ? e.stack : String(e)}\n`,
+      );
       process.exitCode = 3;
     }
   },

@@ -7,13 +7,15 @@ import { parseArgs, UsageError } from './usage.js';
 
 export async function main(args: string[]): Promise<number> {
   const { files, values, rest } = parseArgs('show', args, [], ['--in', '--at']);
-  if (files.length !== 1 || rest.length === 0) throw new UsageError('show: expected FILE [--in NETNS] [--at TIME] -- COMMAND');
+  if (files.length !== 1 || rest.length === 0)
+    throw new UsageError('show: expected FILE [--in NETNS] [--at TIME] -- COMMAND');
   const l = await load(files[0]!);
   const at = parseDuration(values.get('--at') ?? '0s');
   if (at === null) throw new UsageError(`show: --at: found "${values.get('--at')}", expected a duration like 2s`);
   const netns = values.get('--in');
   if (netns === undefined) {
-    if (rest[0] !== 'kubectl' || l.cluster === null) throw new UsageError('show: without --in, expected kubectl and a Scenario');
+    if (rest[0] !== 'kubectl' || l.cluster === null)
+      throw new UsageError('show: without --in, expected kubectl and a Scenario');
     const r = l.cluster.kubectl(rest.slice(1), at);
     process.stdout.write(r.stdout);
     process.stderr.write(r.stderr);

@@ -8,7 +8,12 @@ export function parseArgs(
   flags: readonly string[],
   values: readonly string[],
 ): { files: string[]; flags: Set<string>; values: Map<string, string>; rest: string[] } {
-  const out = { files: [] as string[], flags: new Set<string>(), values: new Map<string, string>(), rest: [] as string[] };
+  const out = {
+    files: [] as string[],
+    flags: new Set<string>(),
+    values: new Map<string, string>(),
+    rest: [] as string[],
+  };
   for (let i = 0; i < args.length; i++) {
     const a = args[i]!;
     if (a === '--') {
@@ -23,7 +28,9 @@ export function parseArgs(
       out.values.set(name, v);
     } else if (flags.includes(a)) out.flags.add(a);
     else if (a.startsWith('-') && a.length > 1) {
-      throw new UsageError(`${verb}: unknown option "${a}", expected one of: ${[...flags, ...values].join(', ') || 'none'}`);
+      throw new UsageError(
+        `${verb}: unknown option "${a}", expected one of: ${[...flags, ...values].join(', ') || 'none'}`,
+      );
     } else out.files.push(a);
   }
   return out;

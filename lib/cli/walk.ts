@@ -54,7 +54,8 @@ export async function main(args: string[]): Promise<number> {
   const { files, values, flags } = parseArgs('walk', args, ['--json'], ['--packet']);
   if (files.length !== 1) throw new UsageError('walk: expected one FILE');
   const wanted = values.has('--packet') ? Number(values.get('--packet')) : null;
-  if (wanted !== null && !(Number.isInteger(wanted) && wanted > 0)) throw new UsageError('walk: --packet expects a number from 1');
+  if (wanted !== null && !(Number.isInteger(wanted) && wanted > 0))
+    throw new UsageError('walk: --packet expects a number from 1');
   const l = await load(files[0]!);
   const rec = new Recorder();
   await execute(l, {
@@ -66,7 +67,11 @@ export async function main(args: string[]): Promise<number> {
           const inner = dev.tap;
           dev.tap = {
             frame: (now, dir, buf, start, end, id) => {
-              rec.note(id, `${net.name}/${dev.name}`, `${dir === TX ? 'out' : 'in '} ${print(buf.subarray(start, end), dev.type === 768 ? 101 : 1)}`);
+              rec.note(
+                id,
+                `${net.name}/${dev.name}`,
+                `${dir === TX ? 'out' : 'in '} ${print(buf.subarray(start, end), dev.type === 768 ? 101 : 1)}`,
+              );
               inner?.frame(now, dir, buf, start, end, id);
             },
           };
@@ -76,7 +81,13 @@ export async function main(args: string[]): Promise<number> {
   });
   const order = [...new Set(rec.notes.map((n) => n.packet))];
   if (flags.has('--json')) {
-    process.stdout.write(`${JSON.stringify(order.map((id, i) => ({ packet: i + 1, notes: rec.notes.filter((n) => n.packet === id) })), null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify(
+        order.map((id, i) => ({ packet: i + 1, notes: rec.notes.filter((n) => n.packet === id) })),
+        null,
+        2,
+      )}\n`,
+    );
     return 0;
   }
   order.forEach((id, i) => {

@@ -30,7 +30,8 @@ export interface Compiled {
   warnings: string[];
 }
 
-const CLIENTS = /^(docker\.io\/(library\/)?)?(busybox|alpine|curlimages\/curl|nicolaka\/netshoot|debian|ubuntu)([:@]|$)/;
+const CLIENTS =
+  /^(docker\.io\/(library\/)?)?(busybox|alpine|curlimages\/curl|nicolaka\/netshoot|debian|ubuntu)([:@]|$)/;
 
 /** Compiles a cluster. Throws InputError where a step names what does not exist. */
 export function compile(cluster: Cluster): Compiled {
@@ -41,7 +42,8 @@ export function compile(cluster: Cluster): Compiled {
   s.steps.forEach((step, index) => {
     if (step.in === '') {
       const args = step.run.trim().split(/\s+/);
-      if (args[0] !== 'kubectl') step.place.fail(`found no "in", expected one for "${args[0]}" (only kubectl runs without)`);
+      if (args[0] !== 'kubectl')
+        step.place.fail(`found no "in", expected one for "${args[0]}" (only kubectl runs without)`);
       kubectl.push({ at: step.atNs, index, command: step.run, args: args.slice(1), expect: step.expect });
       return;
     }
@@ -84,15 +86,26 @@ function netnsOf(c: Cluster, step: ScenarioStep): string {
     const p = c.pods.find((x) => x.metadata.namespace === ns && x.metadata.name === name);
     if (p !== undefined) return podNetns(p, p.spec.nodeName);
   }
-  return step.place.req('in').fail(`found "${step.in}", expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists`);
+  return step.place
+    .req('in')
+    .fail(`found "${step.in}", expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists`);
 }
 
 function setup(c: Cluster, warnings: string[]): string[] {
   const s = c.scenario;
   const out = machines(s);
   const podsOn = (n: Machine): Pod[] => c.pods.filter((p) => p.spec.nodeName === n.name);
-  for (const p of c.pods) if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
-  for (const n of s.nodes) out.push(...bridgeCommands(n, s.nodes, podsOn(n).filter((p) => !p.spec.hostNetwork), s.cni));
+  for (const p of c.pods)
+    if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
+  for (const n of s.nodes)
+    out.push(
+      ...bridgeCommands(
+        n,
+        s.nodes,
+        podsOn(n).filter((p) => !p.spec.hostNetwork),
+        s.cni,
+      ),
+    );
   for (const n of s.nodes) {
     const lines = kubeProxySetup({
       node: { name: n.name, addresses: n.addresses.map((a) => a.split('/')[0]!) },
@@ -105,7 +118,11 @@ function setup(c: Cluster, warnings: string[]): string[] {
   }
   if (s.coredns !== null) {
     out.push('mkdir -p /etc/podwire', "cat > /etc/podwire/objects.yaml <<'EOF'", ...manifests(c), 'EOF');
-    out.push("cat > /etc/podwire/Corefile <<'EOF'", ...(s.coredns.corefile ?? KUBEADM_COREFILE).trimEnd().split('\n'), 'EOF');
+    out.push(
+      "cat > /etc/podwire/Corefile <<'EOF'",
+      ...(s.coredns.corefile ?? KUBEADM_COREFILE).trimEnd().split('\n'),
+      'EOF',
+    );
     const ip = c.services.find((v) => v.metadata.name === 'kube-dns')!.spec.clusterIP;
     for (const p of c.pods) out.push(...resolvConf(p, ip, s.dnsDomain));
   }
@@ -124,7 +141,9 @@ function machines(s: Scenario): string[] {
   const mac = (a: string, first: string): string => `${first}:54:${a.split('/')[0]!.split('.').map((x) => Number(x).toString(16).padStart(2, '0')).join(':')}`; // prettier-ignore
   const plug = (netns: string, dev: string, a: string, port: string): void => {
     const br = nets.indexOf(netOf(a));
-    out.push(`ip -n ${netns} link add ${dev} address ${mac(a, '52')} type veth peer name ${port} address ${mac(a, '56')} netns lan`);
+    out.push(
+      `ip -n ${netns} link add ${dev} address ${mac(a, '52')} type veth peer name ${port} address ${mac(a, '56')} netns lan`,
+    );
     out.push(`ip -n lan link set ${port} master br${br}`, `ip -n lan link set ${port} up`);
     out.push(`ip -n ${netns} addr add ${a} dev ${dev}`, `ip -n ${netns} link set ${dev} up`);
   };
@@ -141,7 +160,8 @@ function machines(s: Scenario): string[] {
   if (nets.length > 1) {
     out.push('ip netns add gw', 'ip -n gw link set lo up', 'ip netns exec gw sysctl -q -w net.ipv4.ip_forward=1');
     nets.forEach((net, i) => plug('gw', `eth${i}`, gwOf(net), `gw${i}`));
-    for (const m of all) out.push(`ip -n ${m.name} route add default via ${gwOf(netOf(m.addresses[0]!)).split('/')[0]}`);
+    for (const m of all)
+      out.push(`ip -n ${m.name} route add default via ${gwOf(netOf(m.addresses[0]!)).split('/')[0]}`);
   }
   return out;
 }
@@ -150,7 +170,10 @@ function machines(s: Scenario): string[] {
 function resolvConf(p: Pod, dnsIP: string, domain: string): string[] {
   if (p.spec.hostNetwork || p.spec.dnsPolicy === 'Default') return [];
   const first = p.spec.dnsPolicy !== 'None';
-  const search = [...(first ? [`${p.metadata.namespace}.svc.${domain}`, `svc.${domain}`, domain] : []), ...p.spec.dnsConfig.searches];
+  const search = [
+    ...(first ? [`${p.metadata.namespace}.svc.${domain}`, `svc.${domain}`, domain] : []),
+    ...p.spec.dnsConfig.searches,
+  ];
   const servers = [...(first ? [dnsIP] : []), ...p.spec.dnsConfig.nameservers].slice(0, 3);
   const options = new Map<string, string>(first ? [['ndots', '5']] : []);
   for (const o of p.spec.dnsConfig.options) options.set(o.name, o.value ?? '');
@@ -172,7 +195,9 @@ function containers(p: Pod, warnings: string[]): string[] {
   const out: string[] = [];
   for (const c of p.spec.containers) {
     if (/coredns\/coredns(:|$)/.test(c.image)) {
-      out.push(`ip netns exec ${netns} podwire app coredns --manifests /etc/podwire/objects.yaml --corefile /etc/podwire/Corefile &`);
+      out.push(
+        `ip netns exec ${netns} podwire app coredns --manifests /etc/podwire/objects.yaml --corefile /etc/podwire/Corefile &`,
+      );
     } else if (!CLIENTS.test(c.image)) {
       const w = `image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`;
       if (!warnings.includes(w)) warnings.push(w);
@@ -183,7 +208,10 @@ function containers(p: Pod, warnings: string[]): string[] {
 
 /** The objects CoreDNS watches, as manifests. */
 function manifests(c: Cluster): string[] {
-  const meta = (m: { name: string; namespace: string; creationTimestamp: string }, labels?: Record<string, string>) => ({
+  const meta = (
+    m: { name: string; namespace: string; creationTimestamp: string },
+    labels?: Record<string, string>,
+  ) => ({
     name: m.name,
     ...(m.namespace === '' ? {} : { namespace: m.namespace }),
     creationTimestamp: m.creationTimestamp,
@@ -196,7 +224,14 @@ function manifests(c: Cluster): string[] {
     spec:
       v.spec.type === 'ExternalName'
         ? { type: 'ExternalName', externalName: v.spec.externalName }
-        : { clusterIP: v.spec.clusterIP, ports: v.spec.ports.map((x) => ({ ...(x.name === '' ? {} : { name: x.name }), protocol: x.protocol, port: x.port })) },
+        : {
+            clusterIP: v.spec.clusterIP,
+            ports: v.spec.ports.map((x) => ({
+              ...(x.name === '' ? {} : { name: x.name }),
+              protocol: x.protocol,
+              port: x.port,
+            })),
+          },
   }));
   for (const e of c.slices) {
     docs.push({
@@ -204,9 +239,16 @@ function manifests(c: Cluster): string[] {
       kind: 'EndpointSlice',
       metadata: meta(e.metadata, e.metadata.labels),
       addressType: e.addressType,
-      endpoints: e.endpoints.map((x) => ({ addresses: x.addresses, conditions: { ready: x.conditions.ready }, ...(x.hostname === '' ? {} : { hostname: x.hostname }) })),
+      endpoints: e.endpoints.map((x) => ({
+        addresses: x.addresses,
+        conditions: { ready: x.conditions.ready },
+        ...(x.hostname === '' ? {} : { hostname: x.hostname }),
+      })),
       ports: e.ports.map((x) => ({ ...(x.name === '' ? {} : { name: x.name }), protocol: x.protocol, port: x.port })),
     });
   }
-  return docs.map((d) => stringify(d, { lineWidth: 0 }).trimEnd()).join('\n---\n').split('\n');
+  return docs
+    .map((d) => stringify(d, { lineWidth: 0 }).trimEnd())
+    .join('\n---\n')
+    .split('\n');
 }

@@ -9,7 +9,16 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { aton, maskOf, ntoa } from '../../wire/inet.js';
 import { InputError } from '../sim/input-error.js';
 import { EPOCH } from './api/manifest.js';
-import type { Deployment, EndpointSlice, KubeObject, LabelSelector, ObjectMeta, Pod, PodTemplate, Service } from './api/types.js';
+import type {
+  Deployment,
+  EndpointSlice,
+  KubeObject,
+  LabelSelector,
+  ObjectMeta,
+  Pod,
+  PodTemplate,
+  Service,
+} from './api/types.js';
 import type { Scenario } from './scenario.js';
 
 export interface Cluster {
@@ -46,7 +55,9 @@ export function reconcile(s: Scenario): Cluster {
     if (Object.keys(svc.spec.selector).length > 0 && svc.spec.type !== 'ExternalName') slices.push(sliceFor(svc, pods));
   }
   for (const e of of('Endpoints')) {
-    const svc = services.find((x) => x.metadata.name === e.metadata.name && x.metadata.namespace === e.metadata.namespace);
+    const svc = services.find(
+      (x) => x.metadata.name === e.metadata.name && x.metadata.namespace === e.metadata.namespace,
+    );
     if (svc !== undefined && Object.keys(svc.spec.selector).length > 0) continue;
     e.subsets.forEach((sub, i) =>
       slices.push({
@@ -68,7 +79,12 @@ export function reconcile(s: Scenario): Cluster {
 function podsOf(d: Deployment): Pod[] {
   const hash = suffix(`rs/${d.metadata.namespace}/${d.metadata.name}`, 10);
   return Array.from({ length: d.spec.replicas }, (_, i) =>
-    podFrom(d.spec.template, `${d.metadata.name}-${hash}-${suffix(`pod/${d.metadata.namespace}/${d.metadata.name}/${i}`, 5)}`, d.metadata.namespace, hash),
+    podFrom(
+      d.spec.template,
+      `${d.metadata.name}-${hash}-${suffix(`pod/${d.metadata.namespace}/${d.metadata.name}/${i}`, 5)}`,
+      d.metadata.namespace,
+      hash,
+    ),
   );
 }
 
@@ -76,7 +92,11 @@ function podFrom(t: PodTemplate, name: string, namespace: string, hash: string):
   const meta = objectMeta(name, namespace, { ...t.metadata.labels, 'pod-template-hash': hash });
   return {
     kind: 'Pod',
-    metadata: { ...meta, annotations: { ...t.metadata.annotations }, ownerReferences: [{ kind: 'ReplicaSet', name: name.slice(0, -6) }] },
+    metadata: {
+      ...meta,
+      annotations: { ...t.metadata.annotations },
+      ownerReferences: [{ kind: 'ReplicaSet', name: name.slice(0, -6) }],
+    },
     spec: { ...t.spec },
     status: { podIP: '', hostIP: '', phase: 'Pending', ready: false },
   };
@@ -87,13 +107,24 @@ function place(s: Scenario, pods: Pod[]): void {
   const load = new Map(s.nodes.map((n) => [n.name, 0]));
   for (const p of pods) {
     if (p.spec.nodeName === '') continue;
-    if (!load.has(p.spec.nodeName)) throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": nodeName: found "${p.spec.nodeName}", expected one of: ${[...load.keys()].join(', ')}`);
+    if (!load.has(p.spec.nodeName))
+      throw new InputError(
+        s.file,
+        0,
+        0,
+        `Pod "${p.metadata.name}": nodeName: found "${p.spec.nodeName}", expected one of: ${[...load.keys()].join(', ')}`,
+      );
     load.set(p.spec.nodeName, load.get(p.spec.nodeName)! + 1);
   }
   for (const p of pods) {
     if (p.spec.nodeName !== '') continue;
-    const fit = s.nodes.filter((n) => Object.entries(p.spec.nodeSelector).every(([k, v]) => n.labels[k] === v || (k === 'kubernetes.io/hostname' && v === n.name)));
-    if (fit.length === 0) throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": no node matches its nodeSelector`);
+    const fit = s.nodes.filter((n) =>
+      Object.entries(p.spec.nodeSelector).every(
+        ([k, v]) => n.labels[k] === v || (k === 'kubernetes.io/hostname' && v === n.name),
+      ),
+    );
+    if (fit.length === 0)
+      throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": no node matches its nodeSelector`);
     const best = fit.reduce((a, b) => (load.get(b.name)! < load.get(a.name)! ? b : a));
     p.spec = { ...p.spec, nodeName: best.name };
     load.set(best.name, load.get(best.name)! + 1);
@@ -113,8 +144,14 @@ function assignPodIPs(s: Scenario, pods: Pod[]): void {
       if (p.spec.hostNetwork) p.status.podIP = p.status.hostIP;
       else if (p.status.podIP !== '') {
         const a = aton(p.status.podIP)!;
-        const why = (a & mask) !== net ? `expected an address in ${node.podCIDR} of ${node.name}` : taken.has(a) ? 'it is taken' : '';
-        if (why !== '') throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": status.podIP: found ${p.status.podIP}, ${why}`);
+        const why =
+          (a & mask) !== net
+            ? `expected an address in ${node.podCIDR} of ${node.name}`
+            : taken.has(a)
+              ? 'it is taken'
+              : '';
+        if (why !== '')
+          throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": status.podIP: found ${p.status.podIP}, ${why}`);
         taken.add(a);
       }
     }
@@ -122,7 +159,8 @@ function assignPodIPs(s: Scenario, pods: Pod[]): void {
     for (const p of mine) {
       if (p.status.podIP !== '') continue;
       while (taken.has(next)) next++;
-      if ((next & mask) !== net || next === (net | ~mask)) throw new InputError(s.file, 0, 0, `no address left in ${node.podCIDR} for Pod "${p.metadata.name}"`);
+      if ((next & mask) !== net || next === (net | ~mask))
+        throw new InputError(s.file, 0, 0, `no address left in ${node.podCIDR} for Pod "${p.metadata.name}"`);
       taken.add(next);
       p.status.podIP = ntoa(next);
     }
@@ -137,8 +175,19 @@ function assignClusterIPs(s: Scenario, services: Service[]): void {
   for (const v of services) {
     if (v.spec.clusterIP === '' || v.spec.clusterIP === 'None') continue;
     const a = aton(v.spec.clusterIP)!;
-    const bad = (a & mask) !== net ? `expected an address in ${s.serviceSubnet}` : taken.has(a) ? `it is taken by "${taken.get(a)}"` : '';
-    if (bad !== '') throw new InputError(s.file, 0, 0, `Service "${v.metadata.name}": spec.clusterIP: found ${v.spec.clusterIP}, ${bad}`);
+    const bad =
+      (a & mask) !== net
+        ? `expected an address in ${s.serviceSubnet}`
+        : taken.has(a)
+          ? `it is taken by "${taken.get(a)}"`
+          : '';
+    if (bad !== '')
+      throw new InputError(
+        s.file,
+        0,
+        0,
+        `Service "${v.metadata.name}": spec.clusterIP: found ${v.spec.clusterIP}, ${bad}`,
+      );
     taken.set(a, v.metadata.name);
   }
   let next = net + 11;
@@ -153,21 +202,34 @@ function assignClusterIPs(s: Scenario, services: Service[]): void {
 
 /** labels.Selector. */
 export function selects(sel: LabelSelector | Record<string, string>, labels: Record<string, string>): boolean {
-  const s = 'matchLabels' in sel ? (sel as LabelSelector) : { matchLabels: sel as Record<string, string>, matchExpressions: [] };
+  const s =
+    'matchLabels' in sel
+      ? (sel as LabelSelector)
+      : { matchLabels: sel as Record<string, string>, matchExpressions: [] };
   return Object.entries(s.matchLabels).every(([k, v]) => labels[k] === v);
 }
 
 /** The EndpointSlice controller for one Service: a slice named `<service>-<5>`, endpoints in pod order. */
 function sliceFor(svc: Service, pods: Pod[]): EndpointSlice {
-  const chosen = pods.filter((p) => p.metadata.namespace === svc.metadata.namespace && selects(svc.spec.selector, p.metadata.labels));
+  const chosen = pods.filter(
+    (p) => p.metadata.namespace === svc.metadata.namespace && selects(svc.spec.selector, p.metadata.labels),
+  );
   const portOf = (target: number | string): number => {
     if (typeof target === 'number') return target;
-    for (const p of chosen) for (const c of p.spec.containers) for (const x of c.ports) if (x.name === target) return x.containerPort;
+    for (const p of chosen)
+      for (const c of p.spec.containers) for (const x of c.ports) if (x.name === target) return x.containerPort;
     return 0;
   };
   return {
     kind: 'EndpointSlice',
-    metadata: { ...objectMeta(`${svc.metadata.name}-${suffix(`slice/${svc.metadata.namespace}/${svc.metadata.name}`, 5)}`, svc.metadata.namespace, { 'kubernetes.io/service-name': svc.metadata.name }), ownerReferences: [{ kind: 'Service', name: svc.metadata.name }] },
+    metadata: {
+      ...objectMeta(
+        `${svc.metadata.name}-${suffix(`slice/${svc.metadata.namespace}/${svc.metadata.name}`, 5)}`,
+        svc.metadata.namespace,
+        { 'kubernetes.io/service-name': svc.metadata.name },
+      ),
+      ownerReferences: [{ kind: 'Service', name: svc.metadata.name }],
+    },
     addressType: 'IPv4',
     endpoints: chosen.map((p) => ({
       addresses: [p.status.podIP],
@@ -178,7 +240,9 @@ function sliceFor(svc: Service, pods: Pod[]): EndpointSlice {
       hints: { forZones: [], forNodes: [] },
       targetRef: { kind: 'Pod', name: p.metadata.name, namespace: p.metadata.namespace },
     })),
-    ports: svc.spec.ports.map((p) => ({ name: p.name, protocol: p.protocol, port: portOf(p.targetPort) })).filter((p) => p.port !== 0),
+    ports: svc.spec.ports
+      .map((p) => ({ name: p.name, protocol: p.protocol, port: portOf(p.targetPort) }))
+      .filter((p) => p.port !== 0),
   };
 }
 
@@ -187,7 +251,13 @@ function corednsObjects(s: Scenario): KubeObject[] {
   if (s.coredns === null) return [];
   const labels = { 'k8s-app': 'kube-dns' };
   const ip = ntoa(aton(s.serviceSubnet.split('/')[0]!)! + 10);
-  const port = (name: string, protocol: 'UDP' | 'TCP', n: number) => ({ name, protocol, port: n, targetPort: n, nodePort: 0 });
+  const port = (name: string, protocol: 'UDP' | 'TCP', n: number) => ({
+    name,
+    protocol,
+    port: n,
+    targetPort: n,
+    nodePort: 0,
+  });
   return [
     {
       kind: 'Deployment',

@@ -45,7 +45,8 @@ function parse(args: string[]): Flags | string {
     else if (a === '-A' || a === '--all-namespaces') f.all = true;
     else if (a === '--no-headers') f.headers = false;
     else if (a === '-o' || a === '--output') {
-      if (args[++i] !== 'wide') return `error: podwire's kubectl: output format "${args[i] ?? ''}" is not supported yet`;
+      if (args[++i] !== 'wide')
+        return `error: podwire's kubectl: output format "${args[i] ?? ''}" is not supported yet`;
       f.wide = true;
     } else if (a === '-owide') f.wide = true;
     else if (a.startsWith('-')) return `error: unknown flag: ${a}`;
@@ -61,15 +62,22 @@ export function kubectl(args: string[], c: Cluster, now: number): View {
   if (typeof f === 'string') return fail(f);
   const [kind, name] = f.words;
   if (verb === 'describe' && ['svc', 'service', 'services'].includes(kind ?? '')) return describe(c, f.namespace, name);
-  if (verb !== 'get') return fail(`error: podwire's kubectl: "${verb ?? ''}" is not supported yet, expected get or describe svc`);
+  if (verb !== 'get')
+    return fail(`error: podwire's kubectl: "${verb ?? ''}" is not supported yet, expected get or describe svc`);
   const mine = <T extends { metadata: { name: string; namespace: string } }>(list: T[]): T[] =>
     list
-      .filter((o) => (f.all || o.metadata.namespace === f.namespace) && (name === undefined || o.metadata.name === name))
+      .filter(
+        (o) => (f.all || o.metadata.namespace === f.namespace) && (name === undefined || o.metadata.name === name),
+      )
       .sort((a, b) => cmp(a.metadata.namespace, b.metadata.namespace) || cmp(a.metadata.name, b.metadata.name));
   const out = (plural: string, head: string[], rows: { namespace: string; cells: string[] }[], stderr = ''): View => {
     if (rows.length === 0) {
       if (name !== undefined) return fail(`Error from server (NotFound): ${plural} "${name}" not found`);
-      return { exit: 0, stdout: '', stderr: `${stderr}No resources found${f.all ? '' : ` in ${f.namespace} namespace.`}\n` };
+      return {
+        exit: 0,
+        stdout: '',
+        stderr: `${stderr}No resources found${f.all ? '' : ` in ${f.namespace} namespace.`}\n`,
+      };
     }
     const full = rows.map((r) => (f.all ? [r.namespace, ...r.cells] : r.cells));
     return { exit: 0, stdout: table(f.headers ? [f.all ? ['NAMESPACE', ...head] : head, ...full] : full), stderr };
@@ -84,7 +92,15 @@ export function kubectl(args: string[], c: Cluster, now: number): View {
         ['NAME', 'TYPE', 'CLUSTER-IP', 'EXTERNAL-IP', 'PORT(S)', 'AGE', ...(f.wide ? ['SELECTOR'] : [])],
         mine(c.services).map((s) => ({
           namespace: s.metadata.namespace,
-          cells: [s.metadata.name, s.spec.type, s.spec.clusterIP || '<none>', external(s), ports(s), t, ...(f.wide ? [labels(s.spec.selector)] : [])],
+          cells: [
+            s.metadata.name,
+            s.spec.type,
+            s.spec.clusterIP || '<none>',
+            external(s),
+            ports(s),
+            t,
+            ...(f.wide ? [labels(s.spec.selector)] : []),
+          ],
         })),
       );
     case 'po':
@@ -92,10 +108,24 @@ export function kubectl(args: string[], c: Cluster, now: number): View {
     case 'pods':
       return out(
         'pods',
-        ['NAME', 'READY', 'STATUS', 'RESTARTS', 'AGE', ...(f.wide ? ['IP', 'NODE', 'NOMINATED NODE', 'READINESS GATES'] : [])],
+        [
+          'NAME',
+          'READY',
+          'STATUS',
+          'RESTARTS',
+          'AGE',
+          ...(f.wide ? ['IP', 'NODE', 'NOMINATED NODE', 'READINESS GATES'] : []),
+        ],
         mine(c.pods).map((p) => ({
           namespace: p.metadata.namespace,
-          cells: [p.metadata.name, `${p.spec.containers.length}/${p.spec.containers.length}`, 'Running', '0', t, ...(f.wide ? [p.status.podIP, p.spec.nodeName, '<none>', '<none>'] : [])],
+          cells: [
+            p.metadata.name,
+            `${p.spec.containers.length}/${p.spec.containers.length}`,
+            'Running',
+            '0',
+            t,
+            ...(f.wide ? [p.status.podIP, p.spec.nodeName, '<none>', '<none>'] : []),
+          ],
         })),
       );
     case 'ep':
@@ -103,11 +133,16 @@ export function kubectl(args: string[], c: Cluster, now: number): View {
       return out(
         'endpoints',
         ['NAME', 'ENDPOINTS', 'AGE'],
-        mine(c.services.filter((s) => slicesOf(c, s).length > 0)).map((s) => ({ namespace: s.metadata.namespace, cells: [s.metadata.name, endpoints(c, s, 3), t] })),
+        mine(c.services.filter((s) => slicesOf(c, s).length > 0)).map((s) => ({
+          namespace: s.metadata.namespace,
+          cells: [s.metadata.name, endpoints(c, s, 3), t],
+        })),
         'Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n',
       );
     default:
-      return fail(`error: podwire's kubectl: resource "${kind ?? ''}" is not supported yet, expected svc, endpoints or pods`);
+      return fail(
+        `error: podwire's kubectl: resource "${kind ?? ''}" is not supported yet, expected svc, endpoints or pods`,
+      );
   }
 }
 
@@ -124,7 +159,11 @@ function external(s: Service): string {
 }
 
 const slicesOf = (c: Cluster, s: Service) =>
-  c.slices.filter((e) => e.metadata.namespace === s.metadata.namespace && e.metadata.labels['kubernetes.io/service-name'] === s.metadata.name);
+  c.slices.filter(
+    (e) =>
+      e.metadata.namespace === s.metadata.namespace &&
+      e.metadata.labels['kubernetes.io/service-name'] === s.metadata.name,
+  );
 
 /** Addresses of a Service's endpoints as kubectl lists them, `max` of them, then `+ n more...`. */
 function endpoints(c: Cluster, s: Service, max: number, port?: string): string {
@@ -154,7 +193,10 @@ function describe(c: Cluster, namespace: string, name: string | undefined): View
   ]; // prettier-ignore
   for (const p of s.spec.ports) {
     rows.push(['Port', `${p.name === '' ? '<unset>' : p.name}  ${p.port}/${p.protocol}`]);
-    rows.push(['TargetPort', typeof p.targetPort === 'number' ? `${p.targetPort}/${p.protocol}` : `${p.targetPort}/${p.protocol}`]);
+    rows.push([
+      'TargetPort',
+      typeof p.targetPort === 'number' ? `${p.targetPort}/${p.protocol}` : `${p.targetPort}/${p.protocol}`,
+    ]);
     if (p.nodePort > 0) rows.push(['NodePort', `${p.name === '' ? '<unset>' : p.name}  ${p.nodePort}/${p.protocol}`]);
     rows.push(['Endpoints', endpoints(c, s, 3, p.name)]);
   }

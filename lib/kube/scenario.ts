@@ -59,7 +59,8 @@ export interface Scenario {
 export function parseScenario(text: string, file: string, read: (path: string) => string): Scenario {
   const docs = documents(text, file);
   const at = docs[0]?.only('kind', 'metadata', 'spec');
-  if (at === undefined || docs.length > 1) throw new InputError(file, 1, 1, `found ${docs.length} documents, expected one Scenario`);
+  if (at === undefined || docs.length > 1)
+    throw new InputError(file, 1, 1, `found ${docs.length} documents, expected one Scenario`);
   const m = at.req('metadata').only('name', 'description');
   const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'hosts', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
   s.opt('ingressControllers')?.fail('ingress controllers are not supported yet');
@@ -69,7 +70,10 @@ export function parseScenario(text: string, file: string, read: (path: string) =
     return a === null ? fallback : cidr(a);
   };
   const podSubnet = sub('podSubnet', '10.0.0.0/16');
-  const nodes = s.req('nodes').list().map((n) => machine(n, podSubnet));
+  const nodes = s
+    .req('nodes')
+    .list()
+    .map((n) => machine(n, podSubnet));
   const hosts = (s.opt('hosts')?.list() ?? []).map((h) => machine(h, null));
   uniqueMachines(s, [...nodes, ...hosts]);
   const kp = s.opt('kubeProxy');
@@ -83,7 +87,8 @@ export function parseScenario(text: string, file: string, read: (path: string) =
     }
   }
   for (const o of s.opt('objects')?.list() ?? []) objects.push(...readObjects(o, objects));
-  const dns = s.opt('coredns')?.only('corefile', 'replicas') ?? (s.opt('coredns') === null && hasKey(s, 'coredns') ? s : null);
+  const dns =
+    s.opt('coredns')?.only('corefile', 'replicas') ?? (s.opt('coredns') === null && hasKey(s, 'coredns') ? s : null);
   return {
     name: m.req('name').str(),
     description: m.opt('description')?.str() ?? '',
@@ -96,7 +101,12 @@ export function parseScenario(text: string, file: string, read: (path: string) =
     dnsDomain: net?.opt('dnsDomain')?.str() ?? 'cluster.local',
     cni: cni(s.opt('cni')),
     kubeProxy: parseKubeProxyConfig(kp?.plain() ?? {}, fail),
-    coredns: dns === null ? null : dns === s ? { corefile: null, replicas: 2 } : { corefile: dns.opt('corefile')?.str() ?? null, replicas: dns.opt('replicas')?.int(1, 100) ?? 2 },
+    coredns:
+      dns === null
+        ? null
+        : dns === s
+          ? { corefile: null, replicas: 2 }
+          : { corefile: dns.opt('corefile')?.str() ?? null, replicas: dns.opt('replicas')?.int(1, 100) ?? 2 },
     objects,
     steps: (s.opt('steps')?.list() ?? []).map(step),
     untilNs: duration(s.opt('until')),
@@ -112,7 +122,8 @@ function machine(at: At, podSubnet: string | null): Machine {
   const list = [at.req('address'), ...(at.opt('addresses')?.list() ?? [])];
   const addresses = list.map((a) => {
     const v = a.str();
-    if (!v.includes('/') || !Address4.isValid(v)) a.fail(`found "${v}", expected an address with its prefix length like 192.168.56.11/24`);
+    if (!v.includes('/') || !Address4.isValid(v))
+      a.fail(`found "${v}", expected an address with its prefix length like 192.168.56.11/24`);
     return v;
   });
   let podCIDR = '';
@@ -124,7 +135,9 @@ function machine(at: At, podSubnet: string | null): Machine {
   }
   const name = at.req('name').str();
   if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name) || ['lan', 'gw', 'root'].includes(name) || name.length > 15) {
-    at.req('name').fail(`found "${name}", expected a lower-case DNS label of at most 15 characters other than lan, gw, root`);
+    at.req('name').fail(
+      `found "${name}", expected a lower-case DNS label of at most 15 characters other than lan, gw, root`,
+    );
   }
   return { name, addresses, podCIDR, labels: at.opt('labels')?.strings() ?? {} };
 }
@@ -141,7 +154,8 @@ function uniqueMachines(s: At, all: Machine[]): void {
 
 function cni(at: At | null): CniConfig {
   const plugin = at?.opt('plugin')?.str() ?? 'bridge';
-  if (plugin !== 'bridge') at!.req('plugin').fail(`found "${plugin}", expected bridge (other plugins are not supported yet)`);
+  if (plugin !== 'bridge')
+    at!.req('plugin').fail(`found "${plugin}", expected bridge (other plugins are not supported yet)`);
   at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu');
   return {
     plugin: 'bridge',
@@ -167,5 +181,11 @@ function step(at: At): ScenarioStep {
   const stdout = e?.opt('stdout');
   if (exit) expect.exit = exit.int(0, 255);
   if (stdout) expect.stdout = stdout.str();
-  return { atNs: duration(at.req('at'))!, in: at.opt('in')?.str() ?? '', run: at.req('run').str(), expect: e === null ? null : expect, place: at };
+  return {
+    atNs: duration(at.req('at'))!,
+    in: at.opt('in')?.str() ?? '',
+    run: at.req('run').str(),
+    expect: e === null ? null : expect,
+    place: at,
+  };
 }

@@ -154,10 +154,14 @@ class Machine {
       const r = this.results[i]!;
       if (e === null) return;
       if (e.exit !== undefined && e.exit !== r.exit) {
-        this.failures.push(`${this.lab.file}:${step.line}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`);
+        this.failures.push(
+          `${this.lab.file}:${step.line}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`,
+        );
       }
       if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
-        this.failures.push(`${this.lab.file}:${step.line}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"`);
+        this.failures.push(
+          `${this.lab.file}:${step.line}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"`,
+        );
       }
     });
   }
@@ -260,7 +264,13 @@ class Machine {
   }
 }
 
-function cat(argv: readonly string[], stdin: string, files: Files, out: (t: string) => void, err: (t: string) => void): number {
+function cat(
+  argv: readonly string[],
+  stdin: string,
+  files: Files,
+  out: (t: string) => void,
+  err: (t: string) => void,
+): number {
   if (argv.length === 1) {
     out(stdin);
     return 0;

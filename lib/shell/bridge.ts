@@ -45,7 +45,10 @@ function fdbShow(net: Netns): string {
     if (!(d instanceof Bridge)) continue;
     for (const e of d.fdbEntries()) {
       const state = e.kind === 'dynamic' ? '' : ` ${e.kind}`;
-      out += e.port === null ? `${e.mac} dev ${d.name} master ${d.name}${state}\n` : `${e.mac} dev ${e.port.dev.name} master ${d.name}${state}\n`;
+      out +=
+        e.port === null
+          ? `${e.mac} dev ${d.name} master ${d.name}${state}\n`
+          : `${e.mac} dev ${e.port.dev.name} master ${d.name}${state}\n`;
     }
   }
   return out;

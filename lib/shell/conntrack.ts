@@ -5,7 +5,14 @@
 import { ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { Netns } from '../linux/core/netns.js';
-import { type Conn, conntrack as table, S_ASSURED, S_DST_NAT, S_SEEN_REPLY, S_SRC_NAT } from '../linux/netfilter/conntrack.js';
+import {
+  type Conn,
+  conntrack as table,
+  S_ASSURED,
+  S_DST_NAT,
+  S_SEEN_REPLY,
+  S_SRC_NAT,
+} from '../linux/netfilter/conntrack.js';
 import type { Tuple } from '../linux/netfilter/ct-tuple.js';
 import { TCP_STATES } from '../linux/netfilter/ct-tcp.js';
 import { address, number, protocol } from './iptables-parse.js';

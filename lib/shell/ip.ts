@@ -8,7 +8,15 @@ import type { Kernel } from '../linux/core/kernel.js';
 import { createNetns, deleteNetns } from '../linux/core/machine.js';
 import type { Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
-import { addBridge, addDummy, addVeth, deleteDevice, moveDevice, renameDevice, setMac } from '../linux/device/devices.js';
+import {
+  addBridge,
+  addDummy,
+  addVeth,
+  deleteDevice,
+  moveDevice,
+  renameDevice,
+  setMac,
+} from '../linux/device/devices.js';
 import { addAddress, delAddress, devClose, devOpen } from '../linux/ipv4/devinet.js';
 import { RTN_BLACKHOLE, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, SCOPE_LINK, SCOPE_UNIVERSE, TABLE_MAIN } from '../linux/ipv4/fib.js'; // prettier-ignore
 import { NUD_PERMANENT } from '../linux/ipv4/neighbour.js';
@@ -30,7 +38,8 @@ class IpError extends Error {
 const fail = (message: string, exit = 255): never => {
   throw new IpError(message, exit);
 };
-const garbage = (w: string | undefined): never => fail(`Error: either "dev" is duplicate, or "${w ?? ''}" is a garbage.`);
+const garbage = (w: string | undefined): never =>
+  fail(`Error: either "dev" is duplicate, or "${w ?? ''}" is a garbage.`);
 
 /** Runs `ip …` in a namespace. */
 export function ip(kernel: Kernel, net: Netns, argv: string[]): CommandResult {
@@ -51,7 +60,8 @@ function dispatch(kernel: Kernel, net: Netns, args: string[]): string {
     return '';
   }
   if (object === 'netns' && (verb === 'del' || verb === 'delete')) {
-    if (!deleteNetns(kernel, rest[0]!)) fail(`Cannot remove namespace file "/var/run/netns/${rest[0]}": No such file or directory`, 1);
+    if (!deleteNetns(kernel, rest[0]!))
+      fail(`Cannot remove namespace file "/var/run/netns/${rest[0]}": No such file or directory`, 1);
     return '';
   }
   if (object === 'link' && verb === 'add') return linkAdd(kernel, net, rest);
@@ -60,9 +70,12 @@ function dispatch(kernel: Kernel, net: Netns, args: string[]): string {
     deleteDevice(dev(net, rest[0] === 'dev' ? rest[1]! : rest[0]!));
     return '';
   }
-  if ((object === 'addr' || object === 'address' || object === 'a') && (verb === 'add' || verb === 'del')) return addr(net, verb, rest);
-  if ((object === 'route' || object === 'r') && (verb === 'add' || verb === 'del' || verb === 'replace')) return route(net, verb, rest);
-  if ((object === 'neigh' || object === 'n') && (verb === 'add' || verb === 'replace' || verb === 'del')) return neigh(net, verb, rest);
+  if ((object === 'addr' || object === 'address' || object === 'a') && (verb === 'add' || verb === 'del'))
+    return addr(net, verb, rest);
+  if ((object === 'route' || object === 'r') && (verb === 'add' || verb === 'del' || verb === 'replace'))
+    return route(net, verb, rest);
+  if ((object === 'neigh' || object === 'n') && (verb === 'add' || verb === 'replace' || verb === 'del'))
+    return neigh(net, verb, rest);
   return fail(`podwire: "ip ${args.join(' ')}" is not supported yet`, 255);
 }
 
@@ -80,7 +93,8 @@ function prefixed(text: string): { addr: number; prefix: number } {
   return { addr: value, prefix };
 }
 
-const address = (text: string): number => aton(text) ?? fail(`Error: inet address is expected rather than "${text}".`, 1);
+const address = (text: string): number =>
+  aton(text) ?? fail(`Error: inet address is expected rather than "${text}".`, 1);
 const mac = (text: string): Uint8Array => macBytes(text) ?? fail(`"${text}" is invalid lladdr.`, 255);
 
 interface LinkWords {
@@ -97,7 +111,10 @@ function linkAdd(kernel: Kernel, net: Netns, args: string[]): string {
     for (; i < words.length; i++) {
       const k = words[i]!;
       if (k === 'type') break;
-      if (k === 'netns') w.net = kernel.netns.get(words[++i]!) ?? fail(`Cannot open network namespace "${words[i]}": No such file or directory`);
+      if (k === 'netns')
+        w.net =
+          kernel.netns.get(words[++i]!) ??
+          fail(`Cannot open network namespace "${words[i]}": No such file or directory`);
       else if (k === 'address') w.mac = mac(words[++i]!);
       else if (k === 'mtu') w.mtu = Number(words[++i]);
       else if (k === 'name' || k === 'dev') w.name = words[++i]!;
@@ -170,7 +187,8 @@ function addr(net: Netns, verb: string, args: string[]): string {
   }
   if (d === null || at === null) return fail('Not enough information: "dev" argument is required.');
   if (verb === 'add' && !addAddress(d, at.addr, at.prefix, broadcast, scope)) fail('RTNETLINK answers: File exists', 2);
-  if (verb === 'del' && !delAddress(d, at.addr, at.prefix)) fail('RTNETLINK answers: Cannot assign requested address', 2);
+  if (verb === 'del' && !delAddress(d, at.addr, at.prefix))
+    fail('RTNETLINK answers: Cannot assign requested address', 2);
   return '';
 }
 

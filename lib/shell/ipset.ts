@@ -20,7 +20,8 @@ function entry(set: IpSet, text: string): SetEntry {
   }
   const parts = text.split(',');
   const dims = set.type.slice(5).split(',');
-  if (parts.length !== dims.length) throw new RangeError(`Syntax error: ${set.type} needs ${dims.length} part(s), found "${text}"`);
+  if (parts.length !== dims.length)
+    throw new RangeError(`Syntax error: ${set.type} needs ${dims.length} part(s), found "${text}"`);
   dims.forEach((dim, i) => {
     const t = parts[i]!;
     if (dim === 'port') {
@@ -32,7 +33,8 @@ function entry(set: IpSet, text: string): SetEntry {
     const [a, mask] = address(t);
     const bits = mask === 0 ? 0 : 32 - Math.log2((~mask >>> 0) + 1);
     if (dim === 'ip' && bits !== 32) throw new RangeError(`Syntax error: "${t}" is a network, an address is expected`);
-    if (dim === 'net' && bits === 0) throw new RangeError(`The value of the CIDR parameter of the IP address is invalid`);
+    if (dim === 'net' && bits === 0)
+      throw new RangeError(`The value of the CIDR parameter of the IP address is invalid`);
     if (i === 0) e.ip = a;
     else e.ip2 = a;
     if (dim === 'net') e.cidr = bits;
@@ -61,7 +63,10 @@ function header(s: IpSet): string {
 }
 
 function saveText(s: IpSet): string {
-  return `create ${s.name} ${s.type} ${header(s)}\n${s.entries().map((e) => `add ${s.name} ${entryText(s, e)}\n`).join('')}`;
+  return `create ${s.name} ${s.type} ${header(s)}\n${s
+    .entries()
+    .map((e) => `add ${s.name} ${entryText(s, e)}\n`)
+    .join('')}`;
 }
 
 /** Rules of the namespace that use the set. */
@@ -86,7 +91,8 @@ class Refused extends Error {}
 
 function create(net: Netns, args: readonly string[], exist: boolean): void {
   const [name, type] = args as [string?, string?];
-  if (name === undefined || type === undefined) throw new RangeError('Missing mandatory argument to the create command');
+  if (name === undefined || type === undefined)
+    throw new RangeError('Missing mandatory argument to the create command');
   if (!SET_TYPES.includes(type as SetType)) throw new RangeError(`Syntax error: unknown settype "${type}"`);
   if (name.length > 31) throw new RangeError(`Syntax error: setname '${name}' is longer than 31 characters.`);
   const all = ipsets(net).sets;

@@ -452,7 +452,8 @@ function targetParser(name: string): TargetParser | null {
           return true;
         },
         done() {
-          if (t === null) throw new RangeError('MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required');
+          if (t === null)
+            throw new RangeError('MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required');
           return t;
         },
       };

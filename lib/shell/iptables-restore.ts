@@ -40,7 +40,8 @@ export function iptablesRestore(net: Netns, argv: readonly string[], stdin: stri
       if (line.startsWith('*')) {
         if (edit !== null) throw new RangeError('table line before COMMIT');
         const name = line.slice(1).trim();
-        if (!TABLE_NAMES.includes(name as TableName)) throw new RangeError(`can't initialize iptables table \`${name}'`);
+        if (!TABLE_NAMES.includes(name as TableName))
+          throw new RangeError(`can't initialize iptables table \`${name}'`);
         skip = only !== null && only !== name;
         edit = new TableEdit(xtTables(net).use(name as TableName), !noflush);
       } else if (line === 'COMMIT') {
@@ -81,7 +82,12 @@ function chainLine(edit: TableEdit, line: string, counters: boolean): void {
   }
   if (policy === '-') return;
   if (policy !== 'ACCEPT' && policy !== 'DROP') throw new RangeError(`Bad policy "${policy}"`);
-  edit.policy(name, policy === 'DROP' ? NF_DROP : NF_ACCEPT, counters ? Number(m[3] ?? 0) : 0, counters ? Number(m[4] ?? 0) : 0);
+  edit.policy(
+    name,
+    policy === 'DROP' ? NF_DROP : NF_ACCEPT,
+    counters ? Number(m[3] ?? 0) : 0,
+    counters ? Number(m[4] ?? 0) : 0,
+  );
 }
 
 function ruleLine(net: Netns, edit: TableEdit, line: string, counters: boolean): void {

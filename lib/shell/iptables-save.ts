@@ -86,7 +86,8 @@ function matchText(m: Match): string {
     return ` ${not(m.inv)}--mark ${hex(m.value)}${m.mask === -1 ? '' : `/${hex(m.mask)}`}`;
   }
   if (m instanceof xm.StatisticMatch) {
-    if (m.mode === 'random') return ` --mode random ${not(m.inv)}--probability ${(m.probability / 0x80000000).toFixed(11)}`;
+    if (m.mode === 'random')
+      return ` --mode random ${not(m.inv)}--probability ${(m.probability / 0x80000000).toFixed(11)}`;
     return ` --mode nth ${not(m.inv)}--every ${m.every} --packet ${m.packet}`;
   }
   if (m instanceof xm.AddrtypeMatch) {
@@ -149,7 +150,9 @@ function targetText(t: Target): string {
     return ` --${t.mode}-mark --nfmask ${hex(t.nfMask)} --ctmask ${hex(t.ctMask)}`;
   }
   if (t instanceof xt.LogTarget) {
-    return (t.prefix === '' ? '' : ` --log-prefix ${quote(t.prefix)}`) + (t.level === 4 ? '' : ` --log-level ${t.level}`);
+    return (
+      (t.prefix === '' ? '' : ` --log-prefix ${quote(t.prefix)}`) + (t.level === 4 ? '' : ` --log-level ${t.level}`)
+    );
   }
   if (t instanceof xt.NotrackTarget) return t.name === 'CT' ? ' --notrack' : '';
   return '';

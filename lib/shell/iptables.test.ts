@@ -106,7 +106,10 @@ T('natHook() sends a service to an endpoint and translates the reply back', () =
   const ep = way.split(' > ')[1]!.split(':')[0]!;
   assert.is(forward(net, datagram(net, ep, 8080, '10.244.1.9', 4000)), '10.96.0.20:80 > 10.244.1.9:4000');
   const l = conntrack(net, ['-L']);
-  assert.is(l.out, `udp      17 29 src=10.244.1.9 dst=10.96.0.20 sport=4000 dport=80 src=${ep} dst=10.244.1.9 sport=8080 dport=4000 mark=0 use=1\n`);
+  assert.is(
+    l.out,
+    `udp      17 29 src=10.244.1.9 dst=10.96.0.20 sport=4000 dport=80 src=${ep} dst=10.244.1.9 sport=8080 dport=4000 mark=0 use=1\n`,
+  );
   assert.match(l.err, /: 1 flow entries have been shown\.\n$/);
   net.kernel.sim.now += 31e9;
   assert.is(conntrack(net, ['-L']).out, '');
@@ -136,14 +139,23 @@ T('iptablesRestore() refuses what it does not know and leaves the table as it wa
   assert.is(bad.exit, 2);
   assert.match(bad.err, /unknown option "--foo"\nError occurred at line: 3/);
   assert.is(iptables(net, ['-S', 'FORWARD']).out, '-P FORWARD ACCEPT\n');
-  assert.match(iptables(net, ['-A', 'FORWARD', '-j', 'DNAT', '--to-destination', '1.2.3.4']).err, /only valid in table nat/);
+  assert.match(
+    iptables(net, ['-A', 'FORWARD', '-j', 'DNAT', '--to-destination', '1.2.3.4']).err,
+    /only valid in table nat/,
+  );
   assert.is(iptables(net, ['-A', 'FORWARD', '-j', 'NOPE']).exit, 2);
   assert.is(net.ct, null);
 });
 
 T('walk() counts, returns from user chains, and falls to the policy', () => {
   const net = setup();
-  ok(iptablesRestore(net, [], '*filter\n:FORWARD DROP [0:0]\n:A - [0:0]\n-A FORWARD -j A\n-A FORWARD -p udp --dport 7 -j ACCEPT\n-A A -s 10.0.0.1 -j RETURN\n-A A -s 10.0.0.2 -j ACCEPT\nCOMMIT\n'));
+  ok(
+    iptablesRestore(
+      net,
+      [],
+      '*filter\n:FORWARD DROP [0:0]\n:A - [0:0]\n-A FORWARD -j A\n-A FORWARD -p udp --dport 7 -j ACCEPT\n-A A -s 10.0.0.1 -j RETURN\n-A A -s 10.0.0.2 -j ACCEPT\nCOMMIT\n',
+    ),
+  );
   assert.is(forward(net, datagram(net, '10.0.0.1', 1, '10.9.9.9', 8)), 'drop');
   assert.is.not(forward(net, datagram(net, '10.0.0.1', 1, '10.9.9.9', 7)), 'drop');
   assert.is.not(forward(net, datagram(net, '10.0.0.2', 1, '10.9.9.9', 8)), 'drop');
@@ -155,8 +167,28 @@ T('ipset() sets match packets', () => {
   ok(ipset(net, ['create', 'S', 'hash:ip,port', 'family', 'inet', 'hashsize', '1024', 'maxelem', '65536', '-exist']));
   ok(ipset(net, ['create', 'N', 'hash:net']));
   ok(ipset(net, ['restore'], 'add S 10.9.9.9,udp:53\nadd N 10.0.0.0/24\n'));
-  assert.match(ipset(net, ['save', 'S']).out, /^create S hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x[0-9a-f]{8}\nadd S 10\.9\.9\.9,udp:53\n$/);
-  ok(iptables(net, ['-A', 'FORWARD', '-m', 'set', '--match-set', 'S', 'dst,dst', '-m', 'set', '--match-set', 'N', 'src', '-j', 'DROP']));
+  assert.match(
+    ipset(net, ['save', 'S']).out,
+    /^create S hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x[0-9a-f]{8}\nadd S 10\.9\.9\.9,udp:53\n$/,
+  );
+  ok(
+    iptables(net, [
+      '-A',
+      'FORWARD',
+      '-m',
+      'set',
+      '--match-set',
+      'S',
+      'dst,dst',
+      '-m',
+      'set',
+      '--match-set',
+      'N',
+      'src',
+      '-j',
+      'DROP',
+    ]),
+  );
   assert.is(forward(net, datagram(net, '10.0.0.1', 1, '10.9.9.9', 53)), 'drop');
   assert.is.not(forward(net, datagram(net, '10.0.0.1', 1, '10.9.9.9', 54)), 'drop');
   assert.is.not(forward(net, datagram(net, '10.0.1.1', 1, '10.9.9.9', 53)), 'drop');
@@ -195,7 +227,9 @@ T('ruleText() prints back the rules that CNI plugins write', () => {
     '-A A -p icmp -m icmp --icmp-type 8 -m limit --limit 3/min -j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80',
   ];
   ok(iptablesRestore(net, [], `*filter\n:A - [0:0]\n${rules.join('\n')}\nCOMMIT\n`));
-  const printed = iptablesSave(net, ['-t', 'filter']).out.split('\n').filter((l) => l.startsWith('-A'));
+  const printed = iptablesSave(net, ['-t', 'filter'])
+    .out.split('\n')
+    .filter((l) => l.startsWith('-A'));
   assert.equal(printed, rules);
   assert.is(ipset(net, ['destroy', 'all']).exit, 1);
 });

@@ -115,7 +115,8 @@ function chainCommand(edit: TableEdit, cmd: string, args: readonly string[]): vo
     case '-P': {
       const policy = args[1];
       if (!edit.isBase(need(edit, chain))) throw new Refused('Bad built-in chain name.');
-      if (policy !== 'ACCEPT' && policy !== 'DROP') throw new Refused('Bad policy name. Run `dmesg\' for more information.');
+      if (policy !== 'ACCEPT' && policy !== 'DROP')
+        throw new Refused("Bad policy name. Run `dmesg' for more information.");
       edit.policy(chain!, policy === 'DROP' ? NF_DROP : NF_ACCEPT);
       return;
     }
@@ -146,7 +147,8 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
     if (!TABLE_NAMES.includes(table as TableName)) {
       return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${table}': Table does not exist\n` };
     }
-    if (!command) throw new RangeError(words[0] === undefined ? 'no command specified' : `unknown option "${words[0]}"`);
+    if (!command)
+      throw new RangeError(words[0] === undefined ? 'no command specified' : `unknown option "${words[0]}"`);
     const t = xtTables(net).use(table as TableName);
     const s = words.findIndex((w) => w === '-S' || w === '--list-rules');
     if (s >= 0) return listRules(net, table as TableName, words.slice(s + 1));

@@ -54,7 +54,8 @@ Ipvsadm('schedulers serve in the order that the kernel was seen to serve', () =>
 });
 Ipvsadm('save and restore round trip, list prints the padded form', () => {
   const net = fresh();
-  const text = '-A -t 10.96.0.1:53 -s rr -p 360\n-a -t 10.96.0.1:53 -r 10.2.0.1:53 -m -w 1\n-A -u 10.96.0.1:53 -s sh -b sh-port\n';
+  const text =
+    '-A -t 10.96.0.1:53 -s rr -p 360\n-a -t 10.96.0.1:53 -r 10.2.0.1:53 -m -w 1\n-A -u 10.96.0.1:53 -s sh -b sh-port\n';
   assert.is(ipvsadm(net, ['-R'], text).exit, 0);
   assert.is(run(net, '-Sn'), text);
   assert.is(run(net, '-Ln').split('\n')[4], '  -> 10.2.0.1:53                  Masq    1      0          0         ');

@@ -77,7 +77,10 @@ function parse(argv: readonly string[]): Parsed {
     else if (w === '-s' || w === '-w' || w === '-b' || w === '-M') p.o.set(w, next());
     else if (w === '-p') p.o.set('-p', /^\d+$/.test(words[i + 1] ?? '') ? next() : '360');
     else if (w === '-m' || w === '-n' || w === '-c') p.o.set(w, '');
-    else throw new Bad(`'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u -s -p -M -r -m -w -b -n -c`);
+    else
+      throw new Bad(
+        `'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u -s -p -M -r -m -w -b -n -c`,
+      );
   }
   if (p.cmd === '') p.cmd = '-L';
   if (real !== '') p.real = endpoint(real, p.service?.[1] ?? null);
@@ -143,7 +146,8 @@ function change(v: Ipvs, p: Parsed): void {
     const flags = schedFlags(name, p.o.get('-b'));
     const persistent = p.o.has('-p') ? integer(p.o.get('-p')!, 'timeout', 1, 2678400) : 0;
     const mask = aton(p.o.get('-M') ?? '255.255.255.255');
-    if (mask === null || bitsOf(mask) < 1) throw new Bad(`illegal netmask '${p.o.get('-M')}', expected like 255.255.255.0`);
+    if (mask === null || bitsOf(mask) < 1)
+      throw new Bad(`illegal netmask '${p.o.get('-M')}', expected like 255.255.255.0`);
     if (p.cmd === '-A' && s !== null) throw new Bad('Service already exists');
     if (p.cmd === '-E' && s === null) throw new Bad('No such service');
     s ??= v.addService(p.proto, addr, port, sched)!;

@@ -14,7 +14,8 @@ export function sysctl(net: Netns, argv: readonly string[]): CommandResult {
     else if (a.startsWith('-')) return { exit: 1, out: '', err: `sysctl: invalid option -- '${a}'\n` };
     else {
       const [key, value] = a.split('=') as [string, string | undefined];
-      if (value !== undefined && !/^-?\d+$/.test(value)) return { exit: 255, out: r.out, err: `sysctl: setting key "${key}": Invalid argument\n` };
+      if (value !== undefined && !/^-?\d+$/.test(value))
+        return { exit: 255, out: r.out, err: `sysctl: setting key "${key}": Invalid argument\n` };
       const ok = value === undefined ? sysctlRead(net, key) !== null : sysctlWrite(net, key, Number(value));
       if (!ok) {
         r.err += `sysctl: cannot stat /proc/sys/${key.replaceAll('.', '/')}: No such file or directory\n`;

@@ -15,6 +15,8 @@ export class InputError extends Error {
 
   /** `file:line:column: message`, as compilers print it. */
   get text(): string {
-    return this.line > 0 ? `${this.file}:${this.line}:${this.column}: ${this.message}` : `${this.file}: ${this.message}`;
+    return this.line > 0
+      ? `${this.file}:${this.line}:${this.column}: ${this.message}`
+      : `${this.file}: ${this.message}`;
   }
 }

@@ -67,14 +67,17 @@ export class At {
     for (const p of this.node.items) {
       const k = isScalar(p.key) ? String(p.key.value) : '?';
       if (!keys.includes(k)) {
-        new At(this.file, this.lines, this.path, p.key, this.offset).fail(`found unknown field "${k}", expected one of: ${keys.join(', ')}`);
+        new At(this.file, this.lines, this.path, p.key, this.offset).fail(
+          `found unknown field "${k}", expected one of: ${keys.join(', ')}`,
+        );
       }
     }
     return this;
   }
 
   str(): string {
-    if (!isScalar(this.node) || typeof this.node.value === 'object') this.fail(`found ${this.found()}, expected a string`);
+    if (!isScalar(this.node) || typeof this.node.value === 'object')
+      this.fail(`found ${this.found()}, expected a string`);
     if (typeof this.node.value !== 'string') this.fail(`found ${this.found()}, expected a string`);
     return this.node.value;
   }

@@ -37,22 +37,28 @@ export function readObjects(at: At, before: readonly KubeObject[]): KubeObject[]
   const kind = at.req('kind').str();
   if (kind === 'List') {
     const all: KubeObject[] = [];
-    for (const item of at.only('apiVersion', 'kind', 'metadata', 'items').req('items').list()) all.push(...readObjects(item, [...before, ...all]));
+    for (const item of at.only('apiVersion', 'kind', 'metadata', 'items').req('items').list())
+      all.push(...readObjects(item, [...before, ...all]));
     return all;
   }
   const entry = KINDS[kind];
-  if (entry === undefined) at.req('kind').fail(`found unknown kind "${kind}", expected one of: ${Object.keys(KINDS).join(', ')}`);
+  if (entry === undefined)
+    at.req('kind').fail(`found unknown kind "${kind}", expected one of: ${Object.keys(KINDS).join(', ')}`);
   const api = at.req('apiVersion').str();
   if (api !== entry.api) at.req('apiVersion').fail(`found "${api}", expected "${entry.api}" for ${kind}`);
   const o = entry.read(at);
-  const twin = before.find((x) => x.kind === o.kind && x.metadata.name === o.metadata.name && x.metadata.namespace === o.metadata.namespace);
-  if (twin !== undefined) at.req('metadata').req('name').fail(`duplicate name: ${kind} "${o.metadata.name}" exists already`);
+  const twin = before.find(
+    (x) => x.kind === o.kind && x.metadata.name === o.metadata.name && x.metadata.namespace === o.metadata.namespace,
+  );
+  if (twin !== undefined)
+    at.req('metadata').req('name').fail(`duplicate name: ${kind} "${o.metadata.name}" exists already`);
   return [o];
 }
 
 function name(at: At): string {
   const v = at.str();
-  if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(v) || v.length > 253) at.fail(`found "${v}", expected a lower-case DNS name`);
+  if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(v) || v.length > 253)
+    at.fail(`found "${v}", expected a lower-case DNS name`);
   return v;
 }
 
@@ -68,7 +74,8 @@ export function cidr(at: At): string {
   const v = at.str();
   if (!v.includes('/') || !Address4.isValid(v)) at.fail(`found "${v}", expected an IPv4 network like 10.0.1.0/24`);
   const a = new Address4(v);
-  if (a.startAddress().correctForm() !== a.correctForm()) at.fail(`found "${v}", expected a network: ${a.startAddress().correctForm()}/${a.subnetMask}`);
+  if (a.startAddress().correctForm() !== a.correctForm())
+    at.fail(`found "${v}", expected a network: ${a.startAddress().correctForm()}/${a.subnetMask}`);
   return v;
 }
 
@@ -83,7 +90,10 @@ function meta(at: At, namespaced: boolean): ObjectMeta {
     labels: m.opt('labels')?.strings() ?? {},
     annotations: m.opt('annotations')?.strings() ?? {},
     creationTimestamp: m.opt('creationTimestamp')?.str() ?? EPOCH,
-    ownerReferences: (m.opt('ownerReferences')?.list() ?? []).map((r) => ({ kind: r.req('kind').str(), name: r.req('name').str() })),
+    ownerReferences: (m.opt('ownerReferences')?.list() ?? []).map((r) => ({
+      kind: r.req('kind').str(),
+      name: r.req('name').str(),
+    })),
   };
 }
 
@@ -101,7 +111,10 @@ function node(at: At): Node {
     metadata: meta(at, false),
     spec: { podCIDR: pc === null ? '' : cidr(pc), unschedulable: spec?.opt('unschedulable')?.bool() ?? false },
     status: {
-      addresses: (at.opt('status')?.opt('addresses')?.list() ?? []).map((a) => ({ type: a.req('type').str(), address: a.req('address').str() })),
+      addresses: (at.opt('status')?.opt('addresses')?.list() ?? []).map((a) => ({
+        type: a.req('type').str(),
+        address: a.req('address').str(),
+      })),
     },
   };
 }
@@ -122,14 +135,28 @@ function container(at: At): Container {
     ports: (at.opt('ports')?.list() ?? []).map((p): ContainerPort => {
       p.only('name', 'containerPort', 'protocol', 'hostPort', 'hostIP');
       if (p.opt('hostPort') !== null) p.req('hostPort').fail('hostPort is not supported yet');
-      return { name: p.opt('name')?.str() ?? '', containerPort: p.req('containerPort').int(1, 65535), protocol: protocol(p.opt('protocol')) };
+      return {
+        name: p.opt('name')?.str() ?? '',
+        containerPort: p.req('containerPort').int(1, 65535),
+        protocol: protocol(p.opt('protocol')),
+      };
     }),
     env: (at.opt('env')?.list() ?? []).map((e) => ({ name: e.req('name').str(), value: e.opt('value')?.str() ?? '' })),
   };
 }
 
 function podSpec(at: At): PodSpec {
-  at.only('nodeName', 'hostname', 'subdomain', 'hostNetwork', 'dnsPolicy', 'dnsConfig', 'nodeSelector', 'containers', ...NO_EFFECT_POD);
+  at.only(
+    'nodeName',
+    'hostname',
+    'subdomain',
+    'hostNetwork',
+    'dnsPolicy',
+    'dnsConfig',
+    'nodeSelector',
+    'containers',
+    ...NO_EFFECT_POD,
+  );
   const dns = at.opt('dnsConfig')?.only('nameservers', 'searches', 'options') ?? null;
   const containers = at.req('containers').list().map(container);
   if (containers.length === 0) at.req('containers').fail('found no container, expected at least one');
@@ -138,7 +165,8 @@ function podSpec(at: At): PodSpec {
     hostname: at.opt('hostname')?.str() ?? '',
     subdomain: at.opt('subdomain')?.str() ?? '',
     hostNetwork: at.opt('hostNetwork')?.bool() ?? false,
-    dnsPolicy: at.opt('dnsPolicy')?.oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None') ?? 'ClusterFirst',
+    dnsPolicy:
+      at.opt('dnsPolicy')?.oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None') ?? 'ClusterFirst',
     dnsConfig: {
       nameservers: (dns?.opt('nameservers')?.list() ?? []).map(address),
       searches: (dns?.opt('searches')?.list() ?? []).map((x) => x.str()),
@@ -191,7 +219,10 @@ function deployment(at: At): Deployment {
     spec: {
       replicas: spec.opt('replicas')?.int(0, 10000) ?? 1,
       selector: s,
-      template: { metadata: { labels, annotations: tm?.opt('annotations')?.strings() ?? {} }, spec: podSpec(template.req('spec')) },
+      template: {
+        metadata: { labels, annotations: tm?.opt('annotations')?.strings() ?? {} },
+        spec: podSpec(template.req('spec')),
+      },
     },
   };
 }
@@ -213,12 +244,14 @@ function service(at: At): Service {
       nodePort: p.opt('nodePort')?.int(30000, 32767) ?? 0,
     };
   });
-  if (ports.length === 0 && type !== 'ExternalName' && clusterIP !== 'None') s.fail('found a Service without a port, expected at least one in "ports"');
+  if (ports.length === 0 && type !== 'ExternalName' && clusterIP !== 'None')
+    s.fail('found a Service without a port, expected at least one in "ports"');
   if (ports.length > 1) {
     const list = s.req('ports').list();
     list.forEach((p, i) => {
       if (ports[i]!.name === '') p.fail('missing "name": every port of a Service with several ports is named');
-      if (ports.some((x, k) => k < i && x.name === ports[i]!.name)) p.req('name').fail(`duplicate name "${ports[i]!.name}"`);
+      if (ports.some((x, k) => k < i && x.name === ports[i]!.name))
+        p.req('name').fail(`duplicate name "${ports[i]!.name}"`);
     });
   }
   return {
@@ -233,7 +266,8 @@ function service(at: At): Service {
       ports,
       selector: s.opt('selector')?.strings() ?? {},
       sessionAffinity: s.opt('sessionAffinity')?.oneOf('None', 'ClientIP') ?? 'None',
-      sessionAffinityTimeoutSeconds: s.opt('sessionAffinityConfig')?.opt('clientIP')?.opt('timeoutSeconds')?.int(1, 86400) ?? 10800,
+      sessionAffinityTimeoutSeconds:
+        s.opt('sessionAffinityConfig')?.opt('clientIP')?.opt('timeoutSeconds')?.int(1, 86400) ?? 10800,
       externalTrafficPolicy: s.opt('externalTrafficPolicy')?.oneOf('Cluster', 'Local') ?? 'Cluster',
       internalTrafficPolicy: s.opt('internalTrafficPolicy')?.oneOf('Cluster', 'Local') ?? 'Cluster',
       loadBalancerSourceRanges: (s.opt('loadBalancerSourceRanges')?.list() ?? []).map((x) => cidr(x)),
@@ -252,7 +286,13 @@ function service(at: At): Service {
 }
 
 function targetRef(at: At | null): Endpoint['targetRef'] {
-  return at === null ? null : { kind: at.opt('kind')?.str() ?? '', name: at.opt('name')?.str() ?? '', namespace: at.opt('namespace')?.str() ?? '' };
+  return at === null
+    ? null
+    : {
+        kind: at.opt('kind')?.str() ?? '',
+        name: at.opt('name')?.str() ?? '',
+        namespace: at.opt('namespace')?.str() ?? '',
+      };
 }
 
 function slice(at: At): EndpointSlice {
@@ -266,7 +306,10 @@ function slice(at: At): EndpointSlice {
       const c = e.opt('conditions')?.only('ready', 'serving', 'terminating') ?? null;
       const hints = e.opt('hints');
       return {
-        addresses: e.req('addresses').list().map((a) => (at.req('addressType').str() === 'IPv4' ? address(a) : a.str())),
+        addresses: e
+          .req('addresses')
+          .list()
+          .map((a) => (at.req('addressType').str() === 'IPv4' ? address(a) : a.str())),
         conditions: {
           ready: c?.opt('ready')?.bool() ?? true,
           serving: c?.opt('serving')?.bool() ?? true,

@@ -16,7 +16,8 @@ const colons = (h: string): string => h.match(/../g)!.join(':');
 const macFor = (ip: string): string => colons(`0a58${hexOf(Uint8Array.from(ip.split('.'), Number))}`);
 
 /** The namespace of a pod. */
-export const podNetns = (p: Pod, node: string): string => (p.spec.hostNetwork ? node : `${p.metadata.namespace}_${p.metadata.name}`);
+export const podNetns = (p: Pod, node: string): string =>
+  p.spec.hostNetwork ? node : `${p.metadata.namespace}_${p.metadata.name}`;
 
 export const gateway = (node: Machine): string => ntoa(aton(node.podCIDR.split('/')[0]!)! + 1);
 
@@ -36,7 +37,9 @@ export function bridgeCommands(node: Machine, nodes: Machine[], pods: Pod[], cni
     const h = digest(netns);
     const veth = `veth${h.slice(0, 8)}`;
     const mtu = cni.mtu > 0 ? ` mtu ${cni.mtu}` : '';
-    out.push(`ip -n ${netns} link add eth0 address ${macFor(p.status.podIP)}${mtu} type veth peer name ${veth} address 02:${colons(h.slice(8, 18))}${mtu} netns ${n}`);
+    out.push(
+      `ip -n ${netns} link add eth0 address ${macFor(p.status.podIP)}${mtu} type veth peer name ${veth} address 02:${colons(h.slice(8, 18))}${mtu} netns ${n}`,
+    );
     out.push(`ip -n ${n} link set ${veth} up`, `ip -n ${n} link set ${veth} master ${br}`);
     out.push(`ip netns exec ${n} bridge link set dev ${veth} hairpin ${cni.hairpinMode ? 'on' : 'off'}`);
     out.push(`ip netns exec ${netns} sysctl -q -w net.ipv4.conf.eth0.arp_notify=1`);

@@ -50,7 +50,10 @@ export function parseCorefile(text: string, file: string): CoreConfig {
   const c: CoreConfig = { port: 0, zones: [], pods: 'disabled', fallthrough: [], ttl: 5, cache: 0, forward: [] };
   const stack: string[] = [];
   text.split('\n').forEach((raw, i) => {
-    const words = raw.replace(/(^|\s)#.*/, '').trim().split(/\s+/);
+    const words = raw
+      .replace(/(^|\s)#.*/, '')
+      .trim()
+      .split(/\s+/);
     const fail = (message: string): never => {
       throw new InputError(file, i + 1, raw.search(/\S/) + 1, message);
     };
@@ -64,7 +67,8 @@ export function parseCorefile(text: string, file: string): CoreConfig {
     const [head = '', ...args] = words;
     if (stack.length === 0) {
       const m = /^\.(?::(\d+))?$/.exec(head);
-      if (m === null || args.length > 0 || !opens || c.port > 0) fail(`found '${raw.trim()}', expected one block '.:53 {'`);
+      if (m === null || args.length > 0 || !opens || c.port > 0)
+        fail(`found '${raw.trim()}', expected one block '.:53 {'`);
       c.port = Number(m![1] ?? 53);
     } else if (stack.length === 1) plugin(c, head, args, opens, fail);
     else option(c, stack[1]!, head, args, opens, fail);
@@ -82,7 +86,8 @@ function plugin(c: CoreConfig, head: string, args: string[], opens: boolean, fai
     if (args[0] !== '.' || args.length < 2) fail(`found 'forward ${args.join(' ')}', expected 'forward . UPSTREAM…'`);
     c.forward = args.slice(1);
   } else if (head === 'cache') {
-    if (args.length > 1 || !/^[1-9]\d{0,6}$/.test(args[0] ?? '3600')) fail(`found 'cache ${args.join(' ')}', expected 'cache [SECONDS]'`);
+    if (args.length > 1 || !/^[1-9]\d{0,6}$/.test(args[0] ?? '3600'))
+      fail(`found 'cache ${args.join(' ')}', expected 'cache [SECONDS]'`);
     c.cache = Number(args[0] ?? 3600);
   } else if (['errors', 'ready', 'loop', 'reload', 'loadbalance', 'prometheus', 'health'].includes(head)) {
     if (args.length > (head === 'prometheus' ? 1 : 0)) fail(`unexpected argument '${args[0]}' of ${head}`);
@@ -95,14 +100,16 @@ function option(c: CoreConfig, plug: string, head: string, args: string[], opens
   if (opens) fail(`option '${head}' takes no block`);
   if (key === 'kubernetes pods') {
     const mode = args[0];
-    if (mode !== 'disabled' && mode !== 'insecure' && mode !== 'verified') return fail(`found pods '${mode ?? ''}', expected disabled, insecure or verified`);
+    if (mode !== 'disabled' && mode !== 'insecure' && mode !== 'verified')
+      return fail(`found pods '${mode ?? ''}', expected disabled, insecure or verified`);
     c.pods = mode;
   } else if (key === 'kubernetes fallthrough') c.fallthrough = (args.length > 0 ? args : ['.']).map(fqdn);
   else if (key === 'kubernetes ttl') {
     c.ttl = /^\d{1,4}$/.test(args[0] ?? '') ? Number(args[0]) : -1;
     if (c.ttl < 0 || c.ttl > 3600) fail(`found ttl '${args[0] ?? ''}', expected 0 to 3600`);
   } else if (key === 'cache disable') {
-    if (args[0] !== 'success' && args[0] !== 'denial') fail(`found disable '${args[0] ?? ''}', expected success or denial`);
+    if (args[0] !== 'success' && args[0] !== 'denial')
+      fail(`found disable '${args[0] ?? ''}', expected success or denial`);
   } else if (key === 'forward max_concurrent' || key === 'health lameduck') {
     if (args.length !== 1) fail(`option '${head}' takes one argument`);
   } else fail(`option '${head}' of ${plug} is not emulated`);

@@ -33,8 +33,15 @@ export function unixSeconds(text: string): number {
   if (m === null) return 0;
   const [y0, mon, d, h, min, s] = m.slice(1, 7).map(Number) as [number, number, number, number, number, number];
   const y = mon > 2 ? y0 : y0 - 1;
-  const days = 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400) +
-    Math.floor((153 * ((mon + 9) % 12) + 2) / 5) + d - 1 - 719468;
+  const days =
+    365 * y +
+    Math.floor(y / 4) -
+    Math.floor(y / 100) +
+    Math.floor(y / 400) +
+    Math.floor((153 * ((mon + 9) % 12) + 2) / 5) +
+    d -
+    1 -
+    719468;
   const zone = m[7] === undefined ? 0 : (Number(m[8]) * 60 + Number(m[9])) * (m[7] === '-' ? -60 : 60);
   return ((days * 24 + h) * 60 + min) * 60 + s - zone;
 }
@@ -77,7 +84,13 @@ export class KubernetesPlugin {
 
   soa(zone: string): Rr {
     const { ttl } = this.config;
-    return soaRr(zone, Math.min(ttl, 300), `ns.dns.${zone}`, `hostmaster.${zone}`, [this.serial, 7200, 1800, 86400, ttl]);
+    return soaRr(zone, Math.min(ttl, 300), `ns.dns.${zone}`, `hostmaster.${zone}`, [
+      this.serial,
+      7200,
+      1800,
+      86400,
+      ttl,
+    ]);
   }
 
   /** What the plugin answers for a name inside `zone`. */
@@ -104,7 +117,8 @@ export class KubernetesPlugin {
     if (entries === null || entries.length === 0) return out;
     const cname = entries[0]!.cname;
     if (cname !== '') {
-      if (type === TYPE.A || type === TYPE.AAAA || type === TYPE.CNAME) out.answer.push(nameRr(qname, TYPE.CNAME, ttl, cname));
+      if (type === TYPE.A || type === TYPE.AAAA || type === TYPE.CNAME)
+        out.answer.push(nameRr(qname, TYPE.CNAME, ttl, cname));
       if (type === TYPE.A || type === TYPE.AAAA) out.cname = cname;
     } else if (type === TYPE.A) {
       for (const a of new Set(entries.map((e) => e.address))) out.answer.push(addressRr(qname, ttl, bytesOf(a)));
@@ -139,8 +153,11 @@ export class KubernetesPlugin {
   private pod(ns: string, label: string, more: string[]): Entry[] {
     const a = /^[^-]+(-[^-]+){3}$/.test(label) && more.length === 0 ? aton(label.replaceAll('-', '.')) : null;
     if (a === null) return [];
-    if (this.config.pods === 'verified' &&
-      !this.pods.some((p) => p.metadata.namespace === ns && aton(p.status.podIP) === a)) return [];
+    if (
+      this.config.pods === 'verified' &&
+      !this.pods.some((p) => p.metadata.namespace === ns && aton(p.status.podIP) === a)
+    )
+      return [];
     return [{ address: a, port: -1, target: '', cname: '' }];
   }
 
@@ -163,30 +180,36 @@ export class KubernetesPlugin {
       }
       if (s.spec.clusterIPs[0] !== 'None' && more.length !== 1) {
         const ports = s.spec.ports.length > 0 ? s.spec.ports : none;
-        for (const p of ports.filter(matches)) for (const ip of s.spec.clusterIPs) {
-          const address = aton(ip);
-          if (address !== null) out.push({ address, port: p.port, target: base, cname: '' });
-        }
+        for (const p of ports.filter(matches))
+          for (const ip of s.spec.clusterIPs) {
+            const address = aton(ip);
+            if (address !== null) out.push({ address, port: p.port, target: base, cname: '' });
+          }
         continue;
       }
-      for (const slice of this.slicesOf(s)) for (const e of slice.endpoints) {
-        if (!e.conditions.ready) continue;
-        for (const ip of e.addresses) {
-          const host = e.hostname !== '' ? e.hostname : ip.replaceAll('.', '-');
-          if (more.length === 1 && host.toLowerCase() !== more[0]) continue;
-          const address = aton(ip);
-          if (address === null) continue;
-          const ports = slice.ports.length > 0 ? slice.ports : none;
-          for (const p of ports.filter(matches)) out.push({ address, port: p.port, target: `${host}.${base}`, cname: '' });
+      for (const slice of this.slicesOf(s))
+        for (const e of slice.endpoints) {
+          if (!e.conditions.ready) continue;
+          for (const ip of e.addresses) {
+            const host = e.hostname !== '' ? e.hostname : ip.replaceAll('.', '-');
+            if (more.length === 1 && host.toLowerCase() !== more[0]) continue;
+            const address = aton(ip);
+            if (address === null) continue;
+            const ports = slice.ports.length > 0 ? slice.ports : none;
+            for (const p of ports.filter(matches))
+              out.push({ address, port: p.port, target: `${host}.${base}`, cname: '' });
+          }
         }
-      }
     }
     return out;
   }
 
   private slicesOf(s: Service): EndpointSlice[] {
-    return this.slices.filter((x) => x.metadata.namespace === s.metadata.namespace &&
-      x.metadata.labels['kubernetes.io/service-name'] === s.metadata.name);
+    return this.slices.filter(
+      (x) =>
+        x.metadata.namespace === s.metadata.namespace &&
+        x.metadata.labels['kubernetes.io/service-name'] === s.metadata.name,
+    );
   }
 
   /** Targets of a reverse name: the first service with that cluster IP, else each endpoint with that address. */
@@ -198,11 +221,14 @@ export class KubernetesPlugin {
     const svc = this.services.find((s) => s.spec.clusterIPs.includes(ip));
     if (svc !== undefined) return [`${svc.metadata.name}.${svc.metadata.namespace}.svc.${zone}`];
     const out = new Set<string>();
-    for (const s of this.slices) for (const e of s.endpoints) {
-      const name = s.metadata.labels['kubernetes.io/service-name'];
-      if (name === undefined || !e.conditions.ready || !e.addresses.includes(ip)) continue;
-      out.add(`${e.hostname !== '' ? e.hostname : ip.replaceAll('.', '-')}.${name}.${s.metadata.namespace}.svc.${zone}`);
-    }
+    for (const s of this.slices)
+      for (const e of s.endpoints) {
+        const name = s.metadata.labels['kubernetes.io/service-name'];
+        if (name === undefined || !e.conditions.ready || !e.addresses.includes(ip)) continue;
+        out.add(
+          `${e.hostname !== '' ? e.hostname : ip.replaceAll('.', '-')}.${name}.${s.metadata.namespace}.svc.${zone}`,
+        );
+      }
     return [...out];
   }
 }

@@ -15,7 +15,13 @@ export function coreDnsOf(objects: KubeObject[], corefile: string | null, port =
   return (p: Proc): void => {
     try {
       const rng = p.net.kernel.rng('coredns-id');
-      const dns = new CoreDns({ corefile, objects, serial: 0, resolvConf: p.files.read('/etc/resolv.conf'), random: () => rng.u16() });
+      const dns = new CoreDns({
+        corefile,
+        objects,
+        serial: 0,
+        resolvConf: p.files.read('/etc/resolv.conf'),
+        random: () => rng.u16(),
+      });
       serveDns(p, port > 0 ? port : dns.config.port, (q) => dns.handle(q, 'udp', false));
     } catch (e) {
       if (!(e instanceof InputError)) throw e;

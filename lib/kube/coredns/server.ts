@@ -3,8 +3,23 @@
  * Not here: storing answers in the cache (every query is a miss), upstream health checks.
  * @module
  */
-import { AA, AD, type DnsMessage, optRr, packDns, plainData, QR, RA, RCODE, RD, type Rr, scrubDns, TYPE, unpackDns, CD }
-  from '../../../wire/dns.js';
+import {
+  AA,
+  AD,
+  type DnsMessage,
+  optRr,
+  packDns,
+  plainData,
+  QR,
+  RA,
+  RCODE,
+  RD,
+  type Rr,
+  scrubDns,
+  TYPE,
+  unpackDns,
+  CD,
+} from '../../../wire/dns.js';
 import { aton } from '../../../wire/inet.js';
 import { InputError } from '../../sim/input-error.js';
 import type { KubeObject } from '../api/types.js';
@@ -41,11 +56,14 @@ export class CoreDns {
     this.kube = new KubernetesPlugin(this.config, o.objects, o.serial);
     this.random = o.random;
     for (const f of this.config.forward) {
-      const list = f.startsWith('/') ? [...(o.resolvConf ?? '').matchAll(/^nameserver\s+(\S+)/gm)].map((m) => m[1]!) : [f];
+      const list = f.startsWith('/')
+        ? [...(o.resolvConf ?? '').matchAll(/^nameserver\s+(\S+)/gm)].map((m) => m[1]!)
+        : [f];
       for (const text of list) {
         const m = /^(?:dns:\/\/)?([\d.]+)(?::(\d+))?$/.exec(text);
         const address = m === null ? null : aton(m[1]!);
-        if (address === null) throw new InputError('Corefile', 0, 0, `upstream '${text}' is not an IPv4 address with an optional port`);
+        if (address === null)
+          throw new InputError('Corefile', 0, 0, `upstream '${text}' is not an IPv4 address with an optional port`);
         this.upstreams.push({ address, port: Number(m![2] ?? 53) });
       }
     }
@@ -63,7 +81,14 @@ export class CoreDns {
     const q = u16(4) === 1 && u16(6) <= 1 && u16(8) <= 1 && u16(10) <= 2 ? unpackDns(query) : null;
     if (q === null) return bare(QR | (flags & 0x03b0) | RCODE.FORMERR);
     const opt = q.additional.find((r) => r.type === TYPE.OPT);
-    const reply: DnsMessage = { id: q.id, flags: QR | (flags & (RD | CD | 0x7800)), question: q.question, answer: [], authority: [], additional: [] };
+    const reply: DnsMessage = {
+      id: q.id,
+      flags: QR | (flags & (RD | CD | 0x7800)),
+      question: q.question,
+      answer: [],
+      authority: [],
+      additional: [],
+    };
     if (opt !== undefined && (Math.floor(opt.ttl / 65536) & 255) !== 0) {
       return packDns({ ...reply, additional: [optRr(0, 0x01000000, new Uint8Array(0))] }, false);
     }
@@ -82,7 +107,10 @@ export class CoreDns {
     if (type === TYPE.AXFR || type === TYPE.IXFR) return fail(RCODE.REFUSED);
     reply.flags |= AA;
     const found = this.kube.lookup(name, type, zone);
-    if (!found.exists && this.config.fallthrough.some((z) => z === '.' || ('.' + name.toLowerCase()).endsWith('.' + z))) {
+    if (
+      !found.exists &&
+      this.config.fallthrough.some((z) => z === '.' || ('.' + name.toLowerCase()).endsWith('.' + z))
+    ) {
       return this.forward(q, name, type, (r) => finish({ ...reply, flags: (reply.flags & ~AA) | r }), finish);
     }
     reply.answer = found.answer;
@@ -104,8 +132,13 @@ export class CoreDns {
   }
 
   /** plugin/forward: the query re-packed under a random ID; a reply keeps its records and loses its compression. */
-  private forward(q: DnsMessage, name: string, type: number, fail: (rcode: number) => Uint8Array,
-    finish: (m: DnsMessage) => Uint8Array): Uint8Array | Forward {
+  private forward(
+    q: DnsMessage,
+    name: string,
+    type: number,
+    fail: (rcode: number) => Uint8Array,
+    finish: (m: DnsMessage) => Uint8Array,
+  ): Uint8Array | Forward {
     const up = this.upstreams[0];
     if (up === undefined) return fail(RCODE.SERVFAIL);
     const id = this.random() & 0xffff;
@@ -120,14 +153,26 @@ export class CoreDns {
   }
 
   /** An ExternalName outside the zones: CNAME plus what upstream answers; upstream failure leaves NODATA. */
-  private external(reply: DnsMessage, name: string, type: number, opt: Rr | undefined,
-    finish: (m: DnsMessage) => Uint8Array, soa: Rr): Uint8Array | Forward {
+  private external(
+    reply: DnsMessage,
+    name: string,
+    type: number,
+    opt: Rr | undefined,
+    finish: (m: DnsMessage) => Uint8Array,
+    soa: Rr,
+  ): Uint8Array | Forward {
     const nodata = (): Uint8Array => finish({ ...reply, answer: [], authority: [soa] });
     const id = this.random() & 0xffff;
     const up = this.upstreams[0];
     if (up === undefined) return nodata();
-    const query: DnsMessage = { id, flags: RD, question: [{ name, type, cls: 1 }], answer: [], authority: [],
-      additional: opt === undefined ? [] : [opt] };
+    const query: DnsMessage = {
+      id,
+      flags: RD,
+      question: [{ name, type, cls: 1 }],
+      answer: [],
+      authority: [],
+      additional: opt === undefined ? [] : [opt],
+    };
     const done = (bytes: Uint8Array | null): Uint8Array => {
       const m = bytes === null ? null : unpackDns(bytes);
       if (m === null || m.id !== id) return nodata();
@@ -151,7 +196,7 @@ export class CoreDns {
 /** Options CoreDNS echoes: NSID 3, EXPIRE 9, COOKIE 10, KEEPALIVE 11, PADDING 12. */
 function keptOptions(o: Uint8Array): Uint8Array {
   const out: number[] = [];
-  for (let i = 0; i + 4 <= o.length; ) {
+  for (let i = 0; i + 4 <= o.length;) {
     const end = i + 4 + ((o[i + 2]! << 8) | o[i + 3]!);
     if (end > o.length) break;
     if ([3, 9, 10, 11, 12].includes((o[i]! << 8) | o[i + 1]!)) out.push(...o.subarray(i, end));

@@ -6,7 +6,9 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 /** The first 16 base32 characters of the SHA-256 of `text` (portProtoHash, servicePortEndpointChainName). */
 export function hash16(text: string): string {
   const digest = sha256(new TextEncoder().encode(text));
-  let out = '', acc = 0, bits = 0;
+  let out = '',
+    acc = 0,
+    bits = 0;
   for (let i = 0; i < 10; i++) {
     acc = ((acc << 8) | digest[i]!) & 0xffff;
     for (bits += 8; bits >= 5; bits -= 5) out += ALPHABET[(acc >> (bits - 5)) & 31];

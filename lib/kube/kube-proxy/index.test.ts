@@ -4,27 +4,63 @@ import { hash16 } from './hash.js';
 import { kubeProxySetup, parseKubeProxyConfig } from './index.js';
 import type { EndpointSlice, Service } from '../api/types.js';
 
-const fail = (path: string, message: string): never => { throw new Error(`${path}: ${message}`); };
-const metadata = { name: 'web', namespace: 'default', uid: '', labels: {}, annotations: {}, creationTimestamp: '',
-  ownerReferences: [] };
+const fail = (path: string, message: string): never => {
+  throw new Error(`${path}: ${message}`);
+};
+const metadata = {
+  name: 'web',
+  namespace: 'default',
+  uid: '',
+  labels: {},
+  annotations: {},
+  creationTimestamp: '',
+  ownerReferences: [],
+};
 const service = (spec: Partial<Service['spec']> = {}): Service => ({
-  kind: 'Service', metadata,
-  spec: { type: 'NodePort', clusterIP: '10.96.0.20', clusterIPs: ['10.96.0.20'], externalIPs: [], externalName: '',
-    ports: [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080, nodePort: 30080 }], selector: {},
-    sessionAffinity: 'None', sessionAffinityTimeoutSeconds: 10800, externalTrafficPolicy: 'Cluster',
-    internalTrafficPolicy: 'Cluster', loadBalancerSourceRanges: [], healthCheckNodePort: 0,
-    publishNotReadyAddresses: false, ...spec },
+  kind: 'Service',
+  metadata,
+  spec: {
+    type: 'NodePort',
+    clusterIP: '10.96.0.20',
+    clusterIPs: ['10.96.0.20'],
+    externalIPs: [],
+    externalName: '',
+    ports: [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080, nodePort: 30080 }],
+    selector: {},
+    sessionAffinity: 'None',
+    sessionAffinityTimeoutSeconds: 10800,
+    externalTrafficPolicy: 'Cluster',
+    internalTrafficPolicy: 'Cluster',
+    loadBalancerSourceRanges: [],
+    healthCheckNodePort: 0,
+    publishNotReadyAddresses: false,
+    ...spec,
+  },
   status: { loadBalancer: { ingress: [] } },
 });
 const slice = (...ips: string[]): EndpointSlice => ({
-  kind: 'EndpointSlice', metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'web' } },
-  addressType: 'IPv4', ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
-  endpoints: ips.map((ip) => ({ addresses: [ip], conditions: { ready: true, serving: true, terminating: false },
-    hostname: '', nodeName: 'node2', zone: '', hints: { forZones: [], forNodes: [] }, targetRef: null })),
+  kind: 'EndpointSlice',
+  metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'web' } },
+  addressType: 'IPv4',
+  ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
+  endpoints: ips.map((ip) => ({
+    addresses: [ip],
+    conditions: { ready: true, serving: true, terminating: false },
+    hostname: '',
+    nodeName: 'node2',
+    zone: '',
+    hints: { forZones: [], forNodes: [] },
+    targetRef: null,
+  })),
 });
-const setup = (s: Service, e: EndpointSlice[], mode = 'iptables'): string => kubeProxySetup({
-  node: { name: 'node1', addresses: ['192.168.56.11'] }, config: parseKubeProxyConfig({ mode }, fail),
-  clusterCIDR: '10.244.0.0/16', services: [s], slices: e });
+const setup = (s: Service, e: EndpointSlice[], mode = 'iptables'): string =>
+  kubeProxySetup({
+    node: { name: 'node1', addresses: ['192.168.56.11'] },
+    config: parseKubeProxyConfig({ mode }, fail),
+    clusterCIDR: '10.244.0.0/16',
+    services: [s],
+    slices: e,
+  });
 
 const KubeProxy = suite('lib/kube/kube-proxy');
 KubeProxy('hash16() reproduces upstream chain names', () => {
@@ -44,7 +80,10 @@ KubeProxy('kubeProxySetup() rejects without endpoints, drops without local ones'
 });
 KubeProxy('kubeProxySetup() in IPVS mode lists servers per address', () => {
   const text = setup(service({ sessionAffinity: 'ClientIP' }), [slice('10.244.1.5')], 'ipvs');
-  assert.match(text, /ipvsadm -A -t 192\.168\.56\.11:30080 -s rr -p 10800\n.*ipvsadm -a -t 192\.168\.56\.11:30080 -r 10\.244/);
+  assert.match(
+    text,
+    /ipvsadm -A -t 192\.168\.56\.11:30080 -s rr -p 10800\n.*ipvsadm -a -t 192\.168\.56\.11:30080 -r 10\.244/,
+  );
 });
 KubeProxy('parseKubeProxyConfig() refuses nftables and unknown fields', () => {
   assert.throws(() => parseKubeProxyConfig({ mode: 'nftables' }, fail), /mode: found 'nftables'/);

@@ -23,9 +23,7 @@ const CIDR = /^(\d{1,3}\.){3}\d{1,3}\/([0-9]|[12]\d|3[0-2])$/;
 const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'lblc', 'lblcr', 'sh', 'dh', 'sed', 'nq', 'fo', 'ovf', 'mh'];
 
 /** KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1): defaults applied, every other field refused. */
-export function parseKubeProxyConfig(
-  value: unknown, fail: (path: string, message: string) => never,
-): KubeProxyConfig {
+export function parseKubeProxyConfig(value: unknown, fail: (path: string, message: string) => never): KubeProxyConfig {
   const object = (v: unknown, path: string, known: string[]): Record<string, unknown> => {
     if (v === undefined || v === null) return {};
     if (typeof v !== 'object' || Array.isArray(v)) return fail(path, `found ${JSON.stringify(v)}, expected a mapping`);
@@ -44,25 +42,43 @@ export function parseKubeProxyConfig(
   };
   const oneOf = <T extends string>(v: string, path: string, allowed: readonly T[]): T =>
     allowed.find((a) => a === v) ?? fail(path, `found '${v}', expected one of ${allowed.join(', ')}`);
-  const top = object(value, '', ['apiVersion', 'kind', 'mode', 'clusterCIDR', 'detectLocalMode', 'detectLocal',
-    'nodePortAddresses', 'iptables', 'ipvs']);
-  oneOf(take(top, 'apiVersion', 'kubeproxy.config.k8s.io/v1alpha1'), 'apiVersion', ['kubeproxy.config.k8s.io/v1alpha1']);
+  const top = object(value, '', [
+    'apiVersion',
+    'kind',
+    'mode',
+    'clusterCIDR',
+    'detectLocalMode',
+    'detectLocal',
+    'nodePortAddresses',
+    'iptables',
+    'ipvs',
+  ]);
+  oneOf(take(top, 'apiVersion', 'kubeproxy.config.k8s.io/v1alpha1'), 'apiVersion', [
+    'kubeproxy.config.k8s.io/v1alpha1',
+  ]);
   oneOf(take(top, 'kind', 'KubeProxyConfiguration'), 'kind', ['KubeProxyConfiguration']);
   const ipt = object(top['iptables'], 'iptables', ['masqueradeAll', 'masqueradeBit', 'localhostNodePorts']);
   const ipvs = object(top['ipvs'], 'ipvs', ['scheduler', 'strictARP']);
   const detect = object(top['detectLocal'], 'detectLocal', ['bridgeInterface', 'interfaceNamePrefix']);
   const clusterCIDR = take(top, 'clusterCIDR', '');
-  if (clusterCIDR !== '' && !CIDR.test(clusterCIDR)) fail('clusterCIDR', `found '${clusterCIDR}', expected an IPv4 CIDR`);
+  if (clusterCIDR !== '' && !CIDR.test(clusterCIDR))
+    fail('clusterCIDR', `found '${clusterCIDR}', expected an IPv4 CIDR`);
   const addresses = top['nodePortAddresses'] ?? [];
   if (!Array.isArray(addresses)) return fail('nodePortAddresses', 'expected a list of CIDRs');
-  const nodePortAddresses = addresses.map((a: unknown, i) => typeof a === 'string' && (a === 'primary' || CIDR.test(a))
-    ? a : fail(`nodePortAddresses[${i}]`, `found ${JSON.stringify(a)}, expected an IPv4 CIDR or 'primary'`));
+  const nodePortAddresses = addresses.map((a: unknown, i) =>
+    typeof a === 'string' && (a === 'primary' || CIDR.test(a))
+      ? a
+      : fail(`nodePortAddresses[${i}]`, `found ${JSON.stringify(a)}, expected an IPv4 CIDR or 'primary'`),
+  );
   const masqueradeBit = take(ipt, 'iptables.masqueradeBit', 14);
   if (!Number.isInteger(masqueradeBit) || masqueradeBit < 0 || masqueradeBit > 31) {
     fail('iptables.masqueradeBit', `found ${masqueradeBit}, expected 0 to 31`);
   }
-  const detectLocalMode = oneOf(take(top, 'detectLocalMode', '') || 'ClusterCIDR', 'detectLocalMode',
-    ['ClusterCIDR', 'BridgeInterface', 'InterfaceNamePrefix']);
+  const detectLocalMode = oneOf(take(top, 'detectLocalMode', '') || 'ClusterCIDR', 'detectLocalMode', [
+    'ClusterCIDR',
+    'BridgeInterface',
+    'InterfaceNamePrefix',
+  ]);
   const bridgeInterface = take(detect, 'detectLocal.bridgeInterface', '');
   const interfaceNamePrefix = take(detect, 'detectLocal.interfaceNamePrefix', '');
   if (detectLocalMode === 'BridgeInterface' && bridgeInterface === '') {
@@ -73,8 +89,13 @@ export function parseKubeProxyConfig(
   }
   return {
     mode: oneOf(take(top, 'mode', '') || 'iptables', 'mode', ['iptables', 'ipvs']),
-    clusterCIDR, detectLocalMode, bridgeInterface, interfaceNamePrefix, nodePortAddresses,
-    masqueradeAll: take(ipt, 'iptables.masqueradeAll', false), masqueradeBit,
+    clusterCIDR,
+    detectLocalMode,
+    bridgeInterface,
+    interfaceNamePrefix,
+    nodePortAddresses,
+    masqueradeAll: take(ipt, 'iptables.masqueradeAll', false),
+    masqueradeBit,
     localhostNodePorts: take(ipt, 'iptables.localhostNodePorts', true),
     scheduler: oneOf(take(ipvs, 'ipvs.scheduler', '') || 'rr', 'ipvs.scheduler', SCHEDULERS),
     strictARP: take(ipvs, 'ipvs.strictARP', false),
@@ -85,18 +106,29 @@ function ruleContext(config: KubeProxyConfig, clusterCIDR: string, addresses: st
   const nodeIPs = addresses.map((a) => a.split('/')[0]!).filter((a) => !a.includes(':'));
   const list = config.nodePortAddresses;
   const everything = list.length === 0 || list.includes('0.0.0.0/0');
-  const localhostNodePorts = config.mode === 'iptables' && config.localhostNodePorts
-    && (everything || list.some((c) => c !== 'primary' && inCidr(c, '127.0.0.1')));
+  const localhostNodePorts =
+    config.mode === 'iptables' &&
+    config.localhostNodePorts &&
+    (everything || list.some((c) => c !== 'primary' && inCidr(c, '127.0.0.1')));
   const candidates = localhostNodePorts ? ['127.0.0.1', ...nodeIPs] : nodeIPs;
   const cidr = config.clusterCIDR || clusterCIDR;
-  const local = config.detectLocalMode === 'BridgeInterface' ? `-i ${config.bridgeInterface}`
-    : config.detectLocalMode === 'InterfaceNamePrefix' ? `-i ${config.interfaceNamePrefix}+`
-      : cidr === '' ? '' : `-s ${cidr}`;
+  const local =
+    config.detectLocalMode === 'BridgeInterface'
+      ? `-i ${config.bridgeInterface}`
+      : config.detectLocalMode === 'InterfaceNamePrefix'
+        ? `-i ${config.interfaceNamePrefix}+`
+        : cidr === ''
+          ? ''
+          : `-s ${cidr}`;
   return {
     mark: `0x${(2 ** config.masqueradeBit).toString(16).padStart(8, '0')}`,
-    masqueradeAll: config.masqueradeAll, ifLocal: local, ifNotLocal: local === '' ? '' : `! ${local}`,
-    nodeIPs, localhostNodePorts,
-    nodePortIPs: everything ? null
+    masqueradeAll: config.masqueradeAll,
+    ifLocal: local,
+    ifNotLocal: local === '' ? '' : `! ${local}`,
+    nodeIPs,
+    localhostNodePorts,
+    nodePortIPs: everything
+      ? null
       : candidates.filter((ip) => list.some((c) => (c === 'primary' ? ip === nodeIPs[0] : inCidr(c, ip)))),
   };
 }
@@ -159,8 +191,9 @@ export function kubeProxySetup(opts: {
   const restore = (input: string): void => {
     run.push(`iptables-restore ${WAIT} --noflush --counters <<'EOF'\n${input}EOF`);
   };
-  const timeouts = ['nf_conntrack_tcp_timeout_established=86400', 'nf_conntrack_tcp_timeout_close_wait=3600']
-    .map((s) => `sysctl -w net.netfilter.${s}`);
+  const timeouts = ['nf_conntrack_tcp_timeout_established=86400', 'nf_conntrack_tcp_timeout_close_wait=3600'].map(
+    (s) => `sysctl -w net.netfilter.${s}`,
+  );
   if (config.mode === 'iptables') {
     if (ctx.localhostNodePorts) run.push('sysctl -w net.ipv4.conf.all.route_localnet=1');
     run.push(...timeouts);
@@ -168,8 +201,13 @@ export function kubeProxySetup(opts: {
     jumps(JUMPS);
     restore(iptablesRestoreInput(ports, ctx));
   } else {
-    for (const s of ['vs.conntrack=1', 'vs.expire_nodest_conn=1', 'vs.expire_quiescent_template=1', 'ip_forward=1',
-      ...(config.strictARP ? ['conf.all.arp_ignore=1', 'conf.all.arp_announce=2'] : [])]) {
+    for (const s of [
+      'vs.conntrack=1',
+      'vs.expire_nodest_conn=1',
+      'vs.expire_quiescent_template=1',
+      'ip_forward=1',
+      ...(config.strictARP ? ['conf.all.arp_ignore=1', 'conf.all.arp_announce=2'] : []),
+    ]) {
       run.push(`sysctl -w net.ipv4.${s}`);
     }
     run.push(...timeouts);

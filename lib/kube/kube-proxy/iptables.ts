@@ -28,8 +28,8 @@ export const masqueradeRules = (mark: string): string[] => [
 /** The two ACCEPT rules of KUBE-FORWARD. */
 export const forwardRules = (mark: string): string[] => [
   `-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark ${mark}/${mark} -j ACCEPT`,
-  '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule"'
-    + ' -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+  '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule"' +
+    ' -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
 ];
 
 /** `:NAME - [0:0]`, which with --noflush creates or empties exactly this chain. */
@@ -37,19 +37,28 @@ export const chainLine = (name: string): string => `:${name} - [0:0]`;
 
 /** The whole text for `iptables-restore --noflush --counters`: a full sync, without nfacct, without stale chains. */
 export function iptablesRestoreInput(ports: ProxyPort[], ctx: RuleContext): string {
-  const filterChains = ['KUBE-SERVICES', 'KUBE-EXTERNAL-SERVICES', 'KUBE-FORWARD', 'KUBE-NODEPORTS',
-    'KUBE-PROXY-FIREWALL', ...(ctx.localhostNodePorts ? ['KUBE-FIREWALL'] : [])].map(chainLine);
+  const filterChains = [
+    'KUBE-SERVICES',
+    'KUBE-EXTERNAL-SERVICES',
+    'KUBE-FORWARD',
+    'KUBE-NODEPORTS',
+    'KUBE-PROXY-FIREWALL',
+    ...(ctx.localhostNodePorts ? ['KUBE-FIREWALL'] : []),
+  ].map(chainLine);
   const natChains = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ'].map(chainLine);
   const filter: string[] = [];
   const nat = masqueradeRules(ctx.mark);
   if (ctx.localhostNodePorts) {
-    filter.push('-A KUBE-FIREWALL -m comment --comment "block incoming localnet connections" -d 127.0.0.0/8'
-      + ' ! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP');
+    filter.push(
+      '-A KUBE-FIREWALL -m comment --comment "block incoming localnet connections" -d 127.0.0.0/8' +
+        ' ! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
+    );
   }
   const total = ports.reduce((n, p) => n + p.endpoints.length, 0);
   for (const port of ports) writePort(port, ctx, total > 1000, filter, natChains, nat);
-  const last = '-A KUBE-SERVICES -m comment --comment'
-    + ' "kubernetes service nodeports; NOTE: this must be the last rule in this chain"';
+  const last =
+    '-A KUBE-SERVICES -m comment --comment' +
+    ' "kubernetes service nodeports; NOTE: this must be the last rule in this chain"';
   if (ctx.nodePortIPs === null) {
     const except = ctx.localhostNodePorts ? '' : ' ! -d 127.0.0.0/8';
     nat.push(`${last} -m addrtype --dst-type LOCAL${except} -j KUBE-NODEPORTS`);
@@ -59,13 +68,21 @@ export function iptablesRestoreInput(ports: ProxyPort[], ctx: RuleContext): stri
 }
 
 function writePort(
-  s: ProxyPort, ctx: RuleContext, large: boolean, filter: string[], natChains: string[], nat: string[],
+  s: ProxyPort,
+  ctx: RuleContext,
+  large: boolean,
+  filter: string[],
+  natChains: string[],
+  nat: string[],
 ): void {
   const S = s.name;
   const P = `-m ${s.proto} -p ${s.proto}`;
-  const svc = serviceChain('SVC', S, s.proto), svl = serviceChain('SVL', S, s.proto);
-  const ext = serviceChain('EXT', S, s.proto), fw = serviceChain('FW', S, s.proto);
-  const polInt = s.internalLocal ? svl : svc, polExt = s.externalLocal ? svl : svc;
+  const svc = serviceChain('SVC', S, s.proto),
+    svl = serviceChain('SVL', S, s.proto);
+  const ext = serviceChain('EXT', S, s.proto),
+    fw = serviceChain('FW', S, s.proto);
+  const polInt = s.internalLocal ? svl : svc,
+    polExt = s.externalLocal ? svl : svc;
   const useFw = s.hasEndpoints && s.vips.length > 0 && s.sourceRanges.length > 0;
   const c = (text: string): string => `-m comment --comment "${text}"`;
   const none = s.hasEndpoints ? c(`${S} has no local endpoints`) : c(`${S} has no endpoints`);
@@ -93,8 +110,10 @@ function writePort(
     }
   }
   if (s.healthCheckNodePort !== 0) {
-    filter.push(`-A KUBE-NODEPORTS ${c(`${S} health check node port`)} -m tcp -p tcp`
-      + ` --dport ${s.healthCheckNodePort} -j ACCEPT`);
+    filter.push(
+      `-A KUBE-NODEPORTS ${c(`${S} health check node port`)} -m tcp -p tcp` +
+        ` --dport ${s.healthCheckNodePort} -j ACCEPT`,
+    );
   }
   if (s.hasInternal && (ctx.masqueradeAll || ctx.ifNotLocal !== '')) {
     const not = ctx.masqueradeAll ? '' : ` ${ctx.ifNotLocal}`;

@@ -67,7 +67,11 @@ export function maskedCidr(cidr: string): string {
 }
 
 function endpointsOf(
-  service: Service, portName: string, protocol: string, slices: EndpointSlice[], node: string,
+  service: Service,
+  portName: string,
+  protocol: string,
+  slices: EndpointSlice[],
+  node: string,
 ): ProxyEndpoint[] {
   const found = new Map<string, ProxyEndpoint>();
   for (const slice of slices) {
@@ -81,7 +85,12 @@ function endpointsOf(
         const key = `${ip}:${port.port}`;
         if (found.has(key) && e.conditions.terminating) continue;
         found.set(key, {
-          key, ip, port: port.port, ...e.conditions, local: e.nodeName === node, forNodes: e.hints.forNodes,
+          key,
+          ip,
+          port: port.port,
+          ...e.conditions,
+          local: e.nodeName === node,
+          forNodes: e.hints.forNodes,
         });
       }
     }
@@ -91,8 +100,9 @@ function endpointsOf(
 
 /** Every service port of the node in (namespace, name, port name, protocol) order; CategorizeEndpoints applied. */
 export function proxyPorts(services: Service[], slices: EndpointSlice[], node: string): ProxyPort[] {
-  const sorted = [...services].sort((a, b) =>
-    compare(a.metadata.namespace, b.metadata.namespace) || compare(a.metadata.name, b.metadata.name));
+  const sorted = [...services].sort(
+    (a, b) => compare(a.metadata.namespace, b.metadata.namespace) || compare(a.metadata.name, b.metadata.name),
+  );
   const out: ProxyPort[] = [];
   for (const service of sorted) {
     const { spec, metadata } = service;
@@ -101,9 +111,10 @@ export function proxyPorts(services: Service[], slices: EndpointSlice[], node: s
     const ports = [...spec.ports].sort((a, b) => compare(a.name, b.name) || compare(a.protocol, b.protocol));
     const externalIPs = spec.externalIPs.filter(isV4);
     const vips = service.status.loadBalancer.ingress
-      .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip)).map((i) => i.ip);
-    const externalLocal = spec.externalTrafficPolicy === 'Local'
-      && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
+      .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip))
+      .map((i) => i.ip);
+    const externalLocal =
+      spec.externalTrafficPolicy === 'Local' && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
     const internalLocal = spec.internalTrafficPolicy === 'Local';
     for (const p of ports) {
       const externallyAccessible = p.nodePort !== 0 || vips.length > 0 || externalIPs.length > 0;
@@ -112,8 +123,8 @@ export function proxyPorts(services: Service[], slices: EndpointSlice[], node: s
       const endpoints = endpointsOf(service, p.name, p.protocol, slices, node);
       const ready = endpoints.filter((e) => e.ready);
       const draining = endpoints.filter((e) => e.serving && e.terminating);
-      const hinted = ready.length > 0 && ready.every((e) => e.forNodes.length > 0)
-        && ready.some((e) => e.forNodes.includes(node));
+      const hinted =
+        ready.length > 0 && ready.every((e) => e.forNodes.length > 0) && ready.some((e) => e.forNodes.includes(node));
       const fit = hinted ? ready.filter((e) => e.forNodes.includes(node)) : ready;
       const cluster = !usesCluster ? [] : fit.length > 0 ? fit : draining;
       const localReady = ready.filter((e) => e.local);
@@ -126,11 +137,27 @@ export function proxyPorts(services: Service[], slices: EndpointSlice[], node: s
       const hasEndpoints = cluster.length > 0 || (usesLocal && (ready.length > 0 || draining.length > 0));
       out.push({
         name: `${metadata.namespace}/${metadata.name}${p.name === '' ? '' : `:${p.name}`}`,
-        proto: p.protocol.toLowerCase(), clusterIP, port: p.port, nodePort: p.nodePort, externalIPs, vips,
-        sourceRanges: spec.loadBalancerSourceRanges.map((r) => r.trim()).filter(isV4).map(maskedCidr),
+        proto: p.protocol.toLowerCase(),
+        clusterIP,
+        port: p.port,
+        nodePort: p.nodePort,
+        externalIPs,
+        vips,
+        sourceRanges: spec.loadBalancerSourceRanges
+          .map((r) => r.trim())
+          .filter(isV4)
+          .map(maskedCidr),
         healthCheckNodePort: spec.type === 'LoadBalancer' && externalLocal ? spec.healthCheckNodePort : 0,
         affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityTimeoutSeconds : 0,
-        externalLocal, internalLocal, usesCluster, usesLocal, externallyAccessible, endpoints, cluster, local, all,
+        externalLocal,
+        internalLocal,
+        usesCluster,
+        usesLocal,
+        externallyAccessible,
+        endpoints,
+        cluster,
+        local,
+        all,
         hasEndpoints,
         hasInternal: hasEndpoints && !(internalLocal && local.length === 0),
         hasExternal: hasEndpoints && !(externalLocal && local.length === 0),

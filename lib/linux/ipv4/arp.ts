@@ -20,14 +20,7 @@ import { inetAddrType } from './route.js';
 const ZERO = new Uint8Array(6);
 
 /** Builds and sends one ARP message (arp_send_dst). */
-function arpSend(
-  dev: Netdev,
-  op: number,
-  dstMac: Uint8Array,
-  sip: number,
-  tha: Uint8Array,
-  tip: number,
-): void {
+function arpSend(dev: Netdev, op: number, dstMac: Uint8Array, sip: number, tha: Uint8Array, tip: number): void {
   const skb = dev.kernel.skbs.alloc();
   const o = skb.head + eth.HLEN;
   eth.write(skb.buf, skb.head, dstMac, dev.mac, eth.P_ARP);

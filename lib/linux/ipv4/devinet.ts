@@ -17,7 +17,13 @@ const kernelRoute = (table: number, type: number, dst: number, prefix: number, d
 }); // prettier-ignore
 
 /** Adds an address (inet_insert_ifa). False when it exists. A /31 or /32 has no broadcast address. */
-export function addAddress(dev: Netdev, addr: number, prefix: number, broadcast: number | null, scope: number): boolean {
+export function addAddress(
+  dev: Netdev,
+  addr: number,
+  prefix: number,
+  broadcast: number | null,
+  scope: number,
+): boolean {
   if (dev.addrs.some((a) => a.addr === addr && a.prefix === prefix)) return false;
   const mask = maskOf(prefix);
   const secondary = dev.addrs.some((a) => a.prefix === prefix && ((a.addr ^ addr) & mask) === 0);

@@ -53,8 +53,25 @@ function icmpEcho(net: Netns, req: Skb): void {
   skb.room(n);
   skb.buf.set(req.buf.subarray(req.trans, req.tail), skb.head);
   skb.tail = skb.head + n;
-  icmp.write(skb.buf, skb.head, skb.tail, icmp.ECHOREPLY, 0, 0x10000 * icmp.id(req.buf, req.trans) + icmp.seq(req.buf, req.trans));
-  ipBuildAndSend(net, skb, dst, src, ipv4.ICMP, ipv4.tos(req.buf, req.net), ttlDefault(net), selectIdent(net, dst, src, 1), 0);
+  icmp.write(
+    skb.buf,
+    skb.head,
+    skb.tail,
+    icmp.ECHOREPLY,
+    0,
+    0x10000 * icmp.id(req.buf, req.trans) + icmp.seq(req.buf, req.trans),
+  );
+  ipBuildAndSend(
+    net,
+    skb,
+    dst,
+    src,
+    ipv4.ICMP,
+    ipv4.tos(req.buf, req.net),
+    ttlDefault(net),
+    selectIdent(net, dst, src, 1),
+    0,
+  );
 }
 
 /** Tells the transport whose packet an error quotes (icmp_unreach, icmp_socket_deliver). */
@@ -117,4 +134,3 @@ function buckets(net: Netns): Map<number, Bucket> {
   if (m === undefined) BUCKETS.set(net, (m = new Map()));
   return m;
 }
-

@@ -113,7 +113,7 @@ export class Neigh {
     const { net } = this.dev;
     this.nud = NUD_FAILED;
     this.updated = this.dev.kernel.sim.now;
-    for (let skb = this.takeQueue(); skb !== null; ) {
+    for (let skb = this.takeQueue(); skb !== null;) {
       const next = skb.next;
       skb.next = null;
       skb.head = skb.net;
@@ -192,7 +192,7 @@ export class Neigh {
 
   /** Sends what waited, in order. */
   flush(): void {
-    for (let skb = this.takeQueue(); skb !== null; ) {
+    for (let skb = this.takeQueue(); skb !== null;) {
       const next = skb.next;
       skb.next = null;
       skb.head = skb.net;
@@ -214,7 +214,7 @@ export class Neigh {
   /** Ends the entry; what waits is dropped. */
   destroy(): void {
     this.dev.kernel.sim.cancel(this.timer);
-    for (let skb = this.takeQueue(); skb !== null; ) {
+    for (let skb = this.takeQueue(); skb !== null;) {
       const next = skb.next;
       drop(this.dev.net, skb, 'NEIGH_DEAD');
       skb = next;

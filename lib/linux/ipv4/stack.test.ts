@@ -23,11 +23,14 @@ const ip = (t: string): number => aton(t)!;
 function line(b: Uint8Array, o: number): string {
   const n = o + eth.HLEN;
   if (eth.type(b, o) === eth.P_ARP) {
-    return arp.op(b, n) === 1 ? `who-has ${ntoa(arp.tip(b, n))} tell ${ntoa(arp.sip(b, n))}` : `${ntoa(arp.sip(b, n))} is-at`;
+    return arp.op(b, n) === 1
+      ? `who-has ${ntoa(arp.tip(b, n))} tell ${ntoa(arp.sip(b, n))}`
+      : `${ntoa(arp.sip(b, n))} is-at`;
   }
   const t = n + ipv4.headerLen(b, n);
   const p = ipv4.proto(b, n);
-  const l4 = p === ipv4.UDP ? `udp ${udp.sport(b, t)}>${udp.dport(b, t)}` : `icmp ${icmp.type(b, t)}/${icmp.code(b, t)}`;
+  const l4 =
+    p === ipv4.UDP ? `udp ${udp.sport(b, t)}>${udp.dport(b, t)}` : `icmp ${icmp.type(b, t)}/${icmp.code(b, t)}`;
   return `${ntoa(ipv4.src(b, n))}>${ntoa(ipv4.dst(b, n))} ttl ${ipv4.ttl(b, n)} ${l4}`;
 }
 

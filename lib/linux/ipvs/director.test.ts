@@ -39,7 +39,9 @@ Director('a datagram to a VIP is rewritten, the ICMP error returns from the VIP'
       frame: (_t, _d, b, o) => {
         const h = o + eth.HLEN;
         if (eth.type(b, o) !== eth.P_IP) return;
-        seen.push(`${d.net.name} ${ntoa(ipv4.src(b, h))}>${ntoa(ipv4.dst(b, h))} ttl ${ipv4.ttl(b, h)} ${ipv4.proto(b, h)}`);
+        seen.push(
+          `${d.net.name} ${ntoa(ipv4.src(b, h))}>${ntoa(ipv4.dst(b, h))} ttl ${ipv4.ttl(b, h)} ${ipv4.proto(b, h)}`,
+        );
       },
     };
   }

@@ -108,7 +108,8 @@ export class Conntrack {
         h = next !== null && next.ct === ct ? next.next : next;
         continue;
       }
-      if (h.src === t.src && h.dst === t.dst && h.sport === t.sport && h.dport === t.dport && h.proto === t.proto) return h;
+      if (h.src === t.src && h.dst === t.dst && h.sport === t.sport && h.dport === t.dport && h.proto === t.proto)
+        return h;
       h = next;
     }
     return null;
@@ -269,7 +270,8 @@ export class Conntrack {
     if (t > 18) return false;
     if (!icmp.isError(t)) return true;
     const io = th + icmp.HLEN;
-    if (end - io < ipv4.HLEN || !readTuple(this.inner, b, io, end) || !invertTuple(this.inner, this.inner)) return false;
+    if (end - io < ipv4.HLEN || !readTuple(this.inner, b, io, end) || !invertTuple(this.inner, this.inner))
+      return false;
     const h = this.find(this.inner);
     if (h === null || h.dst !== ipv4.dst(b, skb.net)) return false;
     skb.ct = h.ct;
@@ -306,7 +308,7 @@ export class Conntrack {
     if (this.count * 2 <= old.length) return;
     this.buckets = new Array<TupleHash | null>(old.length * 4).fill(null);
     for (const b of old) {
-      for (let h = b; h !== null; ) {
+      for (let h = b; h !== null;) {
         const { next } = h;
         this.link(h);
         h = next;
@@ -317,7 +319,8 @@ export class Conntrack {
   /** Removes what has ended (gc_worker). */
   private purge(now: number): void {
     const dead: Conn[] = [];
-    for (const b of this.buckets) for (let h = b; h !== null; h = h.next) if (h.reply && h.ct.expires <= now) dead.push(h.ct);
+    for (const b of this.buckets)
+      for (let h = b; h !== null; h = h.next) if (h.reply && h.ct.expires <= now) dead.push(h.ct);
     for (const ct of dead) this.remove(ct);
   }
 

@@ -78,7 +78,10 @@ export function tcpValid(b: Uint8Array, net: number, th: number, end: number, ho
   if (end - th < 20) return false;
   const doff = (b[th + 12]! >> 4) << 2;
   if (doff < 20 || th + doff > end) return false;
-  if (hook === PRE_ROUTING && sum(b, th, end, pseudo(ipv4.src(b, net), ipv4.dst(b, net), ipv4.TCP, end - th)) !== 0xffff) {
+  if (
+    hook === PRE_ROUTING &&
+    sum(b, th, end, pseudo(ipv4.src(b, net), ipv4.dst(b, net), ipv4.TCP, end - th)) !== 0xffff
+  ) {
     return false;
   }
   return VALID[b[th + 13]! & (F_FIN | F_SYN | F_RST | F_ACK | F_URG)] === 1;
@@ -128,4 +131,3 @@ export function tcpPacket(ct: Conn, b: Uint8Array, th: number, reply: boolean, n
   ct.expires = now + (ct.tcpUnack && t > TIMEOUT_UNACK ? TIMEOUT_UNACK : t);
   return CT_OK;
 }
-

@@ -27,7 +27,11 @@ export class Tuple {
 
   equals(t: Tuple): boolean {
     return (
-      this.src === t.src && this.dst === t.dst && this.sport === t.sport && this.dport === t.dport && this.proto === t.proto
+      this.src === t.src &&
+      this.dst === t.dst &&
+      this.sport === t.sport &&
+      this.dport === t.dport &&
+      this.proto === t.proto
     );
   }
 }

@@ -11,7 +11,14 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 
-export const SET_TYPES = ['hash:ip', 'hash:net', 'hash:ip,port', 'hash:ip,port,ip', 'hash:ip,port,net', 'bitmap:port'] as const;
+export const SET_TYPES = [
+  'hash:ip',
+  'hash:net',
+  'hash:ip,port',
+  'hash:ip,port,ip',
+  'hash:ip,port,net',
+  'bitmap:port',
+] as const;
 export type SetType = (typeof SET_TYPES)[number];
 
 /** One element; what a type does not have is 0. */
@@ -122,8 +129,15 @@ export class IpSet {
   }
 
   private testPort(
-    b: Uint8Array, net: number, th: number, end: number, fragOff: number, ip: number, dirs: readonly boolean[],
-  ): boolean { // prettier-ignore
+    b: Uint8Array,
+    net: number,
+    th: number,
+    end: number,
+    fragOff: number,
+    ip: number,
+    dirs: readonly boolean[],
+  ): boolean {
+    // prettier-ignore
     const proto = ipv4.proto(b, net);
     let port = 0;
     if (proto === ipv4.TCP || proto === ipv4.UDP || proto === ipv4.SCTP) {

@@ -81,8 +81,7 @@ export function jhash2(words: readonly number[], initval: number): number {
   return c >>> 0;
 }
 
-const swab = (a: number): number =>
-  ((a << 24) | ((a & 0xff00) << 8) | ((a >>> 8) & 0xff00) | (a >>> 24)) | 0;
+const swab = (a: number): number => (a << 24) | ((a & 0xff00) << 8) | ((a >>> 8) & 0xff00) | (a >>> 24) | 0;
 
 /** Connections by original protocol, source address and source port: same source, same mapping. */
 class BySource {
@@ -319,7 +318,11 @@ export function natHook(
 
 function oifChanged(ct: Conn, hook: number, info: number, outdev: Netdev | null): boolean {
   return (
-    ct.masqIndex !== 0 && hook === POST_ROUTING && info < CT_IS_REPLY && outdev !== null && outdev.ifindex !== ct.masqIndex
+    ct.masqIndex !== 0 &&
+    hook === POST_ROUTING &&
+    info < CT_IS_REPLY &&
+    outdev !== null &&
+    outdev.ifindex !== ct.masqIndex
   );
 }
 

@@ -55,7 +55,7 @@ export class TcpMatch implements Match {
 
 function hasOption(b: Uint8Array, th: number, end: number, kind: number): boolean {
   const stop = Math.min(end, th + ((b[th + 12]! >> 4) << 2));
-  for (let i = th + 20; i < stop; ) {
+  for (let i = th + 20; i < stop;) {
     if (b[i] === kind) return true;
     i += b[i]! < 2 ? 1 : Math.max(1, b[i + 1] ?? 1);
   }

@@ -17,7 +17,13 @@ import { type TableName, type Target, XT_CONTINUE, XT_RETURN, type XtCtx } from 
 
 const bits = (...hooks: number[]): number => hooks.reduce((m, h) => m | (1 << h), 0);
 
-function place(what: string, table: TableName, hooks: number, tables: readonly TableName[], allowed: number): string | null {
+function place(
+  what: string,
+  table: TableName,
+  hooks: number,
+  tables: readonly TableName[],
+  allowed: number,
+): string | null {
   if (!tables.includes(table)) return `${what}: only valid in table ${tables.join(', ')}, not ${table}`;
   return (hooks & ~allowed) !== 0 ? `${what}: used from a hook where it is not valid` : null;
 }
@@ -234,4 +240,3 @@ export class NotrackTarget implements Target {
     return place(this.name, table, hooks, ['raw'], bits(PRE_ROUTING, LOCAL_OUT));
   }
 }
-

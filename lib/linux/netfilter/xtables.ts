@@ -190,7 +190,8 @@ export class Table {
         if (v !== XT_CONTINUE || r.goto) return v;
         continue;
       }
-      if (tracer !== null) tracer.rule(this.net, skb, this.name, chain.name, i + 1, r.target === null ? '' : r.target.name);
+      if (tracer !== null)
+        tracer.rule(this.net, skb, this.name, chain.name, i + 1, r.target === null ? '' : r.target.name);
       if (r.target === null) continue;
       const v = r.target.run(skb, c);
       if (v === XT_RETURN) return XT_CONTINUE;
