@@ -1,4 +1,10 @@
-/** The data path allocates nothing per hop: heap growth over many forwarded, translated packets. */
+/**
+ * The data path allocates nothing per hop: heap growth over many forwarded, translated packets.
+ *
+ * Measured in a process of its own (this file, run with the word `measure`), where no other test has made the code polymorphic.
+ */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
@@ -17,11 +23,10 @@ setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
 /** Few enough that no scavenge hides what was allocated. */
-const PACKETS = 10_000;
+const PACKETS = 50_000;
 
-const Alloc = suite('lib/shell/alloc');
-
-Alloc('an established DNATed packet through a router grows the heap by less than 8 bytes', () => {
+/** Heap bytes per packet of an established DNATed flow through a router. */
+function measure(): number {
   const kernel = bootKernel(1);
   const net = createNetns(kernel, 'router');
   const [a] = addVeth(net, 'a', createNetns(kernel, 'x'), 'b');
@@ -61,7 +66,16 @@ Alloc('an established DNATed packet through a router grows the heap by less than
   const grown = (process.memoryUsage().heapUsed - before) / PACKETS;
   assert.is(out.txPackets - sent, PACKETS);
   assert.is(kernel.skbs.live, 0);
-  assert.ok(grown < 8, `${grown.toFixed(1)} bytes per packet`);
+  return grown;
+}
+
+const Alloc = suite('lib/shell/alloc');
+
+Alloc('an established DNATed packet through a router grows the heap by less than 8 bytes', () => {
+  const r = spawnSync(process.execPath, [fileURLToPath(import.meta.url), 'measure'], { encoding: 'utf8' });
+  assert.is(r.status, 0, r.stderr);
+  assert.ok(Number(r.stdout) < 8, `${r.stdout} bytes per packet`);
 });
 
-Alloc.run();
+if (process.argv[2] === 'measure') process.stdout.write(measure().toFixed(1));
+else Alloc.run();
