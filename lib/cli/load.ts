@@ -39,14 +39,17 @@ export function readInput(file: string): string {
   }
 }
 
-/** Every YAML file of `scenarios/`, sorted, when none is named. */
+/** Every YAML file in and below `scenarios/`, sorted, when none is named; folders named `manifests` hold what scenarios load. */
 export function inputFiles(files: string[]): string[] {
-  if (files.length > 0) return files;
-  const root = 'scenarios';
-  return readdirSync(root)
-    .filter((f) => f.endsWith('.yaml'))
-    .sort()
-    .map((f) => join(root, f));
+  return files.length > 0 ? files : yamlFiles('scenarios');
+}
+
+function yamlFiles(dir: string): string[] {
+  const entries = readdirSync(dir, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return entries.flatMap((e) => {
+    if (e.isDirectory()) return e.name === 'manifests' ? [] : yamlFiles(join(dir, e.name));
+    return e.name.endsWith('.yaml') ? [join(dir, e.name)] : [];
+  });
 }
 
 /** Loads a Lab or Scenario. Throws InputError for anything that cannot run. */
