@@ -38,6 +38,8 @@ export interface CompareOptions extends EquivalenceOptions {
   interfaces?: readonly string[];
   /** Two single files: compared with each other whatever they are called. */
   lone?: boolean;
+  /** Mappings to use and to fill; default: none yet. */
+  maps?: Mappings;
 }
 
 /** Value of a field with its hexadecimal form, `64 (0x40)`. */
@@ -112,7 +114,7 @@ export function compare(expected: Captures, actual: Captures, options: CompareOp
   if (options.lone === true && expected.size === 1 && actual.size === 1) {
     actual = new Map([[[...expected.keys()][0]!, [...actual.values()][0]!]]);
   }
-  const maps = new Mappings();
+  const maps = options.maps ?? new Mappings();
   const all = [...new Set([...expected.keys(), ...actual.keys()])].sort();
   const names = options.interfaces === undefined ? all : all.filter((i) => options.interfaces!.includes(i));
   const first = new Map<string, Difference>();

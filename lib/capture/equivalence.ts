@@ -47,6 +47,9 @@ export const EQUIVALENCES = [
 
 export type EquivalenceName = (typeof EQUIVALENCES)[number]['name'];
 
+/** What a mapping may be about: also what only the outputs of steps show. */
+export type MappingName = EquivalenceName | 'mac';
+
 export interface EquivalenceOptions {
   /** Ports that NAT chose at random (1024-65535) may be mapped, not only ephemeral ones. */
   natPorts?: boolean;
@@ -56,28 +59,57 @@ export interface EquivalenceOptions {
 
 /** All mappings of one comparison and how often each was needed. */
 export class Mappings {
-  readonly counts: Partial<Record<EquivalenceName, number>> = {};
+  readonly counts: Partial<Record<MappingName, number>> = {};
   /** Why the latest mapping was refused, for the message. */
   note = '';
   private readonly forward = new Map<string, string | number>();
   private readonly backward = new Map<string, string | number>();
+  private readonly base: Mappings | null;
+
+  constructor(base: Mappings | null = null) {
+    this.base = base;
+  }
+
+  /** A copy for a guess; `adopt` takes over what it found. */
+  fork(): Mappings {
+    return new Mappings(this);
+  }
+
+  /** Pairs that a fork found. */
+  get added(): number {
+    return this.forward.size;
+  }
+
+  /** Takes over the pairs of a fork, without its statistics. */
+  adopt(fork: Mappings): void {
+    for (const [k, v] of fork.forward) this.forward.set(k, v);
+    for (const [k, v] of fork.backward) this.backward.set(k, v);
+  }
+
+  private standsFor(key: string): string | number | undefined {
+    return this.forward.get(key) ?? this.base?.standsFor(key);
+  }
+
+  private comesFrom(key: string): string | number | undefined {
+    return this.backward.get(key) ?? this.base?.comesFrom(key);
+  }
 
   /** Adds one use to the statistics. */
-  used(name: EquivalenceName): void {
+  used(name: MappingName): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
   }
 
   /** True when both values are known as a pair already. */
-  known(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
-    return this.forward.get(`${name} ${key} ${e}`) === a && this.backward.get(`${name} ${key} ${a}`) === e;
+  known(name: MappingName, key: string, e: string | number, a: string | number): boolean {
+    return this.standsFor(`${name} ${key} ${e}`) === a && this.comesFrom(`${name} ${key} ${a}`) === e;
   }
 
   /** Records that `e` stands for `a`; false (with `note`) when one of them already stands for something else. */
-  pair(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
+  pair(name: MappingName, key: string, e: string | number, a: string | number): boolean {
     const fk = `${name} ${key} ${e}`;
     const bk = `${name} ${key} ${a}`;
-    const f = this.forward.get(fk);
-    const b = this.backward.get(bk);
+    const f = this.standsFor(fk);
+    const b = this.comesFrom(bk);
     if (f === undefined && b === undefined) {
       this.forward.set(fk, a);
       this.backward.set(bk, e);

@@ -2,10 +2,11 @@
  * Captures from disk: a tree `<netns>/<dev>.pcap`, or one file.
  * @module
  */
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { PcapError, readPcap, type Pcap } from '../../wire/pcap.js';
 import { InputError } from '../sim/input-error.js';
+import type { StepOutput } from './compare-steps.js';
 
 /** Captures by interface name (`netns/dev`), sorted by name. */
 export type Captures = Map<string, Pcap>;
@@ -37,4 +38,29 @@ export function readCaptures(path: string): Captures {
   }
   found.sort(([a], [b]) => (a < b ? -1 : 1));
   return new Map(found.map(([iface, file]) => [iface, readPcapFile(file)]));
+}
+
+const isStep = (x: unknown): x is StepOutput => {
+  const s = x as StepOutput | null;
+  return (
+    typeof s === 'object' &&
+    s !== null &&
+    [s.command, s.stdout, s.stderr].every((t) => typeof t === 'string') &&
+    (s.exit === null || typeof s.exit === 'number')
+  );
+};
+
+/** The steps.json of a tree, or null when it has none; anything else than a list of steps is an `InputError`. */
+export function readSteps(dir: string): StepOutput[] | null {
+  const path = join(dir, 'steps.json');
+  if (!existsSync(path)) return null;
+  let list: unknown;
+  try {
+    list = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (e) {
+    throw new InputError(path, 0, 0, `cannot read: ${(e as Error).message}`);
+  }
+  const wrong = Array.isArray(list) ? list.findIndex((s) => !isStep(s)) : 0;
+  if (wrong < 0) return list as StepOutput[];
+  throw new InputError(path, 0, 0, `found no step at index ${wrong}, expected command, exit, stdout and stderr`);
 }

@@ -1,9 +1,8 @@
 /** `podwire check [FILE…] [-u] [-o DIR] [--golden DIR]`: runs, then compares with the golden trees. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { differenceText } from '../capture/compare.js';
 import { count, execute, type Outcome, writeTree } from './execute.js';
-import { compareWith, digest, GOLDEN, readOrigin } from './golden.js';
+import { compareWith, digest, GOLDEN, problemsOf, readOrigin } from './golden.js';
 import { type Loaded, loadAll } from './load.js';
 import { parseArgs } from './usage.js';
 import { writeOrigin } from './origin.js';
@@ -13,6 +12,8 @@ interface Row {
   verdict: string;
   interfaces: number;
   frames: number;
+  /** Steps whose output was compared. */
+  steps: number;
   equivalences: Record<string, number>;
   problems: string[];
 }
@@ -38,7 +39,14 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
   const origin = readOrigin(dir);
   const o: Outcome = await execute(l, origin?.seed === undefined ? {} : { seed: origin.seed });
   if (out !== null) writeTree(join(out, l.name), o);
-  const row: Row = { name: l.name, verdict: 'equal', ...count(o), equivalences: {}, problems: [...o.failures] };
+  const row: Row = {
+    name: l.name,
+    verdict: 'equal',
+    ...count(o),
+    steps: 0,
+    equivalences: {},
+    problems: [...o.failures],
+  };
   if (update && origin?.recordedBy !== 'kernel') {
     writeTree(dir, o);
     writeOrigin(dir, { recordedBy: 'podwire', digest: digest(l.text) });
@@ -54,25 +62,30 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
       ],
     };
   }
-  const c = compareWith(dir, o.run.taps, l.text);
-  row.equivalences = c.equivalences;
+  const c = compareWith(dir, { taps: o.run.taps, steps: o.steps }, l.text);
+  row.equivalences = { ...c.equivalences };
   row.frames = c.frames;
   row.interfaces = c.interfaces;
   if (origin !== null && origin.digest !== digest(l.text)) {
     row.problems.push(`${l.name}: the golden was recorded from another version of ${l.file}: record it again`);
   }
-  for (const d of c.differences) row.problems.push(differenceText(l.name, d));
+  row.steps = c.steps?.steps ?? 0;
+  for (const [k, n] of Object.entries(c.steps?.equivalences ?? {})) {
+    row.equivalences[`steps.${k}`] = n;
+  }
+  row.problems.push(...problemsOf(l.name, c));
   if (row.problems.length > 0) row.verdict = 'DIFFERENT';
   return row;
 }
 
 function print(rows: Row[]): void {
-  const head = ['SCENARIO', 'RESULT', 'INTERFACES', 'FRAMES', 'EQUIVALENCES'];
+  const head = ['SCENARIO', 'RESULT', 'INTERFACES', 'FRAMES', 'STEPS', 'EQUIVALENCES'];
   const table = rows.map((r) => [
     r.name,
     r.verdict,
     String(r.interfaces),
     String(r.frames),
+    String(r.steps),
     Object.entries(r.equivalences).map(([k, n]) => `${k}:${n}`).join(',') || '<none>',
   ]); // prettier-ignore
   const widths = head.map((h, i) => Math.max(h.length, ...table.map((t) => t[i]!.length)));

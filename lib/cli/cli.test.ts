@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { execute } from './execute.js';
-import { compareWith } from './golden.js';
+import { compareWith, problemsOf } from './golden.js';
 import { load } from './load.js';
 
 const MAIN = join('dist', 'lib', 'cli', 'main.js');
@@ -23,12 +23,8 @@ Cli('every scenario equals its kernel golden and leaves no skb behind', async ()
   for (const f of scenarios) {
     const l = await load(join('scenarios', f));
     const o = await execute(l);
-    const c = compareWith(join('golden', l.name), o.run.taps, l.text);
-    assert.equal(
-      c.differences.map((d) => `${d.iface} ${d.frame} ${d.field}`),
-      [],
-      l.name,
-    );
+    const c = compareWith(join('golden', l.name), { taps: o.run.taps, steps: o.steps }, l.text);
+    assert.equal(problemsOf(l.name, c), []);
     assert.is(o.run.kernel.skbs.live, 0, `${l.name}: skbs alive at the end`);
     assert.equal(o.failures, []);
   }

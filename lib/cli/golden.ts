@@ -6,8 +6,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { compare, type Comparison } from '../capture/compare.js';
-import { type Captures, readCaptures } from '../capture/reader.js';
+import { compare, type Comparison, differenceText } from '../capture/compare.js';
+import { compareSteps, type StepComparison, stepDifferenceText, type StepOutput } from '../capture/compare-steps.js';
+import { Mappings } from '../capture/equivalence.js';
+import { type Captures, readCaptures, readSteps } from '../capture/reader.js';
 import type { Tap } from '../capture/tap.js';
 import { readPcap } from '../../wire/pcap.js';
 
@@ -43,9 +45,31 @@ export function capturesOf(taps: readonly Tap[]): Captures {
   return new Map(taps.filter((t) => t.frames > 0).map((t) => [t.iface, readPcap(Buffer.concat(t.pcap()))]));
 }
 
-export type { Comparison };
+/** Frames and outputs of a run against those of a golden tree. */
+export interface GoldenComparison extends Comparison {
+  /** Null: the tree has no steps.json. */
+  steps: StepComparison | null;
+}
 
-/** Compares a run with a golden tree; `text` is the Lab, whose rules say whether NAT draws ports. */
-export function compareWith(dir: string, taps: readonly Tap[], text: string): Comparison {
-  return compare(readCaptures(dir), capturesOf(taps), { natPorts: text.includes('--random') });
+/**
+ * Compares a run with a golden tree, frames first, then what the steps printed; `text` is the Lab, whose rules say
+ * whether NAT draws ports.
+ */
+export function compareWith(
+  dir: string,
+  run: { taps: readonly Tap[]; steps: readonly StepOutput[] },
+  text: string,
+): GoldenComparison {
+  const maps = new Mappings();
+  const natPorts = text.includes('--random');
+  const frames = compare(readCaptures(dir), capturesOf(run.taps), { natPorts, maps });
+  const golden = readSteps(dir);
+  return { ...frames, steps: golden === null ? null : compareSteps(golden, run.steps, { maps, natPorts, text }) };
+}
+
+/** The differences in words, frames first; `name` is the scenario. */
+export function problemsOf(name: string, c: GoldenComparison): string[] {
+  const frames = c.differences.map((d) => differenceText(name, d));
+  if (c.steps === null) return [...frames, `${name}: the golden has no steps.json: record it again`];
+  return [...frames, ...c.steps.differences.map((d) => stepDifferenceText(name, d))];
 }

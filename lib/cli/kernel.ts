@@ -2,11 +2,10 @@
 import { renameSync, rmSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
-import { differenceText } from '../capture/compare.js';
 import { MissingRecorder, runOnKernel } from '../lab/kernel.js';
 import { InputError } from '../sim/input-error.js';
 import { execute } from './execute.js';
-import { compareWith, digest, GOLDEN, type Origin } from './golden.js';
+import { compareWith, digest, GOLDEN, type GoldenComparison, type Origin, problemsOf } from './golden.js';
 import { type Loaded, loadAll } from './load.js';
 import { writeOrigin } from './origin.js';
 import { parseArgs, UsageError } from './usage.js';
@@ -44,10 +43,10 @@ async function recordOne(l: Loaded, root: string): Promise<string> {
   const r = await runOnKernel(l.lab, tmp);
   const origin: Origin = { recordedBy: 'kernel', kernel: r.kernel, tools: r.tools, digest: digest(l.text) };
   let best = await compareAt(l, tmp, l.lab.seed);
-  if (best.differences.length > 0 && l.text.includes('--mode random')) {
+  if (problemsOf(l.name, best).length > 0 && l.text.includes('--mode random')) {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const c = await compareAt(l, tmp, seed);
-      if (c.differences.length > 0) continue;
+      if (problemsOf(l.name, c).length > 0) continue;
       best = c;
       if (seed !== l.lab.seed) origin.seed = seed;
       break;
@@ -57,14 +56,13 @@ async function recordOne(l: Loaded, root: string): Promise<string> {
   writeOrigin(tmp, origin);
   if (existsSync(dir)) rmSync(dir, { recursive: true });
   renameSync(tmp, dir);
-  const verdict =
-    best.differences.length === 0
-      ? 'podwire is equal'
-      : `podwire differs: ${differenceText(l.name, best.differences[0]!).split('\n')[0]}`;
+  const problems = problemsOf(l.name, best);
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
+  const verdict = problems.length === 0 ? 'podwire is equal' : `podwire differs: ${problems[0]!.split('\n')[0]}${more}`;
   return `${l.name}: recorded to ${dir}${origin.seed === undefined ? '' : ` (seed ${origin.seed})`}; ${verdict}`;
 }
 
-async function compareAt(l: Loaded, dir: string, seed: number): Promise<ReturnType<typeof compareWith>> {
+async function compareAt(l: Loaded, dir: string, seed: number): Promise<GoldenComparison> {
   const o = await execute(l, { seed });
-  return compareWith(dir, o.run.taps, l.text);
+  return compareWith(dir, { taps: o.run.taps, steps: o.steps }, l.text);
 }
