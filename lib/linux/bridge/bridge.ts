@@ -16,19 +16,27 @@ import { type BridgeHandler, devQueueXmit, Netdev, netifReceiveSkb, RX } from '.
 import { deliverSkb } from '../core/netdev.js';
 import { PACKET_HOST, type Skb } from '../core/skb.js';
 import { brNfForward, brNfPreRouting, brNfSlowFinish } from './br-netfilter.js';
-import { Fdb, type FdbKind } from './fdb.js';
+import { Fdb } from './fdb.js';
 
 export class BrPort implements BridgeHandler {
   readonly dev: Netdev;
   readonly master: Bridge;
+  /** Port number, the lowest free one from 1 on. */
+  readonly no: number;
   hairpin = false;
   learning = true;
   flood = true;
+  mcastFlood = true;
+  bcastFlood = true;
   isolated = false;
+  /** Path cost and priority of the spanning tree: shown, of no effect without STP. */
+  cost = 2;
+  priority = 32;
 
-  constructor(dev: Netdev, master: Bridge) {
+  constructor(dev: Netdev, master: Bridge, no: number) {
     this.dev = dev;
     this.master = master;
+    this.no = no;
   }
 
   /** br_handle_frame: a frame came in on this port; `head` at the network header. */
@@ -40,7 +48,7 @@ export class BrPort implements BridgeHandler {
     if (b[skb.mac] === 0x01 && b[skb.mac + 1] === 0x80 && b[skb.mac + 2] === 0xc2) return drop(br.net, skb, 'DEV_HDR');
     if (eth.macIs(b, skb.mac, br.mac)) skb.pktType = PACKET_HOST;
     skb.physin = this.dev;
-    if (skb.protocol === eth.P_IP && br.net.bridgeNfCallIptables !== 0) brNfPreRouting(br, skb);
+    if (skb.protocol === eth.P_IP && br.callsIptables) brNfPreRouting(br, skb);
     else brHandleFrameFinish(br, this, skb);
   }
 }
@@ -49,9 +57,24 @@ export class Bridge extends Netdev {
   override readonly kind = 'bridge';
   /** Newest first: the kernel's port list grows at its head. */
   ports: BrPort[] = [];
-  readonly fdb = new Fdb();
+  readonly fdb = new Fdb(0);
+  /** Entries of VLAN 1 beside those of `fdb`: listed, never looked up without VLAN filtering. */
+  readonly fdbs: readonly Fdb[] = [this.fdb, new Fdb(1, this.fdb)];
   ageingNs = 300 * SEC;
   macSet = false;
+  /** The MTU was set, and follows the ports no more. */
+  mtuSet = false;
+  /** Bridge ID without its priority: zero until there is a port or an address was set. */
+  readonly id = new Uint8Array(6);
+  /** Options that are kept and shown; they would act with STP only. In centiseconds. */
+  forwardDelay = 1500;
+  helloTime = 200;
+  maxAge = 2000;
+  priority = 32768;
+  /** nf_call_iptables of this bridge, beside net.bridge.bridge-nf-call-iptables. */
+  nfCallIptables = false;
+  /** Time at which the ageing timer last began, for `ip -d link`. */
+  gcStart = 0;
 
   override get carrier(): boolean {
     return this.up && this.ports.some((p) => p.dev.carrier);
@@ -70,37 +93,14 @@ export class Bridge extends Netdev {
       if (e !== null && e.port !== null && !e.local) return brForward(e.port, skb, null);
       if (e !== null) return drop(this.net, skb, 'BRIDGE_NO_PORT');
     }
-    brFlood(this, skb, null, false);
+    brFlood(this, skb, null);
   }
 
-  /** Lowest port MAC unless one was set (br_stp_recalculate_bridge_id); refreshes the local entries. */
-  recalculateMac(): void {
-    if (!this.macSet && this.ports.length > 0) {
-      let low = this.ports[0]!.dev.mac;
-      for (const p of this.ports) if (compareMac(p.dev.mac, low) < 0) low = p.dev.mac;
-      this.mac.set(low);
-    }
-    this.fdb.remove((e) => e.local);
-    const { now } = this.kernel.sim;
-    for (const p of this.ports) this.fdb.set(p.dev.mac.slice(), p, 'permanent', true, now);
-    this.fdb.set(this.mac.slice(), null, 'permanent', true, now);
-  }
-
-  /** The database as `bridge fdb` sees it. */
-  fdbEntries(): { mac: string; port: BrPort | null; kind: FdbKind; usedNs: number }[] {
-    const text = (m: Uint8Array): string => Array.from(m, (x) => x.toString(16).padStart(2, '0')).join(':');
-    const { now } = this.kernel.sim;
-    return this.fdb
-      .list()
-      .filter((e) => e.kind !== 'dynamic' || e.updated + this.ageingNs > now)
-      .map((e) => ({ mac: text(e.mac), port: e.port, kind: e.kind, usedNs: now - e.updated }));
+  /** Frames visit iptables (br_nf_pre_routing). */
+  get callsIptables(): boolean {
+    return this.nfCallIptables || this.net.bridgeNfCallIptables !== 0;
   }
 }
-
-const compareMac = (a: Uint8Array, b: Uint8Array): number => {
-  for (let i = 0; i < 6; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
-  return 0;
-};
 
 /** br_handle_frame_finish: after the bridge's PRE_ROUTING. */
 export function brHandleFrameFinish(br: Bridge, port: BrPort, skb: Skb): void {
@@ -108,19 +108,23 @@ export function brHandleFrameFinish(br: Bridge, port: BrPort, skb: Skb): void {
   const { now } = br.kernel.sim;
   if (port.learning) br.fdb.learn(b, skb.mac + eth.SRC, port, now);
   if (eth.isGroup(b, skb.mac)) {
-    brFlood(br, br.kernel.skbs.copy(skb), port, true);
+    brFlood(br, br.kernel.skbs.copy(skb), port);
     brPassFrameUp(br, skb);
     return;
   }
   const e = br.fdb.find(b, skb.mac, now, br.ageingNs);
+  // A promiscuous bridge sees what it forwards, after it was forwarded.
+  const own = br.promisc && (e === null || !(e.local || e.port === null)) ? br.kernel.skbs.copy(skb) : null;
   if (e === null) {
     if (br.kernel.tracer !== null) br.kernel.tracer.bridge(br.net, skb, br, 'unknown address, flood');
-    brFlood(br, skb, port, false);
+    brFlood(br, skb, port);
   } else if (e.local || e.port === null) brPassFrameUp(br, skb);
   else {
+    e.used = now;
     if (br.kernel.tracer !== null) br.kernel.tracer.bridge(br.net, skb, br, `fdb: ${e.port.dev.name}`);
     brForward(e.port, skb, port);
   }
+  if (own !== null) brPassFrameUp(br, own);
 }
 
 /** br_pass_frame_up: the bridge device receives the frame itself. */
@@ -149,7 +153,7 @@ function brForward(to: BrPort, skb: Skb, from: BrPort | null): void {
 }
 
 function deliver(to: BrPort, skb: Skb, from: BrPort | null): void {
-  if (from !== null && skb.protocol === eth.P_IP && to.master.net.bridgeNfCallIptables !== 0) {
+  if (from !== null && skb.protocol === eth.P_IP && to.master.callsIptables) {
     skb.physout = to.dev;
     brNfForward(to.master, skb);
   } else brQueuePushXmit(to.dev, skb);
@@ -162,50 +166,17 @@ export function brQueuePushXmit(dev: Netdev, skb: Skb): void {
 }
 
 /** br_flood: a copy to every port that may have it, newest first; the last takes the original. */
-function brFlood(br: Bridge, skb: Skb, from: BrPort | null, group: boolean): void {
+function brFlood(br: Bridge, skb: Skb, from: BrPort | null): void {
+  const group = eth.isGroup(skb.buf, skb.mac);
+  const all = group && eth.isBroadcast(skb.buf, skb.mac);
   let prev: BrPort | null = null;
   for (let i = 0; i < br.ports.length; i++) {
     const p = br.ports[i]!;
-    if (!shouldDeliver(p, from) || (!p.flood && !group && !eth.isGroup(skb.buf, skb.mac))) continue;
+    if (!shouldDeliver(p, from)) continue;
+    if (group ? from !== null && !(all ? p.bcastFlood : p.mcastFlood) : !p.flood) continue;
     if (prev !== null) deliver(prev, br.kernel.skbs.copy(skb), from);
     prev = p;
   }
   if (prev === null) br.kernel.skbs.free(skb);
   else deliver(prev, skb, from);
-}
-
-/** `ip link set DEV master BRIDGE` (br_add_if). */
-export function addPort(br: Bridge, dev: Netdev): BrPort {
-  const port = new BrPort(dev, br);
-  dev.brport = port;
-  br.ports.unshift(port);
-  br.recalculateMac();
-  return port;
-}
-
-/** `ip link set DEV nomaster` (br_del_if). */
-export function delPort(dev: Netdev): void {
-  const port = dev.brport as BrPort | null;
-  if (port === null) return;
-  dev.brport = null;
-  const br = port.master;
-  br.ports = br.ports.filter((p) => p !== port);
-  br.fdb.remove((e) => e.port === port);
-  br.recalculateMac();
-}
-
-/** `bridge fdb add MAC dev DEV`: on a port, or on the bridge itself (local). */
-export function fdbAdd(dev: Netdev, mac: Uint8Array, kind: FdbKind): boolean {
-  const port = dev.brport as BrPort | null;
-  const br = port !== null ? port.master : dev instanceof Bridge ? dev : null;
-  if (br === null) return false;
-  br.fdb.set(mac.slice(), port, kind, kind === 'permanent', br.kernel.sim.now);
-  return true;
-}
-
-/** `bridge fdb del MAC dev DEV`. */
-export function fdbDel(dev: Netdev, mac: Uint8Array): boolean {
-  const port = dev.brport as BrPort | null;
-  const br = port !== null ? port.master : dev instanceof Bridge ? dev : null;
-  return br !== null && br.fdb.remove((e) => eth.macIs(mac, 0, e.mac) && e.port === port) > 0;
 }

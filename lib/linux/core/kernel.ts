@@ -28,7 +28,6 @@ export class Kernel {
   /** Called for every new device, so that captures can attach. */
   onDevice: ((dev: Netdev) => void) | null = null;
   private readonly rngs = new Map<string, Rng>();
-  private nextIfindex = 2;
   private nextPid = 1000;
 
   constructor(seed: number, proto: Protocols) {
@@ -45,10 +44,6 @@ export class Kernel {
       this.rngs.set(purpose, r);
     }
     return r;
-  }
-
-  ifindex(): number {
-    return this.nextIfindex++;
   }
 
   pid(): number {

@@ -2,8 +2,9 @@
  * Puts the kernel together: protocols wired in, namespaces with their loopback device.
  * @module
  */
-import { Loopback } from '../device/loopback.js';
 import { deleteDevice } from '../device/devices.js';
+import { FallbackTunnel } from '../device/fallback-tunnel.js';
+import { Loopback } from '../device/loopback.js';
 import { arpRcv } from '../ipv4/arp.js';
 import { Fib } from '../ipv4/fib.js';
 import { ipRcv } from '../ipv4/ip-input.js';
@@ -25,11 +26,12 @@ export function createNetns(kernel: Kernel, name: string): Netns {
   net.fib = new Fib();
   net.neigh = new NeighTable(net);
   net.socks = new Sockets();
-  const lo = new Loopback(net);
-  net.lo = lo;
-  net.devs.push(lo);
   kernel.netns.set(name, net);
-  kernel.onDevice?.(lo);
+  net.lo = new Loopback(net);
+  for (const dev of [net.lo, new FallbackTunnel(net)]) {
+    net.devs.push(dev);
+    kernel.onDevice?.(dev);
+  }
   return net;
 }
 
@@ -39,5 +41,9 @@ export function deleteNetns(kernel: Kernel, name: string): boolean {
   if (net === undefined) return false;
   for (const dev of [...net.devs]) if (dev !== net.lo) deleteDevice(dev);
   kernel.netns.delete(name);
+  for (const other of kernel.netns.values()) {
+    const id = other.nsids.indexOf(net);
+    if (id >= 0) other.nsids[id] = null;
+  }
   return true;
 }

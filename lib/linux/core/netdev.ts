@@ -60,7 +60,17 @@ export abstract class Netdev {
   readonly mac = new Uint8Array(6);
   mtu = 1500;
   up = false;
+  /** `promisc on` and `allmulticast on` of the user; a bridge port is promiscuous besides. */
   promisc = false;
+  allmulti = false;
+  /** IFF_MULTICAST. */
+  multicast = true;
+  alias = '';
+  txqlen = 1000;
+  /** Went up since it came to this namespace: it has its queueing discipline (noqueue). */
+  activated = false;
+  /** Addresses added with `bridge fdb add MAC dev DEV self` (dev_uc_add). */
+  readonly uc: Uint8Array[] = [];
   /** ARPHRD_*. */
   type = ARPHRD_ETHER;
   /** IFF_NOARP: no neighbour resolution. */
@@ -89,6 +99,11 @@ export abstract class Netdev {
   /** True when frames can pass (carrier); veth: the peer is up. */
   get carrier(): boolean {
     return this.up;
+  }
+
+  /** Number of the device this one stands on (dev_get_iflink): its own, 0 for none, a veth's peer. */
+  get iflink(): number {
+    return this.ifindex;
   }
 
   get isEthernet(): boolean {

@@ -52,6 +52,9 @@ export class Netns {
   ct: Conntrack | null = null;
   ipsets: IpSets | null = null;
   ipvs: Ipvs | null = null;
+  /** Ids by which this namespace knows others, in order of first sight (net->netns_ids). */
+  readonly nsids: (Netns | null)[] = [];
+  private lastIndex = 0;
   /** Per-destination hashed IP ID generator state (ip_idents). */
   readonly ipIds = new Map<number, number>();
 
@@ -63,6 +66,23 @@ export class Netns {
   dev(name: string): Netdev | null {
     for (const d of this.devs) if (d.name === name) return d;
     return null;
+  }
+
+  /** A free interface number (dev_new_index): each namespace counts for itself. */
+  newIndex(): number {
+    do this.lastIndex++;
+    while (this.devs.some((d) => d.ifindex === this.lastIndex));
+    return this.lastIndex;
+  }
+
+  /** The id of another namespace here, given on first sight (peernet2id_alloc). */
+  nsid(peer: Netns): number {
+    let id = this.nsids.indexOf(peer);
+    if (id >= 0) return id;
+    id = this.nsids.indexOf(null);
+    if (id < 0) id = this.nsids.length;
+    this.nsids[id] = peer;
+    return id;
   }
 
   /** net.ipv4.ip_forward reads as conf/all/forwarding. */

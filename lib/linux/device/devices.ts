@@ -2,7 +2,8 @@
  * Making, moving and ending devices (rtnl_newlink and friends).
  * @module
  */
-import { Bridge, delPort } from '../bridge/bridge.js';
+import { delPort } from '../bridge/br-if.js';
+import { Bridge } from '../bridge/bridge.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { devClose } from '../ipv4/devinet.js';
@@ -23,24 +24,34 @@ function register(dev: Netdev): void {
 /** A veth pair; the peer may live in another namespace. */
 export function addVeth(netA: Netns, nameA: string, netB: Netns, nameB: string): [Veth, Veth] {
   // The peer is registered first (veth_newlink), so it has the lower ifindex.
-  const b = new Veth(netB, nameB, netB.kernel.ifindex());
-  const a = new Veth(netA, nameA, netA.kernel.ifindex());
+  const b = new Veth(netB, nameB, netB.newIndex());
+  b.peer = b;
+  register(b);
+  const a = new Veth(netA, nameA, netA.newIndex());
   a.peer = b;
   b.peer = a;
-  register(b);
   register(a);
+  seePeer(a);
+  seePeer(b);
   return [a, b];
 }
 
+/** A notification about a veth names its peer's namespace, which gets an id here (rtnl_fill_link_netnsid). */
+function seePeer(v: Veth): void {
+  if (v.peer.net !== v.net) v.net.nsid(v.peer.net);
+}
+
 export function addBridge(net: Netns, name: string): Bridge {
-  const br = new Bridge(net, name, net.kernel.ifindex());
+  const br = new Bridge(net, name, net.newIndex());
   register(br);
+  br.fdbs[1]!.addLocal(br.mac, null, net.kernel.sim.now);
   return br;
 }
 
 export function addDummy(net: Netns, name: string): Dummy {
-  const d = new Dummy(net, name, net.kernel.ifindex());
+  const d = new Dummy(net, name, net.newIndex());
   d.noarp = true;
+  d.multicast = false;
   register(d);
   return d;
 }
@@ -51,9 +62,16 @@ export function moveDevice(dev: Netdev, net: Netns): void {
   devClose(dev);
   dropAddresses(dev);
   dev.net.devs.splice(dev.net.devs.indexOf(dev), 1);
+  if (dev.net !== net) dev.net.nsid(net);
   dev.net = net;
+  if (net.devs.some((d) => d.ifindex === dev.ifindex)) dev.ifindex = net.newIndex();
+  dev.activated = false;
   dev.conf = { ...net.confDefault };
   net.devs.push(dev);
+  if (dev instanceof Veth) {
+    seePeer(dev);
+    seePeer(dev.peer);
+  }
   dev.kernel.onDevice?.(dev);
 }
 
@@ -75,13 +93,6 @@ function unregister(dev: Netdev): void {
 function dropAddresses(dev: Netdev): void {
   dev.addrs.length = 0;
   for (const t of dev.net.fib.tables.values()) t.remove((r) => r.dev === dev);
-}
-
-/** `ip link set address`: a bridge keeps an address that was set (addr_assign_type NET_ADDR_SET). */
-export function setMac(dev: Netdev, mac: Uint8Array): void {
-  dev.mac.set(mac);
-  if (dev instanceof Bridge) dev.macSet = true;
-  else if (dev.brport !== null) (dev.brport.master as Bridge).recalculateMac();
 }
 
 export function renameDevice(dev: Netdev, name: string): void {

@@ -7,10 +7,11 @@ export class Loopback extends Netdev {
   override readonly kind = '';
 
   constructor(net: Netns) {
-    super(net, 'lo', 1);
+    super(net, 'lo', net.newIndex());
     this.type = ARPHRD_LOOPBACK;
     this.mtu = 65536;
     this.noarp = true;
+    this.multicast = false;
   }
 
   override xmit(skb: Skb): void {

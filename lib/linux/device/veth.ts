@@ -11,6 +11,10 @@ export class Veth extends Netdev {
     return this.up && this.peer.up;
   }
 
+  override get iflink(): number {
+    return this.peer.ifindex;
+  }
+
   override xmit(skb: Skb): void {
     if (!this.peer.up) {
       drop(this.net, skb, 'DEV_READY');

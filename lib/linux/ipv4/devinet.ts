@@ -16,88 +16,106 @@ const kernelRoute = (table: number, type: number, dst: number, prefix: number, d
   type, dst, prefix, tos: 0, metric: 0, gw: 0, dev, scope, src, proto: 'kernel', onlink: false, table,
 }); // prettier-ignore
 
-/** Adds an address (inet_insert_ifa). False when it exists. A /31 or /32 has no broadcast address. */
+/** Addresses of `dev` that share the subnet of `addr/prefix`. */
+const sameSubnet = (dev: Netdev, addr: number, prefix: number): InAddr[] =>
+  dev.addrs.filter((a) => a.prefix === prefix && ((a.addr ^ addr) & maskOf(prefix)) === 0);
+
+/**
+ * Adds an address (inet_insert_ifa): behind the primaries of its scope or a wider one, a secondary at the end. False when
+ * it exists. Without `broadcast` there is none.
+ */
 export function addAddress(
   dev: Netdev,
   addr: number,
   prefix: number,
   broadcast: number | null,
   scope: number,
+  label = dev.name,
 ): boolean {
-  if (dev.addrs.some((a) => a.addr === addr && a.prefix === prefix)) return false;
-  const mask = maskOf(prefix);
-  const secondary = dev.addrs.some((a) => a.prefix === prefix && ((a.addr ^ addr) & mask) === 0);
-  const ifa: InAddr = { addr, prefix, broadcast: broadcast ?? 0, scope, secondary, label: dev.name };
-  dev.addrs.push(ifa);
-  const fib = dev.net.fib;
-  fib.local.add(kernelRoute(TABLE_LOCAL, RTN_LOCAL, addr, 32, dev, SCOPE_HOST, addr));
-  if (dev.up) addPrefixRoutes(dev, ifa);
+  const near = sameSubnet(dev, addr, prefix);
+  if (near.some((a) => a.addr === addr)) return false;
+  const ifa: InAddr = { addr, prefix, broadcast: broadcast ?? 0, scope, secondary: near.length > 0, label };
+  let at = dev.addrs.length;
+  if (!ifa.secondary) {
+    at = 0;
+    dev.addrs.forEach((a, i) => {
+      if (!a.secondary && scope <= a.scope) at = i + 1;
+    });
+  }
+  dev.addrs.splice(at, 0, ifa);
+  addAddressRoutes(dev, ifa);
   dev.net.neigh.addressChanged();
   return true;
 }
 
-/** Removes an address with its routes. False when it does not exist. */
+/**
+ * Removes an address with its routes; a primary takes the secondaries of its subnet along (promote_secondaries is 0).
+ * False when it does not exist.
+ */
 export function delAddress(dev: Netdev, addr: number, prefix: number): boolean {
-  const i = dev.addrs.findIndex((a) => a.addr === addr && a.prefix === prefix);
-  if (i < 0) return false;
-  const [ifa] = dev.addrs.splice(i, 1);
-  const fib = dev.net.fib;
-  fib.local.remove((r) => r.type === RTN_LOCAL && r.dst === addr && r.dev === dev);
-  delPrefixRoutes(dev, ifa!);
-  fib.main.remove((r) => r.src === addr && r.dev === dev);
-  for (const other of dev.addrs) {
-    if (other.prefix === prefix && ((other.addr ^ addr) & maskOf(prefix)) === 0) {
-      other.secondary = false;
-      if (dev.up) addPrefixRoutes(dev, other);
-      break;
-    }
+  const ifa = dev.addrs.find((a) => a.addr === addr && a.prefix === prefix);
+  if (ifa === undefined) return false;
+  const gone = ifa.secondary ? [ifa] : sameSubnet(dev, addr, prefix);
+  dev.addrs = dev.addrs.filter((a) => !gone.includes(a));
+  const { fib } = dev.net;
+  if (!ifa.secondary) {
+    const net = addr & maskOf(prefix);
+    const type = dev.type === ARPHRD_LOOPBACK ? RTN_LOCAL : RTN_UNICAST;
+    const table = type === RTN_LOCAL ? fib.local : fib.main;
+    table.remove((r) => r.dev === dev && r.proto === 'kernel' && r.dst === net && r.prefix === prefix);
   }
+  for (const a of gone) {
+    if (!dev.addrs.some((x) => x.addr === a.addr)) {
+      fib.local.remove((r) => r.type === RTN_LOCAL && r.prefix === 32 && r.dst === a.addr && r.dev === dev);
+    }
+    // fib_sync_down_addr: routes of main that prefer an address which is no more.
+    if (!dev.net.devs.some((d) => d.addrs.some((x) => x.addr === a.addr))) fib.main.remove((r) => r.src === a.addr);
+  }
+  const needed = dev.addrs.flatMap(broadcasts);
+  fib.local.remove((r) => r.dev === dev && r.type === RTN_BROADCAST && !needed.includes(r.dst));
   dev.net.neigh.addressChanged();
   return true;
 }
 
-function addPrefixRoutes(dev: Netdev, ifa: InAddr): void {
-  const { fib } = dev.net;
-  const net = ifa.addr & maskOf(ifa.prefix);
-  if (ifa.broadcast !== 0 && ifa.broadcast !== -1) {
-    fib.local.add(kernelRoute(TABLE_LOCAL, RTN_BROADCAST, ifa.broadcast, 32, dev, SCOPE_LINK, ifa.addr));
-  }
-  if (ifa.secondary) return;
-  if (dev.type === ARPHRD_LOOPBACK) {
-    fib.local.add(kernelRoute(TABLE_LOCAL, RTN_LOCAL, net, ifa.prefix, dev, SCOPE_HOST, ifa.addr));
-  } else if (ifa.prefix < 32) {
-    fib.main.add(kernelRoute(TABLE_MAIN, RTN_UNICAST, net, ifa.prefix, dev, SCOPE_LINK, ifa.addr));
-    if (ifa.prefix < 31) {
-      const last = net | ~maskOf(ifa.prefix);
-      fib.local.add(kernelRoute(TABLE_LOCAL, RTN_BROADCAST, last, 32, dev, SCOPE_LINK, ifa.addr));
-    }
-  }
+/** The broadcast addresses an address brings with it. */
+function broadcasts(ifa: InAddr): number[] {
+  const list = ifa.broadcast !== 0 && ifa.broadcast !== -1 ? [ifa.broadcast] : [];
+  if (!ifa.secondary && ifa.prefix < 31) list.push(ifa.addr | ~maskOf(ifa.prefix));
+  return list;
 }
 
-function delPrefixRoutes(dev: Netdev, ifa: InAddr): void {
+/** The routes of an address (fib_add_ifaddr): a secondary's prefer the address of its primary. */
+function addAddressRoutes(dev: Netdev, ifa: InAddr): void {
+  const { fib } = dev.net;
+  const src = sameSubnet(dev, ifa.addr, ifa.prefix).find((a) => !a.secondary)!.addr;
+  fib.local.add(kernelRoute(TABLE_LOCAL, RTN_LOCAL, ifa.addr, 32, dev, SCOPE_HOST, src));
+  if (!dev.up) return;
+  for (const b of broadcasts(ifa)) {
+    fib.local.add(kernelRoute(TABLE_LOCAL, RTN_BROADCAST, b, 32, dev, SCOPE_LINK, src));
+  }
+  if (ifa.secondary || ifa.prefix === 32) return;
   const net = ifa.addr & maskOf(ifa.prefix);
-  dev.net.fib.main.remove((r) => r.dev === dev && r.proto === 'kernel' && r.dst === net && r.prefix === ifa.prefix);
-  dev.net.fib.local.remove((r) => r.dev === dev && r.type === RTN_BROADCAST && r.src === ifa.addr);
+  if (dev.type === ARPHRD_LOOPBACK) {
+    fib.local.add(kernelRoute(TABLE_LOCAL, RTN_LOCAL, net, ifa.prefix, dev, SCOPE_HOST, src));
+  } else fib.main.add(kernelRoute(TABLE_MAIN, RTN_UNICAST, net, ifa.prefix, dev, SCOPE_LINK, src));
 }
 
 /** `ip link set up` (dev_open): the loopback address, prefix routes, a gratuitous ARP where arp_notify asks for it. */
 export function devOpen(dev: Netdev): void {
   if (dev.up) return;
   dev.up = true;
+  dev.activated = true;
   if (dev.type === ARPHRD_LOOPBACK && dev.addrs.length === 0) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
-  for (const ifa of dev.addrs) {
-    dev.net.fib.local.add(kernelRoute(TABLE_LOCAL, RTN_LOCAL, ifa.addr, 32, dev, SCOPE_HOST, ifa.addr));
-    addPrefixRoutes(dev, ifa);
-  }
+  for (const ifa of dev.addrs) addAddressRoutes(dev, ifa);
   arpNotify(dev);
 }
 
-/** `ip link set down` (dev_close): every route through the device goes, the addresses stay. */
+/** `ip link set down` (dev_close): the routes through the device go but those of host scope, the addresses stay. */
 export function devClose(dev: Netdev): void {
   if (!dev.up) return;
   dev.up = false;
   const { fib, neigh } = dev.net;
-  for (const t of fib.tables.values()) t.remove((r) => r.dev === dev && !(r.type === RTN_LOCAL && r.prefix === 32));
+  for (const t of fib.tables.values()) t.remove((r) => r.dev === dev && r.scope < SCOPE_HOST);
   neigh.flushDevice(dev);
 }
 

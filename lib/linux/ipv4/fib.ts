@@ -4,11 +4,12 @@
  * A lookup walks the rules by priority; each table is a list of prefix lengths (longest first), each a Map from network to
  * the routes of that prefix sorted by TOS and metric. `throw` goes on with the next rule.
  *
- * Kernel counterparts: net/ipv4/fib_trie.c, fib_rules.c, fib_semantics.c. Not here: multipath.
+ * Kernel counterparts: net/ipv4/fib_trie.c, fib_semantics.c; the rules are in fib-rules.ts. Not here: multipath.
  * @module
  */
 import { maskOf } from '../../../wire/inet.js';
 import type { Netdev } from '../core/netdev.js';
+import { type FibRule, FR_ACT_GOTO, FR_ACT_NOP, rule, ruleMatches } from './fib-rules.js';
 
 export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
@@ -48,23 +49,13 @@ export interface Route {
   table: number;
 }
 
-export interface FibRule {
-  priority: number;
-  src: number;
-  srcPrefix: number;
-  dst: number;
-  dstPrefix: number;
-  mark: number;
-  mask: number;
-  iif: string;
-  oif: string;
-  tos: number;
-  not: boolean;
-  /** Table to look up, 0 with an action. */
-  table: number;
-  /** 0 look up, or RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT. */
-  action: number;
-}
+/** How a route enters a table (NLM_F_*): `add` is CREATE|EXCL, `replace` CREATE|REPLACE, `append` CREATE|APPEND. */
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
+
+export type FibError = 'EEXIST' | 'ENOENT';
 
 interface Level {
   prefix: number;
@@ -76,30 +67,63 @@ interface Level {
 export class FibTable {
   readonly id: number;
   private levels: Level[] = [];
-  /** Every route, in the order of insertion, for printing. */
+  /** Every route, in the order of insertion. */
   routes: Route[] = [];
+  /** Held a route at some time: the kernel makes a table with its first route. */
+  used = false;
 
   constructor(id: number) {
     this.id = id;
   }
 
-  /** Inserts a route; false when one with the same prefix, TOS, metric, and next hop exists. */
+  /** Adds a route behind those of the same prefix, TOS and metric (fib_magic); false when the very same exists. */
   add(r: Route): boolean {
-    let level = this.levels.find((l) => l.prefix === r.prefix);
+    return this.insert(r, NLM_F_CREATE | NLM_F_APPEND) === null;
+  }
+
+  /** fib_table_insert: null when done. Routes of one prefix stand by TOS (highest first), then metric (lowest first). */
+  insert(r: Route, flags: number): FibError | null {
+    const list = this.levelOf(r.prefix).nets.get(r.dst) ?? [];
+    let at = list.findIndex((x) => x.tos < r.tos || (x.tos === r.tos && x.metric >= r.metric));
+    if (at < 0) at = list.length;
+    const equal = (x: Route | undefined): boolean => x !== undefined && x.tos === r.tos && x.metric === r.metric;
+    if (equal(list[at])) {
+      if ((flags & NLM_F_EXCL) !== 0) return 'EEXIST';
+      const same = list.findIndex((x) => equal(x) && sameRoute(x, r));
+      if ((flags & NLM_F_REPLACE) !== 0) {
+        if (same >= 0) return same === at ? null : 'EEXIST';
+        this.routes[this.routes.indexOf(list[at]!)] = r;
+        list[at] = r;
+        return null;
+      }
+      if (same >= 0) return 'EEXIST';
+      if ((flags & NLM_F_APPEND) !== 0) while (equal(list[at])) at++;
+    }
+    if ((flags & NLM_F_CREATE) === 0) return 'ENOENT';
+    list.splice(at, 0, r);
+    this.levelOf(r.prefix).nets.set(r.dst, list);
+    this.routes.push(r);
+    this.used = true;
+    return null;
+  }
+
+  private levelOf(prefix: number): Level {
+    let level = this.levels.find((l) => l.prefix === prefix);
     if (level === undefined) {
-      level = { prefix: r.prefix, mask: maskOf(r.prefix), nets: new Map() };
+      level = { prefix, mask: maskOf(prefix), nets: new Map() };
       this.levels.push(level);
       this.levels.sort((a, b) => b.prefix - a.prefix);
     }
-    const list = level.nets.get(r.dst) ?? [];
-    if (list.some((x) => x.tos === r.tos && x.metric === r.metric && (r.type !== RTN_LOCAL || x.dev === r.dev))) {
-      return false;
-    }
-    list.push(r);
-    list.sort((a, b) => b.tos - a.tos || a.metric - b.metric);
-    level.nets.set(r.dst, list);
-    this.routes.push(r);
-    return true;
+    return level;
+  }
+
+  /** Every route in the order the kernel lists them (fn_trie_dump): by network, the longest prefix first. */
+  dump(): Route[] {
+    const rank = new Map<Route, number>();
+    for (const l of this.levels) for (const list of l.nets.values()) list.forEach((r, i) => rank.set(r, i));
+    return [...this.routes].sort(
+      (a, b) => (a.dst >>> 0) - (b.dst >>> 0) || b.prefix - a.prefix || rank.get(a)! - rank.get(b)!,
+    );
   }
 
   /** Removes the routes that satisfy `test`; returns how many. */
@@ -115,15 +139,15 @@ export class FibTable {
     return gone.length;
   }
 
-  /** The best route for an address, restricted to an output device when given; null: none. */
-  lookup(daddr: number, tos: number, oif: Netdev | null): Route | null {
+  /** The best route for an address, of at least `scope`, restricted to an output device when given; null: none. */
+  lookup(daddr: number, tos: number, oif: Netdev | null, scope = 0): Route | null {
     for (let i = 0; i < this.levels.length; i++) {
       const level = this.levels[i]!;
       const list = level.nets.get(daddr & level.mask);
       if (list === undefined) continue;
       for (let k = 0; k < list.length; k++) {
         const r = list[k]!;
-        if (r.tos !== 0 && r.tos !== tos) continue;
+        if ((r.tos !== 0 && r.tos !== tos) || r.scope < scope) continue;
         if (oif !== null && r.dev !== oif && r.type < RTN_BLACKHOLE) continue;
         if (r.dev !== null && !r.dev.up && r.type !== RTN_LOCAL) continue;
         return r;
@@ -137,6 +161,8 @@ export class FibTable {
 export class Fib {
   readonly tables = new Map<number, FibTable>();
   rules: FibRule[] = [];
+  /** The rules have been changed (fib_has_custom_rules). */
+  custom = false;
   readonly local: FibTable;
   readonly main: FibTable;
 
@@ -158,56 +184,68 @@ export class Fib {
 
   /** Adds a rule in priority order, after equals. */
   addRule(r: FibRule): void {
+    this.custom = true;
     let i = 0;
     while (i < this.rules.length && this.rules[i]!.priority <= r.priority) i++;
     this.rules.splice(i, 0, r);
   }
 
+  delRule(r: FibRule): void {
+    this.custom = true;
+    this.rules = this.rules.filter((x) => x !== r);
+  }
+
   /**
    * fib_lookup: the route that the rules and tables give, or null when nothing matches.
-   * `iif` names the receiving device, empty for local output.
+   * `iif` names the receiving device, empty for local output; `scope` is the least the route must have.
    */
-  lookup(daddr: number, saddr: number, tos: number, mark: number, iif: string, oif: Netdev | null): Route | null {
+  lookup(
+    daddr: number,
+    saddr: number,
+    tos: number,
+    mark: number,
+    iif: string,
+    oif: Netdev | null,
+    scope = 0,
+  ): Route | null {
     const rules = this.rules;
     for (let i = 0; i < rules.length; i++) {
       const r = rules[i]!;
-      if (r.priority !== 0 && !ruleMatches(r, daddr, saddr, tos, mark, iif, oif)) continue;
+      if (!ruleMatches(r, daddr, saddr, tos, mark, iif, oif)) continue;
+      if (r.action === FR_ACT_GOTO) {
+        const to = this.find(r.target, i);
+        if (to < 0) continue;
+        // The target is looked at next, as any rule.
+        i = to - 1;
+        continue;
+      }
+      if (r.action === FR_ACT_NOP) continue;
       if (r.action !== 0) return ACTIONS[r.action]!;
       const t = this.tables.get(r.table);
       if (t === undefined) continue;
-      const found = t.lookup(daddr, tos, oif);
+      const found = t.lookup(daddr, tos, oif, scope);
       if (found === null || found.type === RTN_THROW) continue;
+      if (found.prefix <= r.suppressPrefixlen && found.type < RTN_BLACKHOLE) continue;
       return found;
     }
     return null;
   }
+
+  /** Place of the first rule of a priority behind `after`, or -1. */
+  private find(priority: number, after: number): number {
+    for (let i = after + 1; i < this.rules.length; i++) if (this.rules[i]!.priority === priority) return i;
+    return -1;
+  }
 }
 
-function ruleMatches(
-  r: FibRule,
-  daddr: number,
-  saddr: number,
-  tos: number,
-  mark: number,
-  iif: string,
-  oif: Netdev | null,
-): boolean {
-  const hit =
-    ((saddr ^ r.src) & maskOf(r.srcPrefix)) === 0 &&
-    ((daddr ^ r.dst) & maskOf(r.dstPrefix)) === 0 &&
-    ((mark ^ r.mark) & r.mask) === 0 &&
-    (r.tos === 0 || r.tos === tos) &&
-    (r.iif === '' || r.iif === (iif === '' ? 'lo' : iif)) &&
-    (r.oif === '' || (oif !== null && r.oif === oif.name));
-  return hit !== r.not;
-}
-
-/** A rule without selectors. */
-export function rule(priority: number, table: number): FibRule {
-  return {
-    priority, src: 0, srcPrefix: 0, dst: 0, dstPrefix: 0, mark: 0, mask: 0, iif: '', oif: '', tos: 0, not: false, table, action: 0,
-  }; // prettier-ignore
-}
+const sameRoute = (a: Route, b: Route): boolean =>
+  a.type === b.type &&
+  a.gw === b.gw &&
+  a.dev === b.dev &&
+  a.scope === b.scope &&
+  a.src === b.src &&
+  a.proto === b.proto &&
+  a.onlink === b.onlink;
 
 const action = (type: number): Route => ({
   type, dst: 0, prefix: 0, tos: 0, metric: 0, gw: 0, dev: null, scope: 0, src: 0, proto: '', onlink: false, table: 0,

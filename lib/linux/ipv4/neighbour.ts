@@ -94,7 +94,7 @@ export class Neigh {
         return;
       case NUD_PROBE:
       case NUD_INCOMPLETE:
-        if (this.probes >= (this.nud === NUD_PROBE ? UCAST_PROBES : MCAST_PROBES)) this.fail();
+        if (this.probes >= (this.nud === NUD_PROBE ? UCAST_PROBES : MCAST_PROBES)) this.invalidate();
         else this.probe();
         return;
       default:
@@ -109,7 +109,7 @@ export class Neigh {
   }
 
   /** neigh_invalidate: every waiting packet gets its error (arp_error_report). */
-  private fail(): void {
+  invalidate(): void {
     const { net } = this.dev;
     this.nud = NUD_FAILED;
     this.updated = this.dev.kernel.sim.now;
@@ -276,13 +276,21 @@ export class NeighTable {
     return [...this.byAddr.values()].flat();
   }
 
-  /** `ip neigh add|replace`: an entry in a given state. */
-  setPermanent(dev: Netdev, addr: number, mac: Uint8Array, nud: number): void {
+  /** `ip neigh add|change|replace`: an entry in a given state, with a new address or (null) the one it has (neigh_add). */
+  set(dev: Netdev, addr: number, mac: Uint8Array | null, nud: number): void {
+    const { sim } = this.net.kernel;
     const n = this.create(dev, addr);
-    n.mac.set(mac);
+    const waiting = (n.nud & (NUD_INCOMPLETE | NUD_PROBE)) !== 0;
+    sim.cancel(n.timer);
+    n.updated = sim.now;
+    if (mac !== null) n.mac.set(mac);
+    if (nud === NUD_FAILED && waiting) return n.invalidate();
     n.nud = nud;
-    n.updated = this.net.kernel.sim.now;
-    this.net.kernel.sim.cancel(n.timer);
+    if (nud === NUD_REACHABLE) {
+      n.confirmed = sim.now;
+      n.reachableNs = this.reachableTime(dev);
+      sim.arm(n.timer, sim.now + n.reachableNs);
+    }
     if (n.valid) n.flush();
   }
 

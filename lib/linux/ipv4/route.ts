@@ -131,7 +131,7 @@ export function routeOutput(net: Netns, skb: Skb, daddr: number, saddr: number, 
     skb.rtDev = net.lo;
     skb.rtGw = daddr;
     skb.rtType = ROUTE_OUTPUT;
-    skb.rtSrc = saddr !== 0 ? saddr : r!.src !== 0 && r!.prefix < 32 && !isLoopback(daddr) ? r!.src : daddr;
+    skb.rtSrc = saddr !== 0 ? saddr : r!.src !== 0 ? r!.src : daddr;
     return 0;
   }
   skb.rtDev = r!.dev;

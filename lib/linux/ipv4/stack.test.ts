@@ -8,7 +8,7 @@ import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as udp from '../../../wire/udp.js';
 import { SEC } from '../../sim/sim.js';
-import { addPort } from '../bridge/bridge.js';
+import { addPort } from '../bridge/br-if.js';
 import type { Kernel } from '../core/kernel.js';
 import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';

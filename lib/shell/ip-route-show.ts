@@ -1,0 +1,240 @@
+/**
+ * `ip route show|flush|get`: routes as iproute2 prints them.
+ * @module
+ */
+import { isMulticast, maskOf, ntoa } from '../../wire/inet.js';
+import * as ipv4 from '../../wire/ipv4.js';
+import type { Netdev } from '../linux/core/netdev.js';
+import type { Skb } from '../linux/core/skb.js';
+import { type Route, RTN_UNICAST, TABLE_LOCAL, TABLE_MAIN } from '../linux/ipv4/fib.js';
+import {
+  EACCES, EHOSTUNREACH, ENETUNREACH, ROUTE_BROADCAST, ROUTE_LOCAL, ROUTE_MULTICAST, routeInput, routeOutput,
+} from '../linux/ipv4/route.js'; // prettier-ignore
+import {
+  address, device, fail, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, SCOPES, strerror, TABLES, tosText,
+  tosValue, unsigned, unsupported, type Words, wrong,
+} from './ip-args.js'; // prettier-ignore
+import { linkdown, ROUTE_TYPES } from './ip-route.js';
+
+interface Filter {
+  /** 0: all tables. */
+  table: number;
+  tos: number | null;
+  proto: string | null;
+  scope: number | null;
+  type: number | null;
+  dev: Netdev | null;
+  metric: number | null;
+  via: Prefix | null;
+  src: Prefix | null;
+  /** Routes within a prefix, and routes that hold one. */
+  root: Prefix | null;
+  match: Prefix | null;
+}
+
+function filter(c: IpContext, w: Words): Filter {
+  const f: Filter = { table: TABLE_MAIN, tos: null, proto: null, scope: null, type: null, dev: null, metric: null, via: null, src: null, root: null, match: null }; // prettier-ignore
+  let dev: string | null = null;
+  while (w.more) {
+    const k = w.take();
+    if (matches(k, 'table')) {
+      const v = w.value();
+      if (v === 'cache') unsupported('ip route show table cache');
+      f.table = v === 'all' ? 0 : (TABLES.number(v, 0xffffffff) ?? wrong(v, 'table id value is invalid\n'));
+    } else if (k === 'tos' || matches(k, 'dsfield')) {
+      const v = w.value();
+      f.tos = tosValue(v) ?? wrong(v, 'TOS value is invalid\n');
+    } else if (matches(k, 'protocol')) {
+      const v = w.value();
+      f.proto = v === 'all' ? null : (protocolName(v) ?? wrong(v, 'invalid "protocol"\n'));
+    } else if (k === 'scope' || matches(k, 'scope')) {
+      const v = w.value();
+      f.scope = v === 'all' ? null : (SCOPES.number(v, 255) ?? wrong(v, 'invalid "scope"\n'));
+    } else if (matches(k, 'type')) {
+      const v = w.value();
+      f.type = ROUTE_TYPES[v] ?? wrong(v, 'node type value is invalid\n');
+    } else if (k === 'dev' || k === 'oif') dev = w.value();
+    else if (matches(k, 'metric', 'priority') || k === 'preference') {
+      const v = w.value();
+      f.metric = unsigned(v) ?? wrong(v, '"metric" value is invalid\n');
+    } else if (k === 'via') f.via = prefix(w.value());
+    else if (k === 'src') f.src = prefix(w.value());
+    else if (['iif', 'mark', 'vrf', 'cached', 'cloned', 'realms', 'from'].includes(k))
+      unsupported(`ip route show ${k}`);
+    else selector(f, k, w);
+  }
+  if (dev !== null) f.dev = device(c.net, dev);
+  return f;
+}
+
+function selector(f: Filter, word: string, w: Words): void {
+  const k = matches(word, 'to') ? w.value() : word;
+  if (matches(k, 'root')) f.root = prefix(w.value());
+  else if (matches(k, 'match')) f.match = prefix(w.value());
+  else f.root = f.match = prefix(matches(k, 'exact') ? w.value() : k);
+}
+
+const inside = (addr: number, p: Prefix, bits: number): boolean => ((addr ^ p.addr) & maskOf(bits)) === 0;
+
+function selected(f: Filter, r: Route): boolean {
+  if (f.tos !== null && r.tos !== f.tos) return false;
+  if (f.proto !== null && r.proto !== f.proto) return false;
+  if (f.scope !== null && r.scope !== f.scope) return false;
+  if (f.type !== null && r.type !== f.type) return false;
+  if (f.dev !== null && r.dev !== f.dev) return false;
+  if (f.metric !== null && r.metric !== f.metric) return false;
+  if (f.via !== null && !inside(r.gw, f.via, f.via.prefix)) return false;
+  if (f.src !== null && !inside(r.src, f.src, f.src.prefix)) return false;
+  if (f.root !== null && (f.root.prefix > r.prefix || !inside(r.dst, f.root, f.root.prefix))) return false;
+  return f.match === null || (f.match.prefix >= r.prefix && inside(r.dst, f.match, r.prefix));
+}
+
+/** The routes of the tables a filter names, in the kernel's order: tables by number modulo 256. */
+function found(c: IpContext, f: Filter): Route[] {
+  const { fib } = c.net;
+  const tables = [...fib.tables.values()].filter((t) => f.table === 0 || t.id === f.table);
+  tables.sort((a, b) => (a.id & 255) - (b.id & 255));
+  return tables.flatMap((t) => t.dump()).filter((r) => selected(f, r));
+}
+
+function checkTable(c: IpContext, f: Filter): void {
+  const t = c.net.fib.tables.get(f.table);
+  if (f.table === 0 || f.table === TABLE_MAIN || t?.used === true) return;
+  // A fresh namespace has no local table either.
+  fail(`Error: ipv4: FIB table does not exist.\nDump terminated`, 2);
+}
+
+/** `ip route show [SELECTOR]`. */
+export function routeShow(c: IpContext, w: Words): string {
+  const f = filter(c, w);
+  checkTable(c, f);
+  return found(c, f)
+    .map((r) => routeText(c, f, r))
+    .join('');
+}
+
+/** `ip route flush SELECTOR`. */
+export function routeFlush(c: IpContext, w: Words): string {
+  if (!w.more) fail('"ip route flush" requires arguments.', 1);
+  const f = filter(c, w);
+  if (f.table !== 0 && f.table !== TABLE_MAIN && c.net.fib.tables.get(f.table)?.used !== true) {
+    fail('Error: ipv4: FIB table does not exist.\nFlush terminated', 2);
+  }
+  for (const r of found(c, f)) c.net.fib.table(r.table).remove((x) => x === r);
+  return '';
+}
+
+const typeName = (n: number): string => Object.keys(ROUTE_TYPES).find((k) => ROUTE_TYPES[k] === n)!;
+const host = (p: Prefix | null): boolean => p !== null && p.prefix === 32;
+
+/** One line; what the filter fixes is left out, as iproute2 does. */
+function routeText(c: IpContext, f: Filter, r: Route): string {
+  const d = c.details;
+  let s = r.type !== RTN_UNICAST || d ? `${typeName(r.type)} ` : '';
+  if (r.prefix === 0) s += 'default ';
+  else s += r.dst === 0 ? `0/${r.prefix}  ` : `${ntoa(r.dst)}${r.prefix === 32 ? '' : `/${r.prefix}`} `;
+  if (r.tos !== 0 && f.tos === null) s += `tos ${tosText(r.tos)} `;
+  if (r.gw !== 0 && !host(f.via)) s += `via ${ntoa(r.gw)} `;
+  if (r.dev !== null && f.dev === null) s += `dev ${r.dev.name} `;
+  if ((r.table !== TABLE_MAIN || d) && f.table === 0) s += `table ${TABLES.name(r.table)} `;
+  if ((r.proto !== 'boot' || d) && f.proto === null) s += `proto ${r.proto} `;
+  if ((r.scope !== 0 || d) && f.scope === null) s += `scope ${SCOPES.name(r.scope)} `;
+  if (r.src !== 0 && !host(f.src)) s += `src ${ntoa(r.src)} `;
+  if (r.metric !== 0 && f.metric === null) s += `metric ${r.metric} `;
+  if (r.onlink) s += 'onlink ';
+  if (linkdown(r)) s += 'linkdown ';
+  return `${s}\n`;
+}
+
+interface Query {
+  to: number;
+  from: number;
+  iif: Netdev | null;
+  oif: Netdev | null;
+  mark: number;
+  tos: number;
+  fibmatch: boolean;
+}
+
+function query(c: IpContext, w: Words): Query {
+  const q: Query = { to: 0, from: 0, iif: null, oif: null, mark: 0, tos: 0, fibmatch: false };
+  let to: string | null = null;
+  let iif: string | null = null;
+  let oif: string | null = null;
+  while (w.more) {
+    const k = w.take();
+    if (k === 'tos' || matches(k, 'dsfield')) {
+      const v = w.value();
+      q.tos = tosValue(v) ?? wrong(v, 'TOS value is invalid\n');
+    } else if (matches(k, 'from')) q.from = address(w.value());
+    else if (matches(k, 'iif')) iif = w.value();
+    else if (matches(k, 'mark')) {
+      const v = w.value();
+      q.mark = (unsigned(v) ?? wrong(v, 'invalid mark value')) | 0;
+    } else if (matches(k, 'oif') || k === 'dev') oif = w.value();
+    else if (matches(k, 'fibmatch')) q.fibmatch = true;
+    else if (['notify', 'connected', 'vrf', 'uid', 'as', 'sport', 'dport', 'ipproto'].includes(k))
+      unsupported(`ip route get ${k}`);
+    else to = k === 'to' ? w.value() : k;
+  }
+  if (to === null) fail('need at least a destination address', 1);
+  const p = prefix(to!);
+  if (p.prefix !== 32) unsupported('ip route get of a prefix');
+  q.to = p.addr;
+  if (iif !== null) q.iif = device(c.net, iif);
+  if (oif !== null) q.oif = device(c.net, oif);
+  return q;
+}
+
+const ERRNO: Readonly<Record<number, 'EACCES' | 'EHOSTUNREACH' | 'ENETUNREACH'>> = {
+  [EACCES]: 'EACCES', [EHOSTUNREACH]: 'EHOSTUNREACH', [ENETUNREACH]: 'ENETUNREACH',
+}; // prettier-ignore
+
+/** `ip route get`: the decision the kernel takes for a packet, taken by the same code. */
+export function routeGet(c: IpContext, w: Words): string {
+  const q = query(c, w);
+  if (q.tos !== 0) unsupported('ip route get … tos');
+  if (q.fibmatch) {
+    const r = c.net.fib.lookup(q.to, q.from, 0, q.mark, q.iif?.name ?? '', q.oif);
+    if (r === null || r.table === 0) return rtnl('ENETUNREACH');
+    return routeText(c, { table: 0, tos: null, proto: null, scope: null, type: null, dev: null, metric: null, via: null, src: null, root: null, match: null }, r); // prettier-ignore
+  }
+  const skb = c.kernel.skbs.alloc();
+  try {
+    skb.mark = q.mark;
+    const err = q.iif === null ? routeOutput(c.net, skb, q.to, q.from, q.oif) : input(c, q, skb);
+    if (err < 0) fail(`RTNETLINK answers: ${strerror(ERRNO[-err] ?? 'EINVAL')}`, 2);
+    return getText(c, q, skb);
+  } finally {
+    c.kernel.skbs.free(skb);
+  }
+}
+
+function input(c: IpContext, q: Query, skb: Skb): number {
+  skb.net = skb.head;
+  ipv4.write(skb.buf, skb.net, 0, ipv4.HLEN, 0, 0, 64, ipv4.UDP, q.from, q.to);
+  return routeInput(c.net, skb, q.iif!);
+}
+
+function getText(c: IpContext, q: Query, skb: Skb): string {
+  const out = q.iif === null;
+  const type = c.net.fib.lookup(q.to, q.from, 0, q.mark, q.iif?.name ?? '', q.oif);
+  const local = skb.rtType === ROUTE_LOCAL || (out && skb.rtDev === c.net.lo);
+  const group = skb.rtType === ROUTE_MULTICAST || isMulticast(q.to);
+  const all = skb.rtType === ROUTE_BROADCAST;
+  let s = group ? 'multicast ' : all ? 'broadcast ' : local ? 'local ' : '';
+  s += `${ntoa(q.to)} `;
+  if (q.from !== 0) s += `from ${ntoa(q.from)} `;
+  if (!local && !all && !group && skb.rtGw !== q.to) s += `via ${ntoa(skb.rtGw)} `;
+  s += `dev ${skb.rtDev!.name} `;
+  const table = type === null || type.table === 0 ? TABLE_MAIN : type.table;
+  if (table !== TABLE_MAIN && (table !== TABLE_LOCAL || c.net.fib.custom)) s += `table ${TABLES.name(table)} `;
+  if (out && q.from === 0 && skb.rtSrc !== 0) s += `src ${ntoa(skb.rtSrc)} `;
+  if (out && group) s += 'rt_offload_failed ';
+  if (q.mark !== 0) s += `mark ${q.mark >>> 0 >= 16 ? `0x${(q.mark >>> 0).toString(16)}` : q.mark} `;
+  const flags = [local || all || group ? 'local' : '', all ? 'brd' : '', group ? 'mc' : '']
+    .filter((x) => x !== '')
+    .join(',');
+  const cache = `    cache ${flags === '' ? '' : `<${flags}> `}`;
+  return `${s}${out ? 'uid 0 ' : ''}\n${cache}${q.iif === null ? '' : `iif ${q.iif.name} `}\n`;
+}
