@@ -200,130 +200,45 @@ export function packDns(m: DnsMessage, compress: boolean): Uint8Array {
   return Uint8Array.from(w.out);
 }
 
+/** A message that fits, and whether it has to be packed with compression. */
+export interface Fitted {
+  message: DnsMessage;
+  compress: boolean;
+}
+
 /**
- * `Msg.Truncate` and `request.Scrub`: packs under `limit`, uncompressed if that fits and (over UDP) is at most
- * `udpSoft`, else compressed with whole records dropped from the first that does not fit, TC set, OPT kept.
+ * `Msg.Truncate`: as it is if it fits into `limit` bytes uncompressed; else to be compressed, whole records dropped from
+ * the first that does not fit, TC set if any was, OPT kept and last.
  */
-export function scrubDns(m: DnsMessage, limit: number, udpSoft: number): Uint8Array {
-  const plain = packDns(m, false);
-  if (plain.length <= limit) return plain.length > udpSoft ? packDns(m, true) : plain;
-  const opt = m.additional.filter((r) => r.type === TYPE.OPT);
-  const w = new Writer(true);
-  w.out.length = 0;
-  for (let i = 0; i < 12; i++) w.out.push(0);
-  for (const q of m.question) w.question(q);
+export function truncateDns(m: DnsMessage, limit: number): Fitted {
+  if (packDns(m, false).length <= limit) return { message: m, compress: false };
+  const opt = m.additional.filter((r) => r.type === TYPE.OPT).slice(-1);
   const o = new Writer(false);
   for (const r of opt) o.rr(r);
   const budget = limit - o.out.length;
+  const w = new Writer(true);
+  w.out.push(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  for (const q of m.question) w.question(q);
   let full = w.out.length >= budget;
   let dropped = false;
-  const keep = (rrs: Rr[]): Rr[] =>
-    rrs.filter((r) => {
-      if (!full) {
-        const start = w.out.length;
-        w.rr(r);
-        if (w.out.length <= budget) {
-          full = w.out.length === budget;
-          return true;
-        }
-        w.out.length = start;
-        full = true;
+  const keep = (rrs: Rr[]): Rr[] => {
+    const kept: Rr[] = [];
+    for (const r of rrs) {
+      if (!full) w.rr(r);
+      if (full || w.out.length > budget) {
+        full = dropped = true;
+        break;
       }
-      dropped = true;
-      return false;
-    });
+      full = w.out.length === budget;
+      kept.push(r);
+    }
+    return kept;
+  };
   const answer = keep(m.answer);
   const authority = keep(m.authority);
-  const additional = keep(m.additional.filter((r) => r.type !== TYPE.OPT));
-  return packDns(
-    { ...m, answer, authority, additional: [...additional, ...opt], flags: m.flags | (dropped ? TC : 0) },
-    true,
-  );
-}
-
-/** Reads one name; null if it leaves the message, loops, or is longer than 255 bytes. */
-function readName(b: Uint8Array, at: number): { name: string; next: number } | null {
-  let name = '';
-  let next = -1;
-  let length = 1;
-  for (let hops = 0; ;) {
-    const n = b[at];
-    if (n === undefined) return null;
-    if (n === 0) return { name: name === '' ? '.' : name, next: next < 0 ? at + 1 : next };
-    if (n >= 0xc0) {
-      if (at + 1 >= b.length || ++hops > 126) return null;
-      if (next < 0) next = at + 2;
-      at = ((n & 63) << 8) | b[at + 1]!;
-      continue;
-    }
-    length += n + 1;
-    if (n > 63 || at + 1 + n > b.length || length > 255) return null;
-    for (let i = at + 1; i <= at + n; i++) {
-      const c = b[i]!;
-      if (c < 33 || c > 126) name += '\\' + String(c).padStart(3, '0');
-      else name += c === 46 || c === 92 ? '\\' + String.fromCharCode(c) : String.fromCharCode(c);
-    }
-    name += '.';
-    at += n + 1;
-  }
-}
-
-/** Bytes before the names, number of names, and whether they may be compressed, for types whose data holds names. */
-const NAMES: Record<number, [number, number, boolean]> = {
-  2: [0, 1, true],
-  5: [0, 1, true],
-  6: [0, 2, true],
-  12: [0, 1, true],
-  15: [2, 1, true],
-  33: [6, 1, false],
-  39: [0, 1, false],
-};
-
-/** A message of bytes; null if malformed. Trailing bytes are ignored, as `Msg.Unpack` does. */
-export function unpackDns(b: Uint8Array): DnsMessage | null {
-  if (b.length < 12) return null;
-  const u16 = (o: number): number => (b[o]! << 8) | b[o + 1]!;
-  const m: DnsMessage = { id: u16(0), flags: u16(2), question: [], answer: [], authority: [], additional: [] };
-  let at = 12;
-  for (let i = 0; i < u16(4); i++) {
-    const n = readName(b, at);
-    if (n === null || n.next + 4 > b.length) return null;
-    m.question.push({ name: n.name, type: u16(n.next), cls: u16(n.next + 2) });
-    at = n.next + 4;
-  }
-  for (const [count, list] of [
-    [u16(6), m.answer],
-    [u16(8), m.authority],
-    [u16(10), m.additional],
-  ] as const) {
-    for (let i = 0; i < count; i++) {
-      const n = readName(b, at);
-      if (n === null || n.next + 10 > b.length) return null;
-      const type = u16(n.next);
-      const end = n.next + 10 + u16(n.next + 8);
-      if (end > b.length) return null;
-      const data: Part[] = [];
-      let o = n.next + 10;
-      const shape = NAMES[type];
-      if (shape !== undefined && end > o) {
-        const [skip, names, compress] = shape;
-        if (o + skip > end) return null;
-        if (skip > 0) data.push(b.slice(o, o + skip));
-        o += skip;
-        for (let k = 0; k < names; k++) {
-          const t = readName(b, o);
-          if (t === null || t.next > end) return null;
-          data.push({ name: t.name, compress });
-          o = t.next;
-        }
-      }
-      if (end > o) data.push(b.slice(o, end));
-      if ((type === TYPE.A && end - n.next !== 14) || (type === TYPE.AAAA && end - n.next !== 26)) return null;
-      list.push({ name: n.name, type, cls: u16(n.next + 2), ttl: u16(n.next + 4) * 65536 + u16(n.next + 6), data });
-      at = end;
-    }
-  }
-  return m;
+  const additional = keep(m.additional.filter((r) => !opt.includes(r)));
+  const flags = m.flags | (dropped ? TC : 0);
+  return { message: { ...m, flags, answer, authority, additional: [...additional, ...opt] }, compress: true };
 }
 
 /** All plain bytes of a record's data (addresses, option lists). */

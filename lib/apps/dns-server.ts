@@ -1,23 +1,16 @@
 /**
- * A DNS server on one wildcard UDP socket; replies leave from the address that was asked.
+ * The sockets of a DNS server: one wildcard UDP socket for clients, connected ones for upstreams.
  * @module
  */
 import { UdpSock } from '../linux/ipv4/udp.js';
 import type { Proc } from './program.js';
 
-/** A query to send upstream first; structurally CoreDNS's forward result. */
-export interface Upstream {
-  forward: { address: number; port: number };
-  query: Uint8Array;
-  done(reply: Uint8Array | null): Uint8Array;
-}
-export type Handler = (query: Uint8Array) => Uint8Array | null | Upstream;
+/** Answers a query: `send` is called at most once, at once or later. */
+export type Handler = (query: Uint8Array, send: (reply: Uint8Array) => void) => void;
 
-/** Serves UDP `port` until the program is killed. */
+/** Serves UDP `port` until the program is killed; a reply leaves from the address that was asked. */
 export function serveDns(p: Proc, port: number, handle: Handler): void {
   const sock = new UdpSock(p.net);
-  const { sim } = p.net.kernel;
-  const open = new Set<UdpSock>();
   const e = sock.bind(0, port);
   if (e !== 0) {
     p.err(`listen udp :${port}: bind: errno ${-e}\n`);
@@ -28,31 +21,83 @@ export function serveDns(p: Proc, port: number, handle: Handler): void {
   sock.onReady = () => {
     for (let d = sock.recv(); d !== null; d = sock.recv()) {
       const { src, sport, dst } = d;
-      const r = handle(d.data);
-      if (r === null) continue;
-      if (r instanceof Uint8Array) {
-        sock.send(r, src, sport, dst);
-        continue;
-      }
-      const up = new UdpSock(p.net);
-      open.add(up);
-      const finish = (reply: Uint8Array | null): void => {
-        sim.cancel(timer);
-        up.onReady = null;
-        up.close();
-        open.delete(up);
-        sock.send(r.done(reply), src, sport, dst);
-      };
-      const timer = sim.after(5e9, () => finish(null));
-      up.onReady = () => {
-        const got = up.recv();
-        if (got !== null) finish(got.data);
-        else if (up.takeError() !== 0) finish(null);
-      };
-      if (up.connect(r.forward.address, r.forward.port) !== 0 || up.send(r.query) !== 0) finish(null);
+      handle(d.data, (reply) => void sock.send(reply, src, sport, dst));
     }
   };
+  const before = p.onKill;
   p.onKill = () => {
-    for (const s of [sock, ...open]) s.close();
+    before?.();
+    sock.close();
+  };
+}
+
+interface Kept {
+  sock: UdpSock;
+  used: number;
+}
+
+/**
+ * Queries to upstreams as CoreDNS's connection pool sends them: the socket used last is taken again while it has been
+ * idle for less than `expire` ns; one that failed is closed. UDP only: a TCP exchange is answered null.
+ */
+export function dnsSockets(
+  p: Proc,
+  random: () => number,
+): {
+  now(): number;
+  after(ns: number, fire: () => void): void;
+  random(): number;
+  exchange(
+    to: { address: number; port: number },
+    transport: 'udp' | 'tcp',
+    query: Uint8Array,
+    timeout: number,
+    expire: number,
+    done: (reply: Uint8Array | null) => void,
+  ): void;
+} {
+  const { sim } = p.net.kernel;
+  const pools = new Map<string, Kept[]>();
+  const open = new Set<UdpSock>();
+  const close = (s: UdpSock): void => {
+    s.close();
+    open.delete(s);
+  };
+  const take = (pool: Kept[], expire: number): UdpSock | null => {
+    const last = pool.at(-1);
+    if (last === undefined) return null;
+    if (sim.now - last.used < expire) return pool.pop()!.sock;
+    for (const k of pool.splice(0)) close(k.sock);
+    return null;
+  };
+  p.onKill = () => {
+    for (const s of open) s.close();
+  };
+  return {
+    now: () => sim.now,
+    after: (ns, fire) => void sim.after(ns, fire),
+    random,
+    exchange(to, transport, query, timeout, expire, done) {
+      if (transport === 'tcp') return done(null);
+      const key = `${to.address}:${to.port}`;
+      const pool = pools.get(key) ?? [];
+      pools.set(key, pool);
+      const sock = (expire > 0 ? take(pool, expire) : null) ?? new UdpSock(p.net);
+      open.add(sock);
+      const finish = (reply: Uint8Array | null): void => {
+        sim.cancel(timer);
+        sock.onReady = null;
+        if (reply === null || expire === 0) close(sock);
+        else pool.push({ sock, used: sim.now });
+        done(reply);
+      };
+      const timer = sim.after(timeout, () => finish(null));
+      sock.onReady = () => {
+        for (let d = sock.recv(); d !== null; d = sock.recv())
+          if (d.data.length >= 2 && d.data[0] === query[0] && d.data[1] === query[1]) return finish(d.data);
+        if (sock.takeError() !== 0) finish(null);
+      };
+      if ((sock.dport === 0 && sock.connect(to.address, to.port) !== 0) || sock.send(query) !== 0) finish(null);
+    },
   };
 }

@@ -3,7 +3,8 @@
  * Not here: TCP after a truncated answer, EDNS, `rotate`, single-request modes.
  * @module
  */
-import { dataName, type DnsMessage, packDns, plainData, TYPE, unpackDns, validName } from '../../wire/dns.js';
+import { dataName, type DnsMessage, packDns, plainData, TYPE, validName } from '../../wire/dns.js';
+import { unpackDns } from '../../wire/dns-unpack.js';
 import { aton } from '../../wire/inet.js';
 import { UdpSock } from '../linux/ipv4/udp.js';
 import type { Proc } from './program.js';

@@ -1,76 +1,144 @@
 /** `podwire app coredns`: the DNS server on real UDP and TCP sockets. */
 import { randomInt } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { ntoa } from '../../wire/inet.js';
+import { InputError } from '../sim/input-error.js';
 import { loadManifests } from '../kube/api/manifest.js';
 import { coreDnsArgs } from '../kube/coredns/args.js';
-import { CoreDns, type Forward } from '../kube/coredns/server.js';
+import type { DnsIo, Upstream } from '../kube/coredns/forward.js';
+import { CoreDns } from '../kube/coredns/server.js';
 import { UsageError } from './usage.js';
 
-/** Sends a query upstream over UDP and hands back the finished reply. */
-function ask(f: Forward, send: (reply: Uint8Array) => void): void {
-  const s = createSocket('udp4');
-  let over = false;
-  const end = (reply: Uint8Array | null): void => {
-    if (over) return;
-    over = true;
-    clearTimeout(timer);
-    s.close();
-    send(f.done(reply));
+type Done = (reply: Uint8Array | null) => void;
+type Ask = (to: Upstream, query: Uint8Array, timeoutMs: number, expireMs: number, done: Done) => void;
+
+const now = (): number => Number(process.hrtime.bigint());
+
+/** Connected UDP sockets to upstreams: the one used last is taken again while it is not idle for `expireMs`. */
+function udpUpstreams(): Ask {
+  const pools = new Map<string, { s: UdpSocket; used: number }[]>();
+  return (to, query, timeoutMs, expireMs, done) => {
+    const key = `${to.address}:${to.port}`;
+    const pool = pools.get(key) ?? [];
+    pools.set(key, pool);
+    const last = expireMs > 0 ? pool.pop() : undefined;
+    const kept = last !== undefined && now() - last.used < expireMs * 1e6 ? last.s : null;
+    if (last !== undefined && kept === null) for (const k of [last, ...pool.splice(0)]) k.s.close();
+    const s = kept ?? createSocket('udp4');
+    let over = false;
+    const finish = (reply: Uint8Array | null): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      s.removeAllListeners('message')
+        .removeAllListeners('error')
+        .on('error', () => {});
+      if (reply === null || expireMs === 0) s.close();
+      else pool.push({ s, used: now() });
+      done(reply);
+    };
+    const timer = setTimeout(() => finish(null), timeoutMs);
+    s.removeAllListeners('error');
+    s.on('message', (m) => (m.length >= 2 && m[0] === query[0] && m[1] === query[1] ? finish(m) : undefined));
+    s.on('error', () => finish(null));
+    const send = (): void => s.send(query, (e) => (e === null || e === undefined ? undefined : finish(null)));
+    if (kept !== null) send();
+    else s.connect(to.port, ntoa(to.address), (e?: Error) => (e === undefined ? send() : finish(null)));
   };
-  const timer = setTimeout(() => end(null), 5000);
-  s.on('message', (m) => end(m));
-  s.on('error', () => end(null));
-  s.connect(f.forward.port, ntoa(f.forward.address), (e?: Error) => (e === undefined ? s.send(f.query) : end(null)));
 }
 
-function serveTcp(dns: CoreDns, c: Socket): void {
-  let buffer = Buffer.alloc(0);
-  c.setTimeout(10000, () => c.end());
-  c.on('error', () => c.destroy());
-  const send = (r: Uint8Array): void => {
-    if (!c.destroyed) c.write(Buffer.concat([Buffer.of(r.length >> 8, r.length & 255), r]));
+/** One TCP connection a query. */
+const tcpUpstream: Ask = (to, query, timeoutMs, _expireMs, done) => {
+  const c = connect(to.port, ntoa(to.address));
+  let over = false;
+  const finish = (reply: Uint8Array | null): void => {
+    if (over) return;
+    over = true;
+    c.destroy();
+    done(reply);
   };
+  c.setTimeout(timeoutMs, () => finish(null));
+  c.on('error', () => finish(null));
+  c.on('close', () => finish(null));
+  messages(c, (m) => (m.length >= 2 && m[0] === query[0] && m[1] === query[1] ? finish(m) : undefined));
+  sendTcp(c, query);
+};
+
+/** Calls back with every length-prefixed message of a connection. */
+function messages(c: Socket, each: (m: Uint8Array) => void): void {
+  let buffer = Buffer.alloc(0);
   c.on('data', (d: Buffer) => {
     buffer = Buffer.concat([buffer, d]);
     while (buffer.length >= 2 && buffer.length >= 2 + buffer.readUInt16BE(0)) {
       const n = buffer.readUInt16BE(0);
-      const r = dns.handle(buffer.subarray(2, 2 + n), 'tcp', false);
+      const m = new Uint8Array(buffer.subarray(2, 2 + n));
       buffer = buffer.subarray(2 + n);
-      if (r instanceof Uint8Array) send(r);
-      else if (r !== null) ask(r, send);
+      each(m);
     }
   });
+}
+
+function sendTcp(c: Socket, m: Uint8Array): void {
+  if (!c.destroyed) c.write(Buffer.concat([Buffer.of(m.length >> 8, m.length & 255), m]));
+}
+
+function localAddresses(listen: string): string[] {
+  if (listen !== '0.0.0.0') return [listen];
+  return Object.values(networkInterfaces()).flatMap((l) => (l ?? []).map((a) => a.address));
+}
+
+function readFile(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw e;
+  }
 }
 
 export async function main(args: string[]): Promise<number> {
   const a = coreDnsArgs(args);
   if (typeof a === 'string') throw new UsageError(a);
-  const objects = a.manifests.flatMap((f) => loadManifests(readFileSync(f, 'utf8'), f));
-  const resolvConf = existsSync('/etc/resolv.conf') ? readFileSync('/etc/resolv.conf', 'utf8') : null;
-  const dns = new CoreDns({
-    corefile: a.corefile === null ? null : readFileSync(a.corefile, 'utf8'),
-    objects,
-    serial: 0,
-    resolvConf,
+  const text = (f: string): string => readFile(f) ?? fail(f);
+  const fail = (f: string): never => {
+    throw new InputError(f, 0, 0, 'no such file');
+  };
+  const [overUdp, overTcp] = [udpUpstreams(), tcpUpstream];
+  const io: DnsIo = {
+    now,
+    after: (ns, fire) => void setTimeout(fire, ns / 1e6),
     random: () => randomInt(65536),
+    exchange: (to, transport, query, timeout, expire, done) =>
+      (transport === 'udp' ? overUdp : overTcp)(to, query, timeout / 1e6, expire / 1e6, done),
+  };
+  const dns = new CoreDns({
+    corefile: a.corefile === null ? null : { text: text(a.corefile), file: a.corefile },
+    objects: a.manifests.flatMap((f) => loadManifests(text(f), f)),
+    serial: 0,
+    readFile,
+    localAddresses: localAddresses(a.listen),
+    io,
   });
-  const port = a.port > 0 ? a.port : dns.config.port;
+  return listen(dns, a.listen, a.port > 0 ? a.port : dns.config.port);
+}
+
+/** Serves until the process is killed. */
+function listen(dns: CoreDns, address: string, port: number): Promise<number> {
   const udp = createSocket('udp4');
-  udp.on('message', (m, from) => {
-    const send = (r: Uint8Array): void => udp.send(r, from.port, from.address);
-    const r = dns.handle(m, 'udp', false);
-    if (r instanceof Uint8Array) send(r);
-    else if (r !== null) ask(r, send);
+  udp.on('message', (m, from) => dns.handle(m, 'udp', false, (r) => udp.send(r, from.port, from.address)));
+  const tcp = createServer((c) => {
+    c.setTimeout(10000, () => c.end());
+    c.on('error', () => c.destroy());
+    messages(c, (m) => dns.handle(m, 'tcp', false, (r) => sendTcp(c, r)));
   });
-  const tcp = createServer((c) => serveTcp(dns, c));
   return new Promise((_, reject) => {
     udp.on('error', reject);
     tcp.on('error', reject);
-    udp.bind(port, a.listen, () =>
-      tcp.listen(port, a.listen, () => {
+    udp.bind(port, address, () =>
+      tcp.listen(port, address, () => {
         const dir = process.env['PODWIRE_READY_DIR'];
         if (dir !== undefined) writeFileSync(`${dir}/${process.pid}`, '');
       }),

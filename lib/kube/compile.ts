@@ -226,6 +226,7 @@ function manifests(c: Cluster): string[] {
         ? { type: 'ExternalName', externalName: v.spec.externalName }
         : {
             clusterIP: v.spec.clusterIP,
+            ...(v.spec.clusterIPs.length > 1 ? { clusterIPs: v.spec.clusterIPs } : {}),
             ports: v.spec.ports.map((x) => ({
               ...(x.name === '' ? {} : { name: x.name }),
               protocol: x.protocol,

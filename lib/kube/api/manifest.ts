@@ -4,7 +4,7 @@
  * Fields without effect on the network are accepted by name; anything else unknown is an error with its place.
  * @module
  */
-import { Address4 } from 'ip-address';
+import { Address4, Address6 } from 'ip-address';
 import type { At } from './at.js';
 import { documents } from './at.js';
 import type {
@@ -67,6 +67,15 @@ export function address(at: At): string {
   const v = at.str();
   if (!Address4.isValid(v) || v.includes('/')) at.fail(`found "${v}", expected an IPv4 address`);
   return v;
+}
+
+/** An IPv4 address, or an IPv6 address in its canonical form. */
+export function addressOfEither(at: At): string {
+  const v = at.str();
+  if (!v.includes(':')) return address(at);
+  if (v.includes('/') || v.includes('%') || !Address6.isValid(v))
+    at.fail(`found "${v}", expected an IPv4 or IPv6 address`);
+  return new Address6(v).correctForm();
 }
 
 /** An IPv4 network `a.b.c.d/len` whose host bits are zero. */
@@ -232,7 +241,10 @@ function service(at: At): Service {
   const s = at.req('spec').only('type', 'clusterIP', 'clusterIPs', 'externalIPs', 'externalName', 'ports', 'selector', 'sessionAffinity', 'sessionAffinityConfig', 'externalTrafficPolicy', 'internalTrafficPolicy', 'loadBalancerSourceRanges', 'healthCheckNodePort', 'publishNotReadyAddresses', 'ipFamilies', 'ipFamilyPolicy', 'allocateLoadBalancerNodePorts', 'loadBalancerClass', 'trafficDistribution'); // prettier-ignore
   const type = s.opt('type')?.oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName') ?? 'ClusterIP';
   const ipAt = s.opt('clusterIP');
-  const clusterIP = ipAt === null ? '' : ipAt.str() === 'None' ? 'None' : address(ipAt);
+  const clusterIP = ipAt === null ? '' : ipAt.str() === 'None' ? 'None' : addressOfEither(ipAt);
+  const clusterIPs = (s.opt('clusterIPs')?.list() ?? []).map((x) => (x.str() === 'None' ? 'None' : addressOfEither(x)));
+  if (clusterIPs.length > 0 && clusterIPs[0] !== clusterIP)
+    s.req('clusterIPs').fail(`found ${clusterIPs[0]}, expected clusterIP ("${clusterIP}") first`);
   const ports = (s.opt('ports')?.list() ?? []).map((p) => {
     p.only('name', 'protocol', 'port', 'targetPort', 'nodePort', 'appProtocol');
     const port = p.req('port').int(1, 65535);
@@ -260,7 +272,7 @@ function service(at: At): Service {
     spec: {
       type,
       clusterIP,
-      clusterIPs: clusterIP === '' ? [] : [clusterIP],
+      clusterIPs: clusterIPs.length > 0 ? clusterIPs : clusterIP === '' ? [] : [clusterIP],
       externalIPs: (s.opt('externalIPs')?.list() ?? []).map(address),
       externalName: type === 'ExternalName' ? s.req('externalName').str() : '',
       ports,
@@ -297,10 +309,11 @@ function targetRef(at: At | null): Endpoint['targetRef'] {
 
 function slice(at: At): EndpointSlice {
   at.only('apiVersion', 'kind', 'metadata', 'addressType', 'endpoints', 'ports');
+  const addressType = at.req('addressType').oneOf('IPv4', 'IPv6', 'FQDN');
   return {
     kind: 'EndpointSlice',
     metadata: meta(at, true),
-    addressType: at.req('addressType').oneOf('IPv4', 'IPv6', 'FQDN'),
+    addressType,
     endpoints: (at.opt('endpoints')?.list() ?? []).map((e): Endpoint => {
       e.only('addresses', 'conditions', 'hostname', 'nodeName', 'zone', 'hints', 'targetRef');
       const c = e.opt('conditions')?.only('ready', 'serving', 'terminating') ?? null;
@@ -309,7 +322,7 @@ function slice(at: At): EndpointSlice {
         addresses: e
           .req('addresses')
           .list()
-          .map((a) => (at.req('addressType').str() === 'IPv4' ? address(a) : a.str())),
+          .map((a) => ({ IPv4: address, IPv6: addressOfEither, FQDN: (x: At) => x.str() })[addressType](a)),
         conditions: {
           ready: c?.opt('ready')?.bool() ?? true,
           serving: c?.opt('serving')?.bool() ?? true,

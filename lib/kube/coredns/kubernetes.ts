@@ -1,234 +1,191 @@
 /**
- * CoreDNS's kubernetes plugin: names of a cluster to records (plugin/kubernetes, plugin/backend_lookup.go).
- * Not here: AAAA and ip6.arpa data, NS at the apex, zone transfer.
+ * CoreDNS's kubernetes plugin: what a query is answered (plugin/kubernetes/handler.go, plugin/backend_lookup.go).
+ * Not here: zone transfer, the time before the API server was first heard.
  * @module
  */
 import { addressRr, labelsOf, nameRr, type Rr, soaRr, srvRr, TYPE, txtRr } from '../../../wire/dns.js';
+import { addressText, aton6 } from '../../../wire/inet6.js';
 import { aton } from '../../../wire/inet.js';
-import type { EndpointSlice, KubeObject, Pod, Service } from '../api/types.js';
-import type { CoreConfig } from './corefile.js';
+import type { KubeObject } from '../api/types.js';
+import { Cluster, type Entry, type Found } from './cluster.js';
+import type { KubernetesConfig } from './corefile-kubernetes.js';
 
-/** One (host, port) of a name; a CNAME target when `cname` is set. */
-interface Entry {
-  address: number;
-  port: number;
-  target: string;
-  cname: string;
-}
-export interface Lookup {
+/** An answer in the making: `exists` false is NXDOMAIN. */
+export interface Answer {
   exists: boolean;
   answer: Rr[];
   additional: Rr[];
-  /** Zone as the query spells it, for the SOA. */
-  zone: string;
-  /** ExternalName target that must be resolved and appended. */
-  cname: string;
+  truncated: boolean;
+}
+/** Asks the whole server again (an ExternalName outside the zone). */
+export type Lookup = (name: string, type: number, then: (answer: Rr[], truncated: boolean) => void) => void;
+
+/** CNAMEs already followed beyond which no further one is. */
+const MAX_CHAIN = 10;
+const DNS_VERSION = '1.1.0';
+
+/** Length of the part of `name` left of `zone`, compared without case; -1 when it is not below. */
+export function below(name: string, zone: string): number {
+  const cut = zone === '.' ? name.length : name.length - zone.length;
+  if (zone === '.') return name === '.' ? 0 : cut;
+  if (cut < 0 || (cut > 0 && name[cut - 1] !== '.')) return -1;
+  return name.slice(cut).toLowerCase() === zone.toLowerCase() ? cut : -1;
 }
 
-const bytesOf = (a: number): Uint8Array => Uint8Array.of(a >>> 24, (a >>> 16) & 255, (a >>> 8) & 255, a & 255);
+/** The longest of `zones` that `name` is in, or null. */
+export function longestZone(zones: readonly string[], name: string): string | null {
+  let best: string | null = null;
+  for (const z of zones) if (below(name, z) >= 0 && (best === null || z.length > best.length)) best = z;
+  return best;
+}
 
-/** Unix seconds of an RFC 3339 time in UTC; 0 if it is not one. */
-export function unixSeconds(text: string): number {
-  const m = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))$/.exec(text);
-  if (m === null) return 0;
-  const [y0, mon, d, h, min, s] = m.slice(1, 7).map(Number) as [number, number, number, number, number, number];
-  const y = mon > 2 ? y0 : y0 - 1;
-  const days =
-    365 * y +
-    Math.floor(y / 4) -
-    Math.floor(y / 100) +
-    Math.floor(y / 400) +
-    Math.floor((153 * ((mon + 9) % 12) + 2) / 5) +
-    d -
-    1 -
-    719468;
-  const zone = m[7] === undefined ? 0 : (Number(m[8]) * 60 + Number(m[9])) * (m[7] === '-' ? -60 : 60);
-  return ((days * 24 + h) * 60 + min) * 60 + s - zone;
+/** Address of a reverse name, or null. */
+function fromReverse(name: string): Uint8Array | null {
+  const v4 = /^(.*)\.in-addr\.arpa\.$/.exec(name);
+  if (v4 !== null) {
+    const a = aton(v4[1]!.split('.').reverse().join('.'));
+    return a === null ? null : Uint8Array.of(a >>> 24, a >>> 16, a >>> 8, a);
+  }
+  const v6 = /^((?:[0-9a-f]\.){31}[0-9a-f])\.ip6\.arpa\.$/.exec(name);
+  return v6 === null
+    ? null
+    : aton6(
+        v6[1]!
+          .split('.')
+          .reverse()
+          .join('')
+          .replace(/(.{4})(?=.)/g, '$1:'),
+      );
 }
 
 export class KubernetesPlugin {
-  private readonly config: CoreConfig;
-  private readonly services: Service[] = [];
-  private readonly slices: EndpointSlice[] = [];
-  private readonly pods: Pod[] = [];
-  private readonly namespaces = new Set<string>();
-  readonly serial: number;
+  readonly config: KubernetesConfig;
+  private readonly cluster: Cluster;
+  private readonly serial: number;
+  private readonly primary: string | undefined;
 
   /** `serial` 0: the newest creationTimestamp of the objects. */
-  constructor(config: CoreConfig, objects: KubeObject[], serial: number) {
+  constructor(config: KubernetesConfig, objects: KubeObject[], serial: number, localAddresses: string[]) {
     this.config = config;
-    let newest = 0;
-    for (const o of objects) {
-      newest = Math.max(newest, unixSeconds(o.metadata.creationTimestamp));
-      if (o.kind === 'Service') this.services.push(o);
-      else if (o.kind === 'EndpointSlice') this.slices.push(o);
-      else if (o.kind === 'Pod') this.pods.push(o);
-      if (o.kind === 'Namespace') this.namespaces.add(o.metadata.name);
-      else if (o.metadata.namespace !== '') this.namespaces.add(o.metadata.namespace);
-    }
-    this.slices.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
-    this.serial = serial > 0 ? serial : newest;
+    this.cluster = new Cluster(config, objects, localAddresses);
+    this.serial = serial > 0 ? serial : this.cluster.newest;
+    this.primary = config.zones.find((z) => !/(^|\.)(in-addr|ip6)\.arpa\.$/.test(z));
   }
 
-  /** Longest configured zone of a name, in the query's case; null if none. */
-  zoneOf(qname: string): string | null {
-    let best: string | null = null;
-    for (const z of this.config.zones) {
-      const tail = qname.slice(-z.length);
-      const cut = qname.length - z.length;
-      const at = cut === 0 || z === '.' || qname[cut - 1] === '.';
-      if (at && tail.toLowerCase() === z && (best === null || z.length > best.length)) best = tail;
-    }
-    return best;
-  }
-
+  /** The zone's SOA, spelled as the query spells the zone. */
   soa(zone: string): Rr {
     const { ttl } = this.config;
-    return soaRr(zone, Math.min(ttl, 300), `ns.dns.${zone}`, `hostmaster.${zone}`, [
-      this.serial,
-      7200,
-      1800,
-      86400,
-      ttl,
-    ]);
+    const five = [this.serial, 7200, 1800, 86400, ttl];
+    return soaRr(zone, Math.min(ttl, 300), join('ns.dns.', zone), join('hostmaster.', zone), five);
   }
 
-  /** What the plugin answers for a name inside `zone`. */
-  lookup(qname: string, type: number, zone: string): Lookup {
-    const out: Lookup = { exists: true, answer: [], additional: [], zone, cname: '' };
+  /** Answers a name within `zone` (the query's spelling). */
+  query(qname: string, type: number, zone: string, lookup: Lookup, then: (a: Answer) => void): void {
+    const a: Answer = { exists: true, answer: [], additional: [], truncated: false };
     const { ttl } = this.config;
-    const left = qname.slice(0, qname.length - zone.length).toLowerCase();
-    if (/(^|\.)(in-addr|ip6)\.arpa\.$/i.test(zone)) {
-      out.exists = false;
-      if (type === TYPE.SOA) return { ...out, exists: true, answer: qname === zone ? [this.soa(zone)] : [] };
-      if (type === TYPE.PTR) for (const t of this.reverse(qname)) out.answer.push(nameRr(qname, TYPE.PTR, ttl, t));
-      return { ...out, exists: out.answer.length > 0 };
-    }
+    if (type === TYPE.A || type === TYPE.AAAA) return this.addresses(a, qname, type, zone, [], lookup, () => then(a));
     if (type === TYPE.SOA) {
-      if (qname === zone) out.answer.push(this.soa(zone));
-      return out;
+      if (qname === zone) a.answer.push(this.soa(zone));
+    } else if (type === TYPE.NS && qname.toLowerCase() === zone) this.ns(a, qname, zone);
+    else if (type === TYPE.PTR) {
+      const ip = fromReverse(qname.toLowerCase());
+      if (ip !== null && this.primary !== undefined)
+        for (const t of this.cluster.reverse(ip, this.primary)) a.answer.push(nameRr(qname, TYPE.PTR, ttl, t));
+      a.exists = a.answer.length > 0 || (ip === null && this.find(qname, zone, type) !== null);
+    } else if (type === TYPE.TXT) {
+      const left = qname.slice(0, below(qname, zone)).toLowerCase();
+      if (left === 'dns-version.') a.answer.push(txtRr(qname, 28800, DNS_VERSION));
+      else {
+        const f = this.find(qname, zone, 0);
+        a.exists = f !== null && (!Array.isArray(f) || f.length > 0);
+      }
+    } else if (type === TYPE.CNAME || type === TYPE.MX || type === TYPE.SRV) {
+      const f = this.find(qname, zone, type);
+      a.exists = f !== null;
+      if (type === TYPE.CNAME && f !== null && !Array.isArray(f)) a.answer.push(nameRr(qname, type, ttl, f.cname));
+      if (type === TYPE.SRV && Array.isArray(f)) this.srv(a, qname, f);
+    } else {
+      // Whether the name exists is found out by a lookup of A, which may ask upstream for an ExternalName.
+      return this.addresses(a, qname, TYPE.A, zone, [], lookup, () => then({ ...a, answer: [], truncated: false }));
     }
-    if (type === TYPE.TXT && left === 'dns-version.') {
-      out.answer.push(txtRr(qname, 28800, '1.1.0'));
-      return out;
+    then(a);
+  }
+
+  private find(qname: string, zone: string, type: number): Found {
+    const left = labelsOf(qname.slice(0, below(qname, zone)).toLowerCase());
+    if (left.length === 2 && left[0] === 'ns' && left[1] === 'dns' && type !== 0 && type !== TYPE.PTR) {
+      const size = type === TYPE.A ? 4 : type === TYPE.AAAA ? 16 : -1;
+      return this.cluster.nameServers(zone).filter((e) => e.address.length === size);
     }
-    const entries = this.entries(labelsOf(left).reverse(), zone);
-    out.exists = entries !== null && (type !== TYPE.TXT || entries.length > 0);
-    if (entries === null || entries.length === 0) return out;
-    const cname = entries[0]!.cname;
-    if (cname !== '') {
-      if (type === TYPE.A || type === TYPE.AAAA || type === TYPE.CNAME)
-        out.answer.push(nameRr(qname, TYPE.CNAME, ttl, cname));
-      if (type === TYPE.A || type === TYPE.AAAA) out.cname = cname;
-    } else if (type === TYPE.A) {
-      for (const a of new Set(entries.map((e) => e.address))) out.answer.push(addressRr(qname, ttl, bytesOf(a)));
-    } else if (type === TYPE.SRV) {
-      const weight = Math.max(1, Math.floor((100 / (100 * entries.length)) * 100));
+    return this.cluster.find(left, zone);
+  }
+
+  /** A or AAAA, following ExternalName (backend_lookup.go A, AAAA). */
+  private addresses(
+    a: Answer,
+    qname: string,
+    type: number,
+    zone: string,
+    previous: Rr[],
+    lookup: Lookup,
+    then: () => void,
+  ): void {
+    const apex = qname.toLowerCase() === zone.toLowerCase();
+    const found = apex ? [] : this.find(qname, zone, type);
+    const { ttl } = this.config;
+    if (found === null) a.exists = false;
+    else if (Array.isArray(found)) {
       const seen = new Set<string>();
-      for (const e of entries) {
-        if (e.port < 0) continue;
-        const srv = `${e.target} ${e.port}`;
-        if (!seen.has(srv)) out.answer.push(srvRr(qname, ttl, 0, weight, e.port, e.target));
-        const add = `${e.target} a ${e.address}`;
-        if (!seen.has(add)) out.additional.push(addressRr(e.target, ttl, bytesOf(e.address)));
-        seen.add(srv).add(add);
+      for (const e of found) {
+        if ((e.address.length === 4) !== (type === TYPE.A) || seen.has(addressText(e.address))) continue;
+        seen.add(addressText(e.address));
+        a.answer.push(addressRr(qname, ttl, e.address));
       }
+    } else {
+      const { cname } = found;
+      const alias = nameRr(qname, TYPE.CNAME, ttl, cname);
+      const again = previous.some((r) => r.data.some((p) => !(p instanceof Uint8Array) && p.name === cname));
+      if (below(cname, qname) >= 0 || previous.length > MAX_CHAIN || again) return then();
+      if (below(cname, zone) < 0) {
+        return lookup(cname, type, (answer, truncated) => {
+          a.answer.push(alias, ...answer);
+          a.truncated ||= truncated;
+          then();
+        });
+      }
+      const inner: Answer = { exists: true, answer: [], additional: [], truncated: false };
+      return this.addresses(inner, cname, type, zone, [...previous, alias], lookup, () => {
+        if (inner.answer.length > 0) a.answer.push(alias, ...inner.answer);
+        a.truncated ||= inner.truncated;
+        then();
+      });
     }
-    return out;
+    then();
   }
 
-  /** Entries of a name given right to left; null: NXDOMAIN, empty: the name exists without records. */
-  private entries(labels: string[], zone: string): Entry[] | null {
-    const [kind, ns, svc, ...more] = labels;
-    if (kind === undefined) return [];
-    if (kind !== 'svc' && kind !== 'pod') return null;
-    if (kind === 'pod' && this.config.pods === 'disabled') return null;
-    if (ns === undefined) return [];
-    if (!this.namespaces.has(ns)) return null;
-    if (svc === undefined) return [];
-    const found = kind === 'pod' ? this.pod(ns, svc, more) : more.length > 2 ? [] : this.service(ns, svc, more, zone);
-    return found.length > 0 ? found : null;
-  }
-
-  private pod(ns: string, label: string, more: string[]): Entry[] {
-    const a = /^[^-]+(-[^-]+){3}$/.test(label) && more.length === 0 ? aton(label.replaceAll('-', '.')) : null;
-    if (a === null) return [];
-    if (
-      this.config.pods === 'verified' &&
-      !this.pods.some((p) => p.metadata.namespace === ns && aton(p.status.podIP) === a)
-    )
-      return [];
-    return [{ address: a, port: -1, target: '', cname: '' }];
-  }
-
-  private service(ns: string, name: string, more: string[], zone: string): Entry[] {
-    const out: Entry[] = [];
-    const strip = (s: string): string => s.replace(/^_/, '');
-    const proto = more.length === 2 ? strip(more[0]!) : '';
-    const port = more.length === 2 ? strip(more[1]!) : '';
-    const matches = (p: { name: string; protocol: string }): boolean =>
-      (port === '' || p.name.toLowerCase() === port) && (proto === '' || p.protocol.toLowerCase() === proto);
-    for (const s of this.services) {
-      if (s.metadata.namespace !== ns || s.metadata.name !== name) continue;
-      const base = `${name}.${ns}.svc.${zone}`;
-      const none = [{ name: '', protocol: 'TCP', port: -1 }];
-      if (s.spec.type === 'ExternalName') {
-        if (more.length === 0 && aton(s.spec.externalName) === null && !s.spec.externalName.includes(':')) {
-          out.push({ address: 0, port: 0, target: '', cname: s.spec.externalName.replace(/\.?$/, '.') });
-        }
-        continue;
-      }
-      if (s.spec.clusterIPs[0] !== 'None' && more.length !== 1) {
-        const ports = s.spec.ports.length > 0 ? s.spec.ports : none;
-        for (const p of ports.filter(matches))
-          for (const ip of s.spec.clusterIPs) {
-            const address = aton(ip);
-            if (address !== null) out.push({ address, port: p.port, target: base, cname: '' });
-          }
-        continue;
-      }
-      for (const slice of this.slicesOf(s))
-        for (const e of slice.endpoints) {
-          if (!e.conditions.ready) continue;
-          for (const ip of e.addresses) {
-            const host = e.hostname !== '' ? e.hostname : ip.replaceAll('.', '-');
-            if (more.length === 1 && host.toLowerCase() !== more[0]) continue;
-            const address = aton(ip);
-            if (address === null) continue;
-            const ports = slice.ports.length > 0 ? slice.ports : none;
-            for (const p of ports.filter(matches))
-              out.push({ address, port: p.port, target: `${host}.${base}`, cname: '' });
-          }
-        }
+  private srv(a: Answer, qname: string, entries: readonly Entry[]): void {
+    const weight = Math.max(1, Math.floor((100 / (100 * entries.length)) * 100));
+    const { ttl } = this.config;
+    const seen = new Set<string>();
+    for (const e of entries) {
+      if (e.port < 0) continue;
+      const key = `${e.target} ${e.port}`;
+      const add = `${e.target} ${addressText(e.address)}`;
+      if (!seen.has(key)) a.answer.push(srvRr(qname, ttl, 0, weight, e.port, e.target));
+      if (!seen.has(add)) a.additional.push(addressRr(e.target, ttl, e.address));
+      seen.add(key).add(add);
     }
-    return out;
   }
 
-  private slicesOf(s: Service): EndpointSlice[] {
-    return this.slices.filter(
-      (x) =>
-        x.metadata.namespace === s.metadata.namespace &&
-        x.metadata.labels['kubernetes.io/service-name'] === s.metadata.name,
-    );
-  }
-
-  /** Targets of a reverse name: the first service with that cluster IP, else each endpoint with that address. */
-  private reverse(qname: string): string[] {
-    const m = /^([\d.]+)\.in-addr\.arpa\.$/i.exec(qname);
-    const ip = m === null ? '' : m[1]!.split('.').reverse().join('.');
-    const zone = this.config.zones.find((z) => !/(^|\.)(in-addr|ip6)\.arpa\.$/.test(z));
-    if (zone === undefined || aton(ip) === null) return [];
-    const svc = this.services.find((s) => s.spec.clusterIPs.includes(ip));
-    if (svc !== undefined) return [`${svc.metadata.name}.${svc.metadata.namespace}.svc.${zone}`];
-    const out = new Set<string>();
-    for (const s of this.slices)
-      for (const e of s.endpoints) {
-        const name = s.metadata.labels['kubernetes.io/service-name'];
-        if (name === undefined || !e.conditions.ready || !e.addresses.includes(ip)) continue;
-        out.add(
-          `${e.hostname !== '' ? e.hostname : ip.replaceAll('.', '-')}.${name}.${s.metadata.namespace}.svc.${zone}`,
-        );
-      }
-    return [...out];
+  private ns(a: Answer, qname: string, zone: string): void {
+    const { ttl } = this.config;
+    const seen = new Set<string>();
+    for (const e of this.cluster.nameServers(zone)) {
+      a.additional.push(addressRr(e.target, ttl, e.address));
+      if (!seen.has(e.target)) a.answer.push(nameRr(qname, TYPE.NS, ttl, e.target));
+      seen.add(e.target);
+    }
   }
 }
+
+const join = (left: string, zone: string): string => (zone === '.' ? left : left + zone);

@@ -2,34 +2,14 @@
  * CoreDNS as a program of the emulator (UDP only).
  * @module
  */
-import { serveDns } from '../../apps/dns-server.js';
+import { dnsSockets, serveDns } from '../../apps/dns-server.js';
 import type { Proc, Program } from '../../apps/program.js';
+import { ntoa } from '../../../wire/inet.js';
 import { InputError } from '../../sim/input-error.js';
 import { loadManifests } from '../api/manifest.js';
 import type { KubeObject } from '../api/types.js';
 import { coreDnsArgs } from './args.js';
 import { CoreDns } from './server.js';
-
-/** CoreDNS serving `objects`; a null corefile is kubeadm's default. */
-export function coreDnsOf(objects: KubeObject[], corefile: string | null, port = 0): Program {
-  return (p: Proc): void => {
-    try {
-      const rng = p.net.kernel.rng('coredns-id');
-      const dns = new CoreDns({
-        corefile,
-        objects,
-        serial: 0,
-        resolvConf: p.files.read('/etc/resolv.conf'),
-        random: () => rng.u16(),
-      });
-      serveDns(p, port > 0 ? port : dns.config.port, (q) => dns.handle(q, 'udp', false));
-    } catch (e) {
-      if (!(e instanceof InputError)) throw e;
-      p.err(e.text + '\n');
-      p.exit(1);
-    }
-  };
-}
 
 /** `podwire app coredns …` inside a Lab; files are read as the namespace sees them. */
 export const corednsProgram: Program = (p: Proc): void => {
@@ -47,9 +27,19 @@ export const corednsProgram: Program = (p: Proc): void => {
       if (text === null) return fail(`coredns: ${f}: no such file`);
       objects.push(...loadManifests(text, f));
     }
-    const corefile = a.corefile === null ? null : p.files.read(a.corefile);
-    if (a.corefile !== null && corefile === null) return fail(`coredns: ${a.corefile}: no such file`);
-    coreDnsOf(objects, corefile, a.port)(p);
+    const text = a.corefile === null ? null : p.files.read(a.corefile);
+    if (a.corefile !== null && text === null) return fail(`coredns: ${a.corefile}: no such file`);
+    const rng = p.net.kernel.rng('coredns-id');
+    const dns = new CoreDns({
+      corefile: text === null ? null : { text, file: a.corefile! },
+      objects,
+      serial: 0,
+      readFile: (path) => p.files.read(path),
+      localAddresses: p.net.devs.flatMap((d) => d.addrs.map((x) => ntoa(x.addr))),
+      io: dnsSockets(p, () => rng.u16()),
+    });
+    if (dns.forcesTcp) return fail('coredns: force_tcp: TCP is not supported yet');
+    serveDns(p, a.port > 0 ? a.port : dns.config.port, (q, send) => dns.handle(q, 'udp', false, send));
   } catch (e) {
     if (!(e instanceof InputError)) throw e;
     fail(e.text);

@@ -1,0 +1,88 @@
+/** The `forward` plugin's part of a Corefile (plugin/forward/setup.go). @module */
+import { aton } from '../../../wire/inet.js';
+import type { Directive, Place, Token } from './corefile.js';
+
+export interface ForwardConfig {
+  from: string;
+  /** Addresses, or a path to a file like /etc/resolv.conf. */
+  to: ({ address: number; port: number } | string)[];
+  /** Names below these go on to the next plugin. */
+  except: string[];
+  policy: 'random' | 'round_robin' | 'sequential';
+  /** An upstream with more failed health checks is down; 0: never, and none is made. */
+  maxFails: number;
+  /** Nanoseconds between health checks of a failing upstream, and what they ask. */
+  healthInterval: number;
+  healthDomain: string;
+  healthRecursion: boolean;
+  transport: 'client' | 'tcp';
+  /** Nanoseconds a socket to an upstream is kept for the next query. */
+  expire: number;
+  /** Queries in progress above this are refused; 0: no limit. */
+  maxConcurrent: number;
+  failFast: boolean;
+}
+
+/** An IPv4 address with an optional port, or null. */
+export function upstreamAddress(text: string): { address: number; port: number } | null {
+  const m = /^(?:dns:\/\/)?([\d.]+)(?::(\d{1,5}))?$/.exec(text);
+  const address = m === null ? null : aton(m[1]!);
+  const port = Number(m?.[2] ?? 53);
+  return address === null || port < 1 || port > 65535 ? null : { address, port };
+}
+
+/** Reads `forward FROM TO… { … }`. */
+export function forwardPlugin(d: Directive, place: Place): ForwardConfig {
+  const [from, ...to] = place.args(d, 2, 16) as [Token, ...Token[]];
+  const c: ForwardConfig = {
+    from: place.zones([from])[0]!,
+    to: to.map((t) => {
+      if (t.text.startsWith('/')) return t.text;
+      const up = upstreamAddress(t.text);
+      return (
+        up ?? place.fail(t, `found upstream '${t.text}', expected an IPv4 address with an optional port, or a file`)
+      );
+    }),
+    except: [],
+    policy: 'random',
+    maxFails: 2,
+    healthInterval: 0.5e9,
+    healthDomain: '.',
+    healthRecursion: true,
+    transport: 'client',
+    expire: 10e9,
+    maxConcurrent: 0,
+    failFast: false,
+  };
+  for (const o of d.block ?? []) option(c, o, place);
+  return c;
+}
+
+function option(c: ForwardConfig, o: Directive, place: Place): void {
+  const head = o.words[0]!;
+  if (o.block !== null) place.fail(head, `option '${head.text}' takes no block`);
+  const one = (): Token => place.args(o, 1, 1)[0]!;
+  const none = (): boolean => place.args(o, 0, 0).length === 0;
+  if (head.text === 'except') c.except.push(...place.zones(place.args(o, 1, 1000)));
+  else if (head.text === 'policy') {
+    const p = one();
+    if (p.text !== 'random' && p.text !== 'round_robin' && p.text !== 'sequential')
+      return place.fail(p, `found policy '${p.text}', expected random, round_robin or sequential`);
+    c.policy = p.text;
+  } else if (head.text === 'max_fails') c.maxFails = place.int(one(), 0, 2 ** 32 - 1);
+  else if (head.text === 'max_concurrent') c.maxConcurrent = place.int(one(), 0, 2 ** 31);
+  else if (head.text === 'expire') c.expire = place.duration(one());
+  else if (head.text === 'force_tcp') c.transport = none() ? 'tcp' : c.transport;
+  else if (head.text === 'failfast_all_unhealthy_upstreams') c.failFast = none();
+  else if (head.text === 'health_check') health(c, place.args(o, 1, 4), place);
+  else place.fail(head, `option '${head.text}' of forward is not emulated`);
+}
+
+function health(c: ForwardConfig, [every, ...more]: Token[], place: Place): void {
+  c.healthInterval = place.duration(every!);
+  for (let i = 0; i < more.length; i++) {
+    if (more[i]!.text === 'no_rec') c.healthRecursion = false;
+    else if (more[i]!.text === 'domain' && more[i + 1] !== undefined) c.healthDomain = place.zones([more[++i]!])[0]!;
+    else place.fail(more[i]!, `found health_check '${more[i]!.text}', expected no_rec or domain NAME`);
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Replies of the real CoreDNS 1.12.1, byte for byte.
+ *
+ * testdata/NAME.txt was observed: CoreDNS ran with NAME.corefile (plus `endpoint`, without `loadbalance`) over the objects
+ * of objects.yaml and a made-up upstream server. Lines: `serial N` (of its SOA), `local ADDRESSES`, `upstream TRANSPORT
+ * QUERY REPLY` (what it sent there and got, without the ID), `at MS`, `query TRANSPORT QUERY REPLY NAME TYPE …`. An
+ * upstream query that CoreDNS did not send is an error here.
+ */
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { loadManifests } from '../api/manifest.js';
+import type { DnsIo, Transport } from './forward.js';
+import { CoreDns } from './server.js';
+
+const DIR = 'lib/kube/coredns/testdata';
+const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
+const bytes = (h: string): Uint8Array => Uint8Array.from(Buffer.from(h, 'hex'));
+const objects = loadManifests(readFileSync(`${DIR}/objects.yaml`, 'utf8'), 'objects.yaml');
+
+/** Runs one observation; the number of queries compared. */
+function replay(name: string, corefile: string): number {
+  const upstream = new Map<string, string>();
+  let now = 0;
+  let serial = 0;
+  let local: string[] = [];
+  const io: DnsIo = {
+    now: () => now,
+    after: () => assert.unreachable('no timer is needed'),
+    random: () => 0x4242,
+    exchange: (to, transport, query, _timeout, _expire, done) => {
+      assert.is(`${to.address}:${to.port}`, `${0x7f000001}:15399`);
+      const reply = upstream.get(`${transport} ${hex(query).slice(4)}`);
+      assert.type(reply, 'string', `CoreDNS sent no ${transport} query ${hex(query)} upstream`);
+      done(reply === 'none' ? null : bytes('4242' + reply));
+    },
+  };
+  let dns: CoreDns | null = null;
+  let count = 0;
+  for (const line of readFileSync(`${DIR}/${name}.txt`, 'utf8').trimEnd().split('\n')) {
+    const [kind, ...words] = line.split(' ') as [string, ...string[]];
+    if (kind === 'serial') serial = Number(words[0]);
+    else if (kind === 'local') local = words[0]!.split(',');
+    else if (kind === 'upstream') upstream.set(`${words[0]} ${words[1]}`, words[2]!);
+    else if (kind === 'at') now = Number(words[0]) * 1e6;
+    else {
+      const text = readFileSync(`${DIR}/${corefile}.corefile`, 'utf8');
+      dns ??= new CoreDns({
+        corefile: { text, file: corefile },
+        objects,
+        serial,
+        readFile: () => null,
+        localAddresses: local,
+        io,
+      });
+      let got = 'none';
+      dns.handle(bytes(words[1]!), words[0] as Transport, false, (r) => (got = hex(r)));
+      assert.is(got, words[2], `${name}: ${words.slice(3).join(' ')} at ${now / 1e6} ms`);
+      count++;
+    }
+  }
+  return count;
+}
+
+const Observed = suite('lib/kube/coredns/observed');
+Observed("CoreDns.handle() with kubeadm's Corefile", () => assert.is(replay('kubeadm', 'kubeadm'), 368));
+Observed('CoreDns.handle() with several server blocks, noendpoints, no OPT of its own', () =>
+  assert.is(replay('blocks', 'blocks'), 84),
+);
+Observed('CoreDns.handle() with pods verified, namespaces, networks as zones, without a cache', () =>
+  assert.is(replay('verified', 'verified'), 90),
+);
+Observed('CachePlugin counts TTLs down, expires, keeps the case of the first query', () => {
+  assert.is(replay('cache-kubeadm', 'kubeadm'), 69);
+});
+Observed('CachePlugin with limits of its own, keepttl, servfail', () =>
+  assert.is(replay('cache-blocks', 'blocks'), 33),
+);
+Observed.run();
