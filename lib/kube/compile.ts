@@ -4,15 +4,21 @@
  *   machines and their switch `lan` ─▶ CNI ─▶ resolv.conf ─▶ kube-proxy ─▶ containers ─▶ steps
  * @module
  */
-import { Address4 } from 'ip-address';
 import { stringify } from 'yaml';
 import { formatDuration } from '../lab/lab.js';
+import { type Command, parseScript } from '../shell/script.js';
+import { InputError } from '../sim/input-error.js';
+import { quote } from './api/at.js';
+import { placeOf } from './api/meta.js';
 import type { Pod } from './api/types.js';
 import { bridgeCommands, podNetns } from './cni/bridge.js';
 import type { Cluster } from './controllers.js';
+import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
 import { kubeProxySetup } from './kube-proxy/index.js';
-import type { Machine, Scenario, ScenarioStep } from './scenario.js';
+import { parseKubectl } from './kubectl/args.js';
+import { machineCommands } from './machines.js';
+import type { Machine, ScenarioStep } from './scenario.js';
 
 export interface KubectlStep {
   at: number;
@@ -26,6 +32,8 @@ export interface Compiled {
   /** The Lab as YAML. */
   text: string;
   kubectl: KubectlStep[];
+  /** The scenario's steps that became steps of the Lab, in its order: their commands have the scenario's places. */
+  steps: ScenarioStep[];
   /** Things the user should know, once each. */
   warnings: string[];
 }
@@ -36,18 +44,17 @@ const CLIENTS =
 /** Compiles a cluster. Throws InputError where a step names what does not exist. */
 export function compile(cluster: Cluster): Compiled {
   const s = cluster.scenario;
-  const warnings: string[] = [];
+  const warnings = [...cluster.warnings, ...probes(cluster)];
   const kubectl: KubectlStep[] = [];
+  const lab: ScenarioStep[] = [];
   const steps: { at: string; run: string; expect?: object }[] = [];
   s.steps.forEach((step, index) => {
     if (step.in === '') {
-      const args = step.run.trim().split(/\s+/);
-      if (args[0] !== 'kubectl')
-        step.place.fail(`found no "in", expected one for "${args[0]}" (only kubectl runs without)`);
-      kubectl.push({ at: step.atNs, index, command: step.run, args: args.slice(1), expect: step.expect });
+      kubectl.push(kubectlStep(step, index));
       return;
     }
-    const run = prefixLines(step.run, `ip netns exec ${netnsOf(cluster, step)} `);
+    const run = inNetns(step.commands, netnsOf(cluster, step), s.file);
+    lab.push(step);
     steps.push({ at: formatDuration(step.atNs), run, ...(step.expect === null ? {} : { expect: step.expect }) });
   });
   const spec = {
@@ -57,45 +64,68 @@ export function compile(cluster: Cluster): Compiled {
     ...(s.untilNs === null ? {} : { until: formatDuration(s.untilNs) }),
   };
   const metadata = s.description === '' ? { name: s.name } : { name: s.name, description: s.description };
-  return { text: stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 }), kubectl, warnings };
+  return { text: stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 }), kubectl, steps: lab, warnings };
 }
 
-/** Prefixes each command line; heredoc bodies stay as they are. */
-function prefixLines(text: string, prefix: string): string {
-  const out: string[] = [];
-  let end: string | null = null;
-  for (const line of text.replace(/\n+$/, '').split('\n')) {
-    if (end !== null) {
-      out.push(line);
-      if (line.trim() === end) end = null;
-      continue;
-    }
-    end = /<<-?\s*['"]?([A-Za-z_]+)['"]?/.exec(line.replaceAll('<<<', ''))?.[1] ?? null;
-    out.push(line.trim() === '' || line.trim().startsWith('#') ? line : prefix + line.trim());
-  }
-  return out.join('\n');
+/** A step without `in` is one kubectl command that podwire answers. */
+function kubectlStep(step: ScenarioStep, index: number): KubectlStep {
+  const place = step.place.req('run');
+  const c = step.commands[0]!;
+  if (c.argv[0] !== 'kubectl')
+    place.fail(`found no "in", expected one for ${quote(c.argv[0]!)} (only kubectl runs without)`);
+  if (step.commands.length > 1 || c.pipeFrom !== null || c.redirect !== null || c.stdin !== null || c.background || c.quiet)
+    place.fail('found more than a kubectl command, expected one alone'); // prettier-ignore
+  const args = c.argv.slice(1);
+  const parsed = parseKubectl(args);
+  if (parsed.kind === 'error') place.fail(`${parsed.message.split('\n')[0]} (expected ${parsed.expected})`);
+  return { at: step.atNs, index, command: step.run.trim(), args, expect: step.expect };
+}
+
+/** kubelet's probes and hooks would be frames; podwire sends none, and says so. */
+function probes(c: Cluster): string[] {
+  const fields = new Set(c.pods.flatMap((p) => p.spec.containers.flatMap((x) => x.unsent ?? [])));
+  return fields.size === 0
+    ? []
+    : [`${[...fields].join(', ')}: no probes or hooks are run, containers are ready from the start`];
+}
+
+/** Commands as they run in a namespace: each part of a pipeline under `ip netns exec`. */
+function inNetns(commands: Command[], netns: string, file: string): string {
+  const prefix = `ip netns exec ${netns} `;
+  const text = (c: Command): string => {
+    if (c.pipeFrom === null) return prefix + c.text;
+    const before = c.pipeFrom.text;
+    if (!c.text.startsWith(before))
+      throw new InputError(file, c.line, c.column, 'found a pipeline with a heredoc, expected <<< WORD or no pipeline');
+    const rest = c.text.slice(before.length).replace(/^([\s\\]*\|[\s\\]*)/, (m) => m + prefix);
+    return text(c.pipeFrom) + rest;
+  };
+  return commands.map(text).join('\n');
 }
 
 function netnsOf(c: Cluster, step: ScenarioStep): string {
   const [kind, ...rest] = step.in.split('/');
   const s = c.scenario;
-  if (kind === 'node' && s.nodes.some((n) => n.name === rest[0])) return rest[0]!;
-  if (kind === 'host' && s.hosts.some((n) => n.name === rest[0])) return rest[0]!;
-  if (kind === 'pod') {
+  if (kind === 'node' && rest.length === 1 && s.nodes.some((n) => n.name === rest[0])) return rest[0]!;
+  if (kind === 'host' && rest.length === 1 && s.hosts.some((n) => n.name === rest[0])) return rest[0]!;
+  if (kind === 'pod' && rest.length > 0 && rest.length < 3) {
     const [ns, name] = rest.length === 2 ? [rest[0], rest[1]] : ['default', rest[0]];
     const p = c.pods.find((x) => x.metadata.namespace === ns && x.metadata.name === name);
+    if (p !== undefined && !isRunning(p))
+      step.place.req('in').fail(`found ${quote(step.in)}, expected a pod that runs: it is ${p.status.phase}`);
     if (p !== undefined) return podNetns(p, p.spec.nodeName);
   }
   return step.place
     .req('in')
-    .fail(`found "${step.in}", expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists`);
+    .fail(`found ${quote(step.in)}, expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists`);
 }
 
 function setup(c: Cluster, warnings: string[]): string[] {
   const s = c.scenario;
-  const out = machines(s);
-  const podsOn = (n: Machine): Pod[] => c.pods.filter((p) => p.spec.nodeName === n.name);
-  for (const p of c.pods)
+  const out = machineCommands(s);
+  const pods = c.pods.filter(isRunning);
+  const podsOn = (n: Machine): Pod[] => pods.filter((p) => p.spec.nodeName === n.name);
+  for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
   for (const n of s.nodes)
     out.push(
@@ -118,51 +148,14 @@ function setup(c: Cluster, warnings: string[]): string[] {
   }
   if (s.coredns !== null) {
     out.push('mkdir -p /etc/podwire', "cat > /etc/podwire/objects.yaml <<'EOF'", ...manifests(c), 'EOF');
-    out.push(
-      "cat > /etc/podwire/Corefile <<'EOF'",
-      ...(s.coredns.corefile ?? KUBEADM_COREFILE).trimEnd().split('\n'),
-      'EOF',
-    );
-    const ip = c.services.find((v) => v.metadata.name === 'kube-dns')!.spec.clusterIP;
-    for (const p of c.pods) out.push(...resolvConf(p, ip, s.dnsDomain));
+    const corefile = (s.coredns.corefile ?? KUBEADM_COREFILE).trimEnd().split('\n');
+    if (corefile.includes('EOF'))
+      throw new InputError(s.file, 0, 0, 'spec.coredns.corefile: found a line EOF, expected none');
+    out.push("cat > /etc/podwire/Corefile <<'EOF'", ...corefile, 'EOF');
+    const dns = c.services.find((v) => v.metadata.name === 'kube-dns' && v.metadata.namespace === 'kube-system')!;
+    for (const p of pods) out.push(...resolvConf(p, dns.spec.clusterIP, s.dnsDomain));
   }
-  for (const p of c.pods) out.push(...containers(p, warnings));
-  return out;
-}
-
-/** Nodes, hosts and the switch between them; a router `gw` where networks differ. */
-function machines(s: Scenario): string[] {
-  const all = [...s.nodes, ...s.hosts];
-  const nets: string[] = [];
-  const netOf = (a: string): string => `${new Address4(a).startAddress().correctForm()}/${a.split('/')[1]}`;
-  for (const m of all) if (!nets.includes(netOf(m.addresses[0]!))) nets.push(netOf(m.addresses[0]!));
-  const out = ['ip netns add lan', 'ip netns exec lan sysctl -q -w net.bridge.bridge-nf-call-iptables=0'];
-  nets.forEach((_, i) => out.push(`ip -n lan link add br${i} type bridge`, `ip -n lan link set br${i} up`));
-  const mac = (a: string, first: string): string => `${first}:54:${a.split('/')[0]!.split('.').map((x) => Number(x).toString(16).padStart(2, '0')).join(':')}`; // prettier-ignore
-  const plug = (netns: string, dev: string, a: string, port: string): void => {
-    const br = nets.indexOf(netOf(a));
-    out.push(
-      `ip -n ${netns} link add ${dev} address ${mac(a, '52')} type veth peer name ${port} address ${mac(a, '56')} netns lan`,
-    );
-    out.push(`ip -n lan link set ${port} master br${br}`, `ip -n lan link set ${port} up`);
-    out.push(`ip -n ${netns} addr add ${a} dev ${dev}`, `ip -n ${netns} link set ${dev} up`);
-  };
-  const gwOf = (net: string): string => {
-    const [base, bits] = net.split('/') as [string, string];
-    const used = all.some((m) => m.addresses.some((a) => a.startsWith(`${base.replace(/\.\d+$/, '')}.1/`)));
-    return `${base.replace(/\.\d+$/, used ? '.254' : '.1')}/${bits}`;
-  };
-  for (const m of all) {
-    out.push(`ip netns add ${m.name}`, `ip -n ${m.name} link set lo up`);
-    plug(m.name, 'eth0', m.addresses[0]!, m.name);
-    for (const a of m.addresses.slice(1)) out.push(`ip -n ${m.name} addr add ${a} dev eth0`);
-  }
-  if (nets.length > 1) {
-    out.push('ip netns add gw', 'ip -n gw link set lo up', 'ip netns exec gw sysctl -q -w net.ipv4.ip_forward=1');
-    nets.forEach((net, i) => plug('gw', `eth${i}`, gwOf(net), `gw${i}`));
-    for (const m of all)
-      out.push(`ip -n ${m.name} route add default via ${gwOf(netOf(m.addresses[0]!)).split('/')[0]}`);
-  }
+  for (const p of pods) out.push(...containers(p, warnings));
   return out;
 }
 
@@ -191,7 +184,7 @@ function resolvConf(p: Pod, dnsIP: string, domain: string): string[] {
 function containers(p: Pod, warnings: string[]): string[] {
   const netns = podNetns(p, p.spec.nodeName);
   const own = p.metadata.annotations['podwire.dev/run'];
-  if (own !== undefined) return prefixLines(own, `ip netns exec ${netns} `).split('\n').filter((l) => l.trim() !== '').map((l) => `${l.replace(/\s*&\s*$/, '')} &`); // prettier-ignore
+  if (own !== undefined) return annotated(p, netns);
   const out: string[] = [];
   for (const c of p.spec.containers) {
     if (/coredns\/coredns(:|$)/.test(c.image)) {
@@ -205,6 +198,23 @@ function containers(p: Pod, warnings: string[]): string[] {
   }
   return out;
 }
+
+/** The annotation's command lines, each a program in the background. */
+function annotated(p: Pod, netns: string): string[] {
+  const at = placeOf(p)!;
+  const owner = at.req('kind').str() === 'Pod' ? at : at.req('spec').req('template');
+  const run = owner.req('metadata').req('annotations').req('podwire.dev/run');
+  const { text, line, column } = run.script();
+  return parseScript(text, at.file, line, column).map((c) => {
+    if (c.text.includes('\n'))
+      throw new InputError(at.file, c.line, c.column, 'found a command of several lines, expected one line each');
+    return `${inNetns([c], netns, at.file).replace(/\s*&$/, '')} &`;
+  });
+}
+
+const SERVICE_NAME = 'kubernetes.io/service-name';
+const serviceName = (labels: Record<string, string>): Record<string, string> =>
+  Object.hasOwn(labels, SERVICE_NAME) ? { [SERVICE_NAME]: labels[SERVICE_NAME]! } : {};
 
 /** The objects CoreDNS watches, as manifests. */
 function manifests(c: Cluster): string[] {
@@ -238,14 +248,18 @@ function manifests(c: Cluster): string[] {
     docs.push({
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
-      metadata: meta(e.metadata, e.metadata.labels),
+      metadata: meta(e.metadata, serviceName(e.metadata.labels)),
       addressType: e.addressType,
       endpoints: e.endpoints.map((x) => ({
         addresses: x.addresses,
         conditions: { ready: x.conditions.ready },
         ...(x.hostname === '' ? {} : { hostname: x.hostname }),
       })),
-      ports: e.ports.map((x) => ({ ...(x.name === '' ? {} : { name: x.name }), protocol: x.protocol, port: x.port })),
+      ports: e.ports.map((x) => ({
+        ...(x.name === '' ? {} : { name: x.name }),
+        protocol: x.protocol,
+        ...(x.port === 0 ? {} : { port: x.port }),
+      })),
     });
   }
   return docs

@@ -1,290 +1,162 @@
 /**
- * What the control plane derives: pods of Deployments, their nodes and addresses, cluster IPs, EndpointSlices.
+ * What the control plane derives from a scenario's objects: nodes, pods of Deployments, their places and addresses,
+ * cluster IPs and node ports, EndpointSlices and Endpoints.
  *
- * Given values (`nodeName`, `status.podIP`, `clusterIP`, EndpointSlice objects) are respected. Names that the real
- * controllers draw at random are hashes here: the same input gives the same names.
+ * Given values (`nodeName`, `status.podIP`, `clusterIP`, EndpointSlice objects) are respected. What the real controllers choose
+ * at random is chosen by a written rule, said at its place in controllers/. Not here: the `kubernetes` Service (podwire's
+ * network has no API server), capacities of nodes, anything that happens after the start.
  * @module
  */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { aton, maskOf, ntoa } from '../../wire/inet.js';
-import { InputError } from '../sim/input-error.js';
-import { EPOCH } from './api/manifest.js';
-import type {
-  Deployment,
-  EndpointSlice,
-  KubeObject,
-  LabelSelector,
-  ObjectMeta,
-  Pod,
-  PodTemplate,
-  Service,
-} from './api/types.js';
-import type { Scenario } from './scenario.js';
+import { failAt, placeOf } from './api/meta.js';
+import { Address4 } from 'ip-address';
+import type { Deployment, Endpoints, EndpointSlice, KubeObject, Namespace, Node, Pod, Service } from './api/types.js';
+import { corednsObjects } from './controllers/coredns.js';
+import { hasSelector, isControllers, mirror, slicesOf } from './controllers/endpoint-slices.js';
+import { endpointsOf } from './controllers/endpoints.js';
+import { assignPodIPs } from './controllers/ipam.js';
+import { derivedMeta } from './controllers/names.js';
+import { schedule } from './controllers/scheduler.js';
+import { assignClusterIPs, assignNodePorts } from './controllers/services.js';
+import { podsOfDeployments } from './controllers/workloads.js';
+import type { Machine, Scenario } from './scenario.js';
 
 export interface Cluster {
   scenario: Scenario;
+  nodes: Node[];
+  namespaces: Namespace[];
   pods: Pod[];
   services: Service[];
   slices: EndpointSlice[];
+  endpoints: Endpoints[];
   deployments: Deployment[];
   objects: KubeObject[];
+  /** What the controllers could not do, in words. */
+  warnings: string[];
 }
 
-const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
-/** The names' random part (rand.SafeEncodeString's alphabet), from a hash. */
-const suffix = (text: string, n: number): string =>
-  Array.from(sha256(new TextEncoder().encode(text)).subarray(0, n), (b) => ALPHABET[b % ALPHABET.length]).join('');
-
-const objectMeta = (name: string, namespace: string, labels: Record<string, string>): ObjectMeta => ({
-  name, namespace, uid: `${namespace}/${name}`, labels, annotations: {}, creationTimestamp: EPOCH, ownerReferences: [],
-}); // prettier-ignore
-
-/** Runs the controllers once over a scenario's objects. */
+/** Runs the controllers once over a scenario's objects. Throws InputError where they ask for what cannot be. */
 export function reconcile(s: Scenario): Cluster {
   const objects = [...s.objects, ...corednsObjects(s)];
   const of = <K extends KubeObject['kind']>(k: K): Extract<KubeObject, { kind: K }>[] =>
     objects.filter((o): o is Extract<KubeObject, { kind: K }> => o.kind === k);
+  const warnings: string[] = [];
+  const namespaces = namespacesOf(s.file, of('Namespace'), objects);
+  const nodes = nodesOf(s, of('Node'));
   const deployments = of('Deployment');
-  const pods = [...of('Pod'), ...deployments.flatMap(podsOf)];
-  place(s, pods);
-  assignPodIPs(s, pods);
-  const services = of('Service');
-  assignClusterIPs(s, services);
+  const given = of('Pod').map((p) => ({ ...p }));
+  const pods = [...given, ...podsOfDeployments(s.file, deployments, given)];
+  schedule(s.file, nodes, pods, warnings);
+  assignPodIPs(s.file, s.nodes, pods);
+  for (const p of pods) if (p.spec.nodeName !== '' && !p.spec.hostNetwork) netnsName(s.file, p);
+  const services = of('Service').map((v) => ({
+    ...v,
+    spec: { ...v.spec, ports: v.spec.ports.map((p) => ({ ...p })) },
+  }));
+  ipv4Only(s.file, services, of('EndpointSlice'));
+  assignClusterIPs(s.file, s.serviceSubnet, services);
+  assignNodePorts(s.file, services);
   const slices = [...of('EndpointSlice')];
-  for (const svc of services) {
-    if (Object.keys(svc.spec.selector).length > 0 && svc.spec.type !== 'ExternalName') slices.push(sliceFor(svc, pods));
+  const endpoints: Endpoints[] = [];
+  for (const svc of services.filter(hasSelector)) {
+    if (!slices.some((e) => isControllers(e, svc))) slices.push(...slicesOf(svc, pods, nodes));
+    endpoints.push(endpointsOf(svc, pods));
   }
   for (const e of of('Endpoints')) {
-    const svc = services.find(
-      (x) => x.metadata.name === e.metadata.name && x.metadata.namespace === e.metadata.namespace,
-    );
-    if (svc !== undefined && Object.keys(svc.spec.selector).length > 0) continue;
-    e.subsets.forEach((sub, i) =>
-      slices.push({
-        kind: 'EndpointSlice',
-        metadata: objectMeta(`${e.metadata.name}-${suffix(`mirror/${e.metadata.name}/${i}`, 5)}`, e.metadata.namespace, { 'kubernetes.io/service-name': e.metadata.name }),
-        addressType: 'IPv4',
-        endpoints: [...sub.addresses.map((a) => ({ a, ready: true })), ...sub.notReadyAddresses.map((a) => ({ a, ready: false }))].map(({ a, ready }) => ({
-          addresses: [a.ip], conditions: { ready, serving: ready, terminating: false }, hostname: a.hostname, nodeName: a.nodeName, zone: '',
-          hints: { forZones: [], forNodes: [] }, targetRef: a.targetRef,
-        })),
-        ports: sub.ports,
-      }),
-    ); // prettier-ignore
-  }
-  const rest = objects.filter((o) => !['Pod', 'EndpointSlice', 'Endpoints'].includes(o.kind));
-  return { scenario: s, pods, services, slices, deployments, objects: [...rest, ...pods, ...slices] };
-}
-
-function podsOf(d: Deployment): Pod[] {
-  const hash = suffix(`rs/${d.metadata.namespace}/${d.metadata.name}`, 10);
-  return Array.from({ length: d.spec.replicas }, (_, i) =>
-    podFrom(
-      d.spec.template,
-      `${d.metadata.name}-${hash}-${suffix(`pod/${d.metadata.namespace}/${d.metadata.name}/${i}`, 5)}`,
-      d.metadata.namespace,
-      hash,
-    ),
-  );
-}
-
-function podFrom(t: PodTemplate, name: string, namespace: string, hash: string): Pod {
-  const meta = objectMeta(name, namespace, { ...t.metadata.labels, 'pod-template-hash': hash });
-  return {
-    kind: 'Pod',
-    metadata: {
-      ...meta,
-      annotations: { ...t.metadata.annotations },
-      ownerReferences: [{ kind: 'ReplicaSet', name: name.slice(0, -6) }],
-    },
-    spec: { ...t.spec },
-    status: { podIP: '', hostIP: '', phase: 'Pending', ready: false },
-  };
-}
-
-/** The scheduler reduced to spreading: the node with the fewest pods, in node order. */
-function place(s: Scenario, pods: Pod[]): void {
-  const load = new Map(s.nodes.map((n) => [n.name, 0]));
-  for (const p of pods) {
-    if (p.spec.nodeName === '') continue;
-    if (!load.has(p.spec.nodeName))
-      throw new InputError(
-        s.file,
-        0,
-        0,
-        `Pod "${p.metadata.name}": nodeName: found "${p.spec.nodeName}", expected one of: ${[...load.keys()].join(', ')}`,
-      );
-    load.set(p.spec.nodeName, load.get(p.spec.nodeName)! + 1);
-  }
-  for (const p of pods) {
-    if (p.spec.nodeName !== '') continue;
-    const fit = s.nodes.filter((n) =>
-      Object.entries(p.spec.nodeSelector).every(
-        ([k, v]) => n.labels[k] === v || (k === 'kubernetes.io/hostname' && v === n.name),
-      ),
-    );
-    if (fit.length === 0)
-      throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": no node matches its nodeSelector`);
-    const best = fit.reduce((a, b) => (load.get(b.name)! < load.get(a.name)! ? b : a));
-    p.spec = { ...p.spec, nodeName: best.name };
-    load.set(best.name, load.get(best.name)! + 1);
-  }
-}
-
-/** host-local: round robin from the gateway on; a given status.podIP is kept and must lie in the node's podCIDR. */
-function assignPodIPs(s: Scenario, pods: Pod[]): void {
-  for (const node of s.nodes) {
-    const [base, bits] = node.podCIDR.split('/') as [string, string];
-    const net = aton(base)!;
-    const mask = maskOf(Number(bits));
-    const mine = pods.filter((p) => p.spec.nodeName === node.name);
-    const taken = new Set<number>();
-    for (const p of mine) {
-      p.status = { ...p.status, hostIP: node.addresses[0]!.split('/')[0]!, phase: 'Running', ready: true };
-      if (p.spec.hostNetwork) p.status.podIP = p.status.hostIP;
-      else if (p.status.podIP !== '') {
-        const a = aton(p.status.podIP)!;
-        const why =
-          (a & mask) !== net
-            ? `expected an address in ${node.podCIDR} of ${node.name}`
-            : taken.has(a)
-              ? 'it is taken'
-              : '';
-        if (why !== '')
-          throw new InputError(s.file, 0, 0, `Pod "${p.metadata.name}": status.podIP: found ${p.status.podIP}, ${why}`);
-        taken.add(a);
-      }
+    const { name, namespace } = e.metadata;
+    if (endpoints.some((x) => x.metadata.name === name && x.metadata.namespace === namespace)) {
+      warnings.push(`Endpoints "${name}" is replaced by what the selector of its Service chooses`);
+      continue;
     }
-    let next = net + 2;
-    for (const p of mine) {
-      if (p.status.podIP !== '') continue;
-      while (taken.has(next)) next++;
-      if ((next & mask) !== net || next === (net | ~mask))
-        throw new InputError(s.file, 0, 0, `no address left in ${node.podCIDR} for Pod "${p.metadata.name}"`);
-      taken.add(next);
-      p.status.podIP = ntoa(next);
-    }
+    endpoints.push(e);
+    slices.push(...mirror(e, services));
   }
+  const all = [...namespaces, ...nodes, ...deployments, ...services, ...endpoints, ...pods, ...slices];
+  return { scenario: s, nodes, namespaces, pods, services, slices, endpoints, deployments, objects: all, warnings };
 }
 
-function assignClusterIPs(s: Scenario, services: Service[]): void {
-  const [base, bits] = s.serviceSubnet.split('/') as [string, string];
-  const net = aton(base)!;
-  const mask = maskOf(Number(bits));
-  const taken = new Map<number, string>();
+/** The data plane carries IPv4; what would need more is refused here (CoreDNS alone can be told of IPv6). */
+function ipv4Only(file: string, services: Service[], slices: EndpointSlice[]): void {
   for (const v of services) {
-    if (v.spec.clusterIP === '' || v.spec.clusterIP === 'None') continue;
-    const a = aton(v.spec.clusterIP);
-    if (a === null) continue; // IPv6: only CoreDNS tells it
-    const bad =
-      (a & mask) !== net
-        ? `expected an address in ${s.serviceSubnet}`
-        : taken.has(a)
-          ? `it is taken by "${taken.get(a)}"`
-          : '';
-    if (bad !== '')
-      throw new InputError(
-        s.file,
-        0,
-        0,
-        `Service "${v.metadata.name}": spec.clusterIP: found ${v.spec.clusterIP}, ${bad}`,
-      );
-    taken.set(a, v.metadata.name);
+    const families = placeOf(v)?.deep('spec.ipFamilies').plain();
+    const v6 = v.spec.clusterIPs.findIndex((ip) => ip.includes(':'));
+    const list = Array.isArray(families) ? families.indexOf('IPv6') : -1;
+    if (list >= 0) failAt(file, v, `spec.ipFamilies[${list}]`, 'found IPv6, expected IPv4 (IPv6 is not supported yet)');
+    if (v6 >= 0) failAt(file, v, v6 === 0 ? 'spec.clusterIP' : 'spec.clusterIPs[1]', `found ${v.spec.clusterIPs[v6]}, expected an IPv4 address (IPv6 is not supported yet)`); // prettier-ignore
+    if (v.spec.ipFamilyPolicy === 'RequireDualStack')
+      failAt(file, v, 'spec.ipFamilyPolicy', 'found RequireDualStack, expected SingleStack or PreferDualStack: this cluster is not configured for dual-stack services'); // prettier-ignore
   }
-  let next = net + 11;
-  for (const v of services) {
-    if (v.spec.clusterIP !== '' || v.spec.type === 'ExternalName') continue;
-    while (taken.has(next)) next++;
-    taken.set(next, v.metadata.name);
-    v.spec.clusterIP = ntoa(next);
-    v.spec.clusterIPs = [v.spec.clusterIP];
+  for (const e of slices) {
+    if (e.addressType === 'IPv6')
+      failAt(file, e, 'addressType', 'found IPv6, expected IPv4 (IPv6 is not supported yet)');
   }
 }
 
-/** labels.Selector. */
-export function selects(sel: LabelSelector | Record<string, string>, labels: Record<string, string>): boolean {
-  const s =
-    'matchLabels' in sel
-      ? (sel as LabelSelector)
-      : { matchLabels: sel as Record<string, string>, matchExpressions: [] };
-  return Object.entries(s.matchLabels).every(([k, v]) => labels[k] === v);
-}
-
-/** The EndpointSlice controller for one Service: a slice named `<service>-<5>`, endpoints in pod order. */
-function sliceFor(svc: Service, pods: Pod[]): EndpointSlice {
-  const chosen = pods.filter(
-    (p) => p.metadata.namespace === svc.metadata.namespace && selects(svc.spec.selector, p.metadata.labels),
-  );
-  const portOf = (target: number | string): number => {
-    if (typeof target === 'number') return target;
-    for (const p of chosen)
-      for (const c of p.spec.containers) for (const x of c.ports) if (x.name === target) return x.containerPort;
-    return 0;
-  };
-  return {
-    kind: 'EndpointSlice',
-    metadata: {
-      ...objectMeta(
-        `${svc.metadata.name}-${suffix(`slice/${svc.metadata.namespace}/${svc.metadata.name}`, 5)}`,
-        svc.metadata.namespace,
-        { 'kubernetes.io/service-name': svc.metadata.name },
-      ),
-      ownerReferences: [{ kind: 'Service', name: svc.metadata.name }],
-    },
-    addressType: 'IPv4',
-    endpoints: chosen.map((p) => ({
-      addresses: [p.status.podIP],
-      conditions: { ready: true, serving: true, terminating: false },
-      hostname: p.spec.hostname !== '' && p.spec.subdomain === svc.metadata.name ? p.spec.hostname : '',
-      nodeName: p.spec.nodeName,
-      zone: '',
-      hints: { forZones: [], forNodes: [] },
-      targetRef: { kind: 'Pod', name: p.metadata.name, namespace: p.metadata.namespace },
-    })),
-    ports: svc.spec.ports
-      .map((p) => ({ name: p.name, protocol: p.protocol, port: portOf(p.targetPort) }))
-      .filter((p) => p.port !== 0),
-  };
-}
-
-/** kubeadm's CoreDNS: Deployment coredns and Service kube-dns at the tenth address of the service subnet. */
-function corednsObjects(s: Scenario): KubeObject[] {
-  if (s.coredns === null) return [];
-  const labels = { 'k8s-app': 'kube-dns' };
-  const ip = ntoa(aton(s.serviceSubnet.split('/')[0]!)! + 10);
-  const port = (name: string, protocol: 'UDP' | 'TCP', n: number) => ({
-    name,
-    protocol,
-    port: n,
-    targetPort: n,
-    nodePort: 0,
+/** The namespaces of a new cluster and those of the manifests; every object's has to be one of them. */
+function namespacesOf(file: string, given: Namespace[], objects: KubeObject[]): Namespace[] {
+  const all = given.map((n) => {
+    const labels: Record<string, string> = { ...n.metadata.labels, 'kubernetes.io/metadata.name': n.metadata.name };
+    return { ...n, metadata: { ...n.metadata, labels } };
   });
-  return [
-    {
-      kind: 'Deployment',
-      metadata: objectMeta('coredns', 'kube-system', labels),
-      spec: {
-        replicas: s.coredns.replicas,
-        selector: { matchLabels: labels, matchExpressions: [] },
-        template: {
-          metadata: { labels, annotations: {} },
-          spec: {
-            nodeName: '', hostname: '', subdomain: '', hostNetwork: false, dnsPolicy: 'Default', nodeSelector: {},
-            dnsConfig: { nameservers: [], searches: [], options: [] },
-            containers: [{ name: 'coredns', image: 'registry.k8s.io/coredns/coredns:v1.12.1', command: [], args: [], env: [], ports: [{ name: 'dns', containerPort: 53, protocol: 'UDP' }] }],
-          },
-        },
+  for (const name of ['default', 'kube-node-lease', 'kube-public', 'kube-system']) {
+    if (!given.some((n) => n.metadata.name === name))
+      all.push({ kind: 'Namespace', metadata: derivedMeta(name, '', { 'kubernetes.io/metadata.name': name }) });
+  }
+  const known = new Set(all.map((n) => n.metadata.name));
+  for (const o of objects) {
+    const ns = o.metadata.namespace;
+    if (ns !== '' && !known.has(ns))
+      failAt(file, o, 'metadata.namespace', `found namespace "${ns}", expected one that exists: namespaces "${ns}" not found (add a Namespace object)`); // prettier-ignore
+  }
+  return all;
+}
+
+/** A network namespace is a file in /run/netns. */
+function netnsName(file: string, p: Pod): void {
+  const name = `${p.metadata.namespace}_${p.metadata.name}`;
+  if (name.length > 255)
+    failAt(file, p, 'metadata.name', `found a namespace and a name of ${name.length} characters, expected at most 255 (the name of a network namespace)`); // prettier-ignore
+}
+
+/** The machines as Node objects, with what Node manifests of the same names add. */
+function nodesOf(s: Scenario, given: Node[]): Node[] {
+  for (const n of given) {
+    if (!s.nodes.some((m) => m.name === n.metadata.name))
+      failAt(s.file, n, 'metadata.name', `found a Node without a machine, expected one of spec.nodes: ${s.nodes.map((m) => m.name).join(', ')}`); // prettier-ignore
+  }
+  return s.nodes.map((m) => nodeOf(s.file, m, given.find((n) => n.metadata.name === m.name) ?? null)); // prettier-ignore
+}
+
+function nodeOf(file: string, m: Machine, given: Node | null): Node {
+  const addresses = [
+    ...m.addresses.map((a) => ({ type: 'InternalIP', address: a.split('/')[0]! })),
+    { type: 'Hostname', address: m.name },
+  ];
+  const own = { 'kubernetes.io/hostname': m.name, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' };
+  if (given === null) {
+    return {
+      kind: 'Node',
+      metadata: derivedMeta(m.name, '', { ...own, ...m.labels }),
+      spec: { podCIDR: m.podCIDR, unschedulable: false, taints: [] },
+      status: {
+        addresses,
+        ready: true,
+        nodeInfo: { kubeletVersion: '', osImage: '', kernelVersion: '', containerRuntimeVersion: '' },
       },
-    },
-    {
-      kind: 'Service',
-      metadata: objectMeta('kube-dns', 'kube-system', labels),
-      spec: {
-        type: 'ClusterIP', clusterIP: ip, clusterIPs: [ip], externalIPs: [], externalName: '', selector: labels, sessionAffinity: 'None',
-        sessionAffinityTimeoutSeconds: 10800, externalTrafficPolicy: 'Cluster', internalTrafficPolicy: 'Cluster', loadBalancerSourceRanges: [],
-        healthCheckNodePort: 0, publishNotReadyAddresses: false, ports: [port('dns', 'UDP', 53), port('dns-tcp', 'TCP', 53), port('metrics', 'TCP', 9153)],
-      },
-      status: { loadBalancer: { ingress: [] } },
-    },
-  ]; // prettier-ignore
+    };
+  }
+  if (given.spec.podCIDR !== '' && given.spec.podCIDR !== m.podCIDR)
+    failAt(file, given, 'spec.podCIDR', `found podCIDR ${given.spec.podCIDR}, expected that of the machine: ${m.podCIDR}`); // prettier-ignore
+  for (const [i, a] of given.status.addresses.entries()) {
+    if (a.type === 'InternalIP' && Address4.isValid(a.address) && !addresses.some((x) => x.address === a.address))
+      failAt(file, given, `status.addresses[${i}].address`, `found InternalIP ${a.address}, expected one of the machine's: ${addresses.map((x) => x.address).join(', ')}`); // prettier-ignore
+  }
+  const external = given.status.addresses.filter((a) => a.type === 'ExternalIP' || a.type.endsWith('DNS'));
+  if (!given.status.ready)
+    placeOf(given)?.deep('status.conditions').fail('found a Node that is not ready, expected Ready (nodes that fail are not supported yet)'); // prettier-ignore
+  return {
+    ...given,
+    metadata: { ...given.metadata, labels: { ...own, ...m.labels, ...given.metadata.labels } },
+    spec: { ...given.spec, podCIDR: m.podCIDR },
+    status: { ...given.status, addresses: [...addresses, ...external] },
+  };
 }

@@ -2,14 +2,16 @@
  * The Scenario file: a cluster's machines, networks and objects, and what happens in it.
  * @module
  */
-import { Address4 } from 'ip-address';
+import { aton } from '../../wire/inet.js';
 import { parseDuration } from '../lab/lab.js';
+import { type Command, parseScript } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
-import type { At } from './api/at.js';
-import { documents } from './api/at.js';
-import { cidr, loadManifests, readObjects } from './api/manifest.js';
+import { type At, documents, quote } from './api/at.js';
+import { loadManifests, readObjects, type Seen } from './api/manifest.js';
+import { addressWithPrefix, cidr, dnsSubdomain, labels } from './api/names.js';
 import type { KubeObject } from './api/types.js';
 import { type KubeProxyConfig, parseKubeProxyConfig } from './kube-proxy/index.js';
+import { contains, networkOf, overlap } from './networks.js';
 
 export interface Machine {
   name: string;
@@ -33,6 +35,7 @@ export interface ScenarioStep {
   /** `pod/NAME`, `pod/NS/NAME`, `node/NAME`, `host/NAME`; empty: kubectl. */
   in: string;
   run: string;
+  commands: Command[];
   expect: { exit?: number; stdout?: string } | null;
   place: At;
 }
@@ -55,111 +58,195 @@ export interface Scenario {
   untilNs: number | null;
 }
 
+/** Kubernetes' own documented limit for one cluster. */
+const MAX_NODES = 5000;
+
 /** Reads a Scenario; `read` gives the text of a manifest named relative to it. Throws InputError with a place. */
 export function parseScenario(text: string, file: string, read: (path: string) => string): Scenario {
   const docs = documents(text, file);
-  const at = docs[0]?.only('kind', 'metadata', 'spec');
+  const at = docs[0]?.only('apiVersion', 'kind', 'metadata', 'spec');
   if (at === undefined || docs.length > 1)
     throw new InputError(file, 1, 1, `found ${docs.length} documents, expected one Scenario`);
+  at.req('kind').oneOf('Scenario');
+  at.opt('apiVersion')?.fail('found an apiVersion, expected none: a Scenario is no object of a cluster');
   const m = at.req('metadata').only('name', 'description');
+  const name = m.req('name').str();
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || name.length > 200)
+    m.req('name').fail(`found ${quote(name)}, expected letters, digits, '-', '_' and '.'`);
   const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'hosts', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
   s.opt('ingressControllers')?.fail('ingress controllers are not supported yet');
-  const net = s.opt('networking')?.only('podSubnet', 'serviceSubnet', 'dnsDomain') ?? null;
-  const sub = (k: string, fallback: string): string => {
-    const a = net?.opt(k) ?? null;
-    return a === null ? fallback : cidr(a);
-  };
-  const podSubnet = sub('podSubnet', '10.0.0.0/16');
-  const nodes = s
-    .req('nodes')
-    .list()
-    .map((n) => machine(n, podSubnet));
-  const hosts = (s.opt('hosts')?.list() ?? []).map((h) => machine(h, null));
-  uniqueMachines(s, [...nodes, ...hosts]);
-  const kp = s.opt('kubeProxy');
-  const fail = (path: string, message: string): never => (kp ?? s).fail(path === '' ? message : `${path}: ${message}`);
-  const objects: KubeObject[] = [];
-  for (const f of s.opt('manifests')?.list() ?? []) {
-    const path = f.str();
-    for (const o of loadManifests(read(path), path)) {
-      if (objects.some((x) => same(x, o))) f.fail(`duplicate name: ${o.kind} "${o.metadata.name}" exists already`);
-      objects.push(o);
-    }
-  }
-  for (const o of s.opt('objects')?.list() ?? []) objects.push(...readObjects(o, objects));
-  const dns =
-    s.opt('coredns')?.only('corefile', 'replicas') ?? (s.opt('coredns') === null && hasKey(s, 'coredns') ? s : null);
   return {
-    name: m.req('name').str(),
+    name,
     description: m.opt('description')?.str() ?? '',
     file,
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
-    nodes,
-    hosts,
-    podSubnet,
-    serviceSubnet: sub('serviceSubnet', '10.96.0.0/12'),
-    dnsDomain: net?.opt('dnsDomain')?.str() ?? 'cluster.local',
+    ...networks(s),
     cni: cni(s.opt('cni')),
-    kubeProxy: parseKubeProxyConfig(kp?.plain() ?? {}, fail),
-    coredns:
-      dns === null
-        ? null
-        : dns === s
-          ? { corefile: null, replicas: 2 }
-          : { corefile: dns.opt('corefile')?.str() ?? null, replicas: dns.opt('replicas')?.int(1, 100) ?? 2 },
-    objects,
-    steps: (s.opt('steps')?.list() ?? []).map(step),
+    kubeProxy: kubeProxy(s),
+    coredns: coredns(s),
+    objects: objects(s, file, read),
+    steps: (s.opt('steps')?.list() ?? []).map((x) => step(x, file)),
     untilNs: duration(s.opt('until')),
   };
 }
 
-const hasKey = (at: At, key: string): boolean => at.keys().includes(key);
-const same = (a: KubeObject, b: KubeObject): boolean =>
-  a.kind === b.kind && a.metadata.name === b.metadata.name && a.metadata.namespace === b.metadata.namespace;
+function kubeProxy(s: At): KubeProxyConfig {
+  const kp = s.opt('kubeProxy');
+  const fail = (path: string, message: string): never => {
+    const place = (kp ?? s).deep(path);
+    return place.fail(message);
+  };
+  return parseKubeProxyConfig(kp?.plain() ?? {}, fail);
+}
+
+/** Absent: no CoreDNS. `coredns:` without a value is `coredns: {}`. */
+function coredns(s: At): Scenario['coredns'] {
+  if (!s.has('coredns')) return null;
+  const dns = s.opt('coredns')?.only('corefile', 'replicas') ?? null;
+  return { corefile: dns?.opt('corefile')?.str() ?? null, replicas: dns?.opt('replicas')?.int(1, 100) ?? 2 };
+}
+
+function objects(s: At, file: string, read: (path: string) => string): KubeObject[] {
+  const seen: Seen = new Set();
+  const out: KubeObject[] = [];
+  const dir = file.includes('/') ? file.slice(0, file.lastIndexOf('/') + 1) : '';
+  for (const f of s.opt('manifests')?.list() ?? []) {
+    const path = f.str();
+    let text: string;
+    try {
+      text = read(path);
+    } catch (e) {
+      if (!(e instanceof InputError)) throw e;
+      return f.fail(`found ${quote(path)}, expected a manifest's file: ${e.message}`);
+    }
+    for (const o of loadManifests(text, path.startsWith('/') ? path : dir + path, seen)) out.push(o);
+  }
+  for (const o of s.opt('objects')?.list() ?? []) out.push(...readObjects(o, seen));
+  return out;
+}
+
+type Networks = Pick<Scenario, 'nodes' | 'hosts' | 'podSubnet' | 'serviceSubnet' | 'dnsDomain'>;
+
+/** Machines and subnets: none may overlap another. */
+function networks(s: At): Networks {
+  const net = s.opt('networking')?.only('podSubnet', 'serviceSubnet', 'dnsDomain') ?? null;
+  const podAt = net?.opt('podSubnet') ?? null;
+  const serviceAt = net?.opt('serviceSubnet') ?? null;
+  const podSubnet = podAt === null ? '10.0.0.0/16' : cidr(podAt);
+  const serviceSubnet = serviceAt === null ? '10.96.0.0/12' : cidr(serviceAt);
+  const place = serviceAt ?? podAt ?? s;
+  if (overlap(podSubnet, serviceSubnet))
+    place.fail(`found podSubnet ${podSubnet} and serviceSubnet ${serviceSubnet}, expected networks that do not overlap`); // prettier-ignore
+  if (networkOf(serviceSubnet).bits > 28) place.fail(`found ${serviceSubnet}, expected a network of at least 16 addresses`); // prettier-ignore
+  const domain = net?.opt('dnsDomain') ?? null;
+  const list = s.req('nodes').list();
+  if (list.length === 0 || list.length > MAX_NODES)
+    s.req('nodes').fail(`found ${list.length} nodes, expected from 1 to ${MAX_NODES}`);
+  const hostList = s.opt('hosts')?.list() ?? [];
+  const nodes = list.map((n) => machine(n, podSubnet));
+  const hosts = hostList.map((h) => machine(h, null));
+  distinct([...list, ...hostList], [...nodes, ...hosts], serviceSubnet);
+  return {
+    nodes,
+    hosts,
+    podSubnet,
+    serviceSubnet,
+    dnsDomain: domain === null ? 'cluster.local' : dnsSubdomain(domain),
+  };
+}
+
+const RESERVED = ['lan', 'gw', 'root'];
 
 function machine(at: At, podSubnet: string | null): Machine {
-  at.only('name', 'address', 'addresses', 'labels', ...(podSubnet === null ? [] : ['podCIDR']));
+  at.only('name', 'address', 'addresses', ...(podSubnet === null ? [] : ['podCIDR', 'labels']));
   const list = [at.req('address'), ...(at.opt('addresses')?.list() ?? [])];
   const addresses = list.map((a) => {
-    const v = a.str();
-    if (!v.includes('/') || !Address4.isValid(v))
-      a.fail(`found "${v}", expected an address with its prefix length like 192.168.56.11/24`);
+    const v = addressWithPrefix(a);
+    const n = networkOf(v);
+    const [ip, base] = [v.split('/')[0]!, n.text.split('/')[0]!];
+    if (n.bits < 8 || n.bits > 30) a.fail(`found ${v}, expected a prefix length from 8 to 30`);
+    const special = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3'].some((x) => contains(x, ip));
+    if (special || ip === base || (aton(ip)! | n.mask) === -1) a.fail(`found ${v}, expected the address of a machine`);
     return v;
   });
   let podCIDR = '';
   if (podSubnet !== null) {
-    podCIDR = cidr(at.req('podCIDR'));
-    if (!new Address4(podCIDR).isInSubnet(new Address4(podSubnet))) {
-      at.req('podCIDR').fail(`found ${podCIDR}, expected a part of the podSubnet ${podSubnet}`);
-    }
+    const p = at.req('podCIDR');
+    podCIDR = cidr(p);
+    const bits = networkOf(podCIDR).bits;
+    if (bits < networkOf(podSubnet).bits || !contains(podSubnet, podCIDR))
+      p.fail(`found ${podCIDR}, expected a part of the podSubnet ${podSubnet}`);
+    if (bits > 30) p.fail(`found ${podCIDR}, expected a prefix length of at most 30`);
   }
-  const name = at.req('name').str();
-  if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name) || ['lan', 'gw', 'root'].includes(name) || name.length > 15) {
-    at.req('name').fail(
-      `found "${name}", expected a lower-case DNS label of at most 15 characters other than lan, gw, root`,
-    );
-  }
-  return { name, addresses, podCIDR, labels: at.opt('labels')?.strings() ?? {} };
+  const name = dnsSubdomain(at.req('name'));
+  if (RESERVED.includes(name))
+    at.req('name').fail(`found "${name}", expected a name other than ${RESERVED.join(', ')}`);
+  return { name, addresses, podCIDR, labels: podSubnet === null ? {} : labels(at.opt('labels')) };
 }
 
-function uniqueMachines(s: At, all: Machine[]): void {
+interface Range {
+  text: string;
+  name: string;
+  first: number;
+  last: number;
+}
+
+/** Names and addresses once each; podCIDRs apart from each other; no machine inside a podCIDR or the service subnet. */
+function distinct(places: At[], all: Machine[], serviceSubnet: string): void {
   const seen = new Set<string>();
-  for (const m of all) {
-    for (const key of [m.name, m.podCIDR, ...m.addresses.map((a) => a.split('/')[0]!)]) {
-      if (key !== '' && seen.has(key)) s.fail(`duplicate name or address "${key}" among nodes and hosts`);
+  const ranges: Range[] = [];
+  const range = (text: string, name: string): void => {
+    const n = networkOf(text);
+    ranges.push({ text, name, first: n.net >>> 0, last: (n.net | ~n.mask) >>> 0 });
+  };
+  all.forEach((m, i) => {
+    for (const key of [m.name, ...m.addresses.map((a) => a.split('/')[0]!)]) {
+      if (seen.has(key)) places[i]!.fail(`duplicate name or address "${key}" among nodes and hosts`);
       seen.add(key);
     }
+    if (m.podCIDR !== '') range(m.podCIDR, m.name);
+  });
+  ranges.sort((a, b) => a.first - b.first || b.last - a.last);
+  ranges.forEach((r, i) => {
+    const before = ranges[i - 1];
+    if (before === undefined || before.last < r.first) return;
+    const at = places[all.findIndex((m) => m.name === r.name)]!;
+    at.req('podCIDR').fail(`found ${r.text}, expected a network apart from ${before.text} of ${before.name}`);
+  });
+  range(serviceSubnet, 'serviceSubnet');
+  ranges.sort((a, b) => a.first - b.first);
+  all.forEach((m, i) => {
+    for (const a of m.addresses) {
+      const x = aton(a.split('/')[0]!)! >>> 0;
+      const hit = ranges[lastAtMost(ranges, x)];
+      if (hit !== undefined && x <= hit.last)
+        places[i]!.req('address').fail(`found ${a}, expected an address outside ${hit.text} (${hit.name})`);
+    }
+  });
+}
+
+/** Index of the last range that begins at or before `x`, or -1. */
+function lastAtMost(ranges: Range[], x: number): number {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (ranges[mid]!.first <= x) low = mid + 1;
+    else high = mid;
   }
+  return low - 1;
 }
 
 function cni(at: At | null): CniConfig {
   const plugin = at?.opt('plugin')?.str() ?? 'bridge';
   if (plugin !== 'bridge')
-    at!.req('plugin').fail(`found "${plugin}", expected bridge (other plugins are not supported yet)`);
+    at!.req('plugin').fail(`found ${quote(plugin)}, expected bridge (other plugins are not supported yet)`);
   at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu');
+  const bridge = at?.opt('bridge')?.str() ?? 'cni0';
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(bridge) || /^(lo|eth0|tunl0|all|default|veth.*|kube-.*)$/.test(bridge))
+    at!.req('bridge').fail(`found ${quote(bridge)}, expected an interface name of at most 15 characters that is free`);
   return {
     plugin: 'bridge',
-    bridge: at?.opt('bridge')?.str() ?? 'cni0',
+    bridge,
     ipMasq: at?.opt('ipMasq')?.bool() ?? false,
     hairpinMode: at?.opt('hairpinMode')?.bool() ?? false,
     mtu: at?.opt('mtu')?.int(68, 65535) ?? 0,
@@ -169,11 +256,11 @@ function cni(at: At | null): CniConfig {
 function duration(at: At | null): number | null {
   if (at === null) return null;
   const v = parseDuration(at.str());
-  if (v === null) at.fail(`found "${at.str()}", expected a duration like 2s or 500ms`);
+  if (v === null) at.fail(`found ${quote(at.str())}, expected a duration like 2s or 500ms`);
   return v;
 }
 
-function step(at: At): ScenarioStep {
+function step(at: At, file: string): ScenarioStep {
   at.only('at', 'in', 'run', 'expect');
   const e = at.opt('expect')?.only('exit', 'stdout') ?? null;
   const expect: { exit?: number; stdout?: string } = {};
@@ -181,10 +268,14 @@ function step(at: At): ScenarioStep {
   const stdout = e?.opt('stdout');
   if (exit) expect.exit = exit.int(0, 255);
   if (stdout) expect.stdout = stdout.str();
+  const run = at.req('run').script();
+  const commands = parseScript(run.text, file, run.line, run.column);
+  if (commands.length === 0) at.req('run').fail('found no command, expected one');
   return {
     atNs: duration(at.req('at'))!,
     in: at.opt('in')?.str() ?? '',
-    run: at.req('run').str(),
+    run: run.text,
+    commands,
     expect: e === null ? null : expect,
     place: at,
   };

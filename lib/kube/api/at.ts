@@ -1,43 +1,87 @@
 /**
  * A place in a YAML document: typed reads that fail with file:line:column, what was found and what was expected.
+ *
+ * Bounded on hostile input: nesting of at most 100 levels, aliases followed 1,000 times a document (so an alias bomb ends in
+ * an error), duplicate keys found in linear time.
  * @module
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, parseAllDocuments } from 'yaml';
 import { InputError } from '../../sim/input-error.js';
 
+const MAX_DEPTH = 100;
+const MAX_ALIASES = 1000;
+
+interface Source {
+  file: string;
+  text: string;
+  lines: LineCounter;
+  /** What each alias stands for. */
+  anchors: Map<unknown, unknown>;
+  aliasesLeft: number;
+}
+
+/** A text as messages show it: quoted, at most 80 characters. */
+export const quote = (v: string): string => JSON.stringify(v.length > 80 ? `${v.slice(0, 77)}...` : v);
+
 export class At {
-  private readonly file: string;
-  private readonly lines: LineCounter;
   readonly path: string;
+  private readonly source: Source;
   private readonly node: unknown;
   private readonly offset: number;
 
-  constructor(file: string, lines: LineCounter, path: string, node: unknown, offset: number) {
-    this.file = file;
-    this.lines = lines;
+  constructor(source: Source, path: string, node: unknown, offset: number) {
+    this.source = source;
     this.path = path;
+    this.offset = (node as YamlNode | null)?.range?.[0] ?? offset;
+    while (isAlias(node)) {
+      if (--source.aliasesLeft < 0) this.fail(`found too many aliases, expected at most ${MAX_ALIASES} uses`);
+      node = source.anchors.get(node);
+    }
     this.node = node;
-    const range = (node as YamlNode | null)?.range;
-    this.offset = range?.[0] ?? offset;
   }
 
+  /** Throws the InputError of this place. */
   fail(message: string): never {
-    const { line, col } = this.lines.linePos(this.offset);
-    throw new InputError(this.file, line, col, this.path === '' ? message : `${this.path}: ${message}`);
+    const { line, col } = this.source.lines.linePos(this.offset);
+    throw new InputError(this.source.file, line, col, this.path === '' ? message : `${this.path}: ${message}`);
+  }
+
+  /** The file's name, as messages name it. */
+  get file(): string {
+    return this.source.file;
+  }
+
+  /** Line and column of the place, 1-based. */
+  get position(): { line: number; column: number } {
+    const { line, col } = this.source.lines.linePos(this.offset);
+    return { line, column: col };
+  }
+
+  /** A script: its text, and the place of its first character. `>` is refused, because it joins lines. */
+  script(): { text: string; line: number; column: number } {
+    const text = this.str();
+    const { line, column } = this.position;
+    const type = isScalar(this.node) ? this.node.type : undefined;
+    if (type === 'BLOCK_FOLDED') this.fail("found '>', expected '|' so that the lines stay lines");
+    if (type !== 'BLOCK_LITERAL') return { text, line, column: type === 'PLAIN' ? column : column + 1 };
+    const lines = text.split('\n');
+    const first = lines.findIndex((l) => l.trim() !== '');
+    const start = this.source.lines.lineStarts[line + Math.max(0, first)] ?? 0;
+    const end = this.source.text.indexOf('\n', start);
+    const source = this.source.text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '');
+    return { text, line: line + 1, column: Math.max(1, source.length - (lines[first] ?? '').length + 1) };
   }
 
   private found(): string {
     if (isMap(this.node)) return 'a map';
     if (isSeq(this.node)) return 'a list';
-    return isScalar(this.node) ? JSON.stringify(this.node.value) : 'nothing';
+    if (!isScalar(this.node)) return 'nothing';
+    const v = this.node.value;
+    return typeof v === 'string' ? quote(v) : String(JSON.stringify(v) ?? v);
   }
 
   get isNull(): boolean {
     return this.node === null || this.node === undefined || (isScalar(this.node) && this.node.value === null);
-  }
-
-  get isScalar(): boolean {
-    return isScalar(this.node);
   }
 
   private pair(key: string): { key: unknown; value: unknown } | null {
@@ -46,18 +90,42 @@ export class At {
     return null;
   }
 
+  private child(key: string, node: unknown): At {
+    return new At(this.source, this.path === '' ? key : `${this.path}.${key}`, node, this.offset);
+  }
+
+  /** True when the key stands here, even without a value. */
+  has(key: string): boolean {
+    return !this.isNull && this.pair(key) !== null;
+  }
+
   /** The child, or null when absent or null. */
   opt(key: string): At | null {
     if (this.isNull) return null;
     const p = this.pair(key);
     if (p === null) return null;
-    const at = new At(this.file, this.lines, this.path === '' ? key : `${this.path}.${key}`, p.value, this.offset);
+    const at = this.child(key, p.value);
     return at.isNull ? null : at;
   }
 
   /** The child; absent is an error. */
   req(key: string): At {
     return this.opt(key) ?? this.fail(`missing "${key}"`);
+  }
+
+  /** The deepest place that exists on a dotted path such as `spec.ports[0].port`. */
+  deep(path: string): At {
+    let at: At = this;
+    for (const step of path.split(/[.[\]]+/).filter((x) => x !== '')) {
+      const next: At | undefined | null = isSeq(at.node)
+        ? at.list()[Number(step)]
+        : isMap(at.node)
+          ? at.opt(step)
+          : null;
+      if (next === undefined || next === null) return at;
+      at = next;
+    }
+    return at;
   }
 
   /** Refuses keys that are neither known nor listed. */
@@ -67,8 +135,8 @@ export class At {
     for (const p of this.node.items) {
       const k = isScalar(p.key) ? String(p.key.value) : '?';
       if (!keys.includes(k)) {
-        new At(this.file, this.lines, this.path, p.key, this.offset).fail(
-          `found unknown field "${k}", expected one of: ${keys.join(', ')}`,
+        new At(this.source, this.path, p.key, this.offset).fail(
+          `found unknown field ${quote(k)}, expected one of: ${keys.join(', ')}`,
         );
       }
     }
@@ -76,9 +144,8 @@ export class At {
   }
 
   str(): string {
-    if (!isScalar(this.node) || typeof this.node.value === 'object')
+    if (!isScalar(this.node) || typeof this.node.value !== 'string')
       this.fail(`found ${this.found()}, expected a string`);
-    if (typeof this.node.value !== 'string') this.fail(`found ${this.found()}, expected a string`);
     return this.node.value;
   }
 
@@ -98,53 +165,104 @@ export class At {
 
   oneOf<T extends string>(...values: T[]): T {
     const v = this.str();
-    if (!(values as string[]).includes(v)) this.fail(`found "${v}", expected one of: ${values.join(', ')}`);
+    if (!(values as string[]).includes(v)) this.fail(`found ${quote(v)}, expected one of: ${values.join(', ')}`);
     return v as T;
   }
 
+  /** A port number, or the text of a name. */
   intOrStr(): number | string {
     return isScalar(this.node) && typeof this.node.value === 'number' ? this.int(1, 65535) : this.str();
   }
 
   list(): At[] {
     if (!isSeq(this.node)) this.fail(`found ${this.found()}, expected a list`);
-    return this.node.items.map((n, i) => new At(this.file, this.lines, `${this.path}[${i}]`, n, this.offset));
+    return this.node.items.map((n, i) => new At(this.source, `${this.path}[${i}]`, n, this.offset));
   }
 
-  keys(): string[] {
+  /** The map's keys and their places. */
+  entries(): { key: string; keyAt: At; at: At }[] {
     if (!isMap(this.node)) this.fail(`found ${this.found()}, expected a map`);
-    return this.node.items.map((p) => String(isScalar(p.key) ? p.key.value : ''));
+    return this.node.items.map((p) => {
+      const key = String(isScalar(p.key) ? p.key.value : '');
+      return { key, keyAt: new At(this.source, this.path, p.key, this.offset), at: this.child(key, p.value) };
+    });
   }
 
+  /** A map of strings; a null value is the empty string, as in Go's decoder. */
   strings(): Record<string, string> {
-    const out: Record<string, string> = {};
-    for (const k of this.keys()) out[k] = this.opt(k)?.str() ?? '';
-    return out;
+    const out: [string, string][] = [];
+    for (const { key, at } of this.entries()) out.push([key, at.isNull ? '' : at.str()]);
+    return Object.fromEntries(out);
   }
 
   /** The plain value, for parts that another module checks. */
   plain(): unknown {
-    return (this.node as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
-  }
-
-  get hasAlias(): boolean {
-    return isAlias(this.node);
+    if (isMap(this.node)) return Object.fromEntries(this.entries().map((e) => [e.key, e.at.plain()]));
+    if (isSeq(this.node)) return this.list().map((x) => x.plain());
+    return isScalar(this.node) ? this.node.value : null;
   }
 }
 
-/** Every document of a YAML text. Syntax errors and duplicate keys become InputErrors; aliases are refused (bounded size). */
+/** Every document of a YAML text. Syntax errors, duplicate keys and excessive nesting become InputErrors. */
 export function documents(text: string, file: string): At[] {
   const lines = new LineCounter();
   const out: At[] = [];
-  for (const doc of parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true })) {
+  for (const doc of parse(text, file, lines)) {
     if (!('errors' in doc)) continue;
-    const e = doc.errors[0];
+    const e = doc.errors[0] ?? doc.warnings[0];
     if (e !== undefined) {
       const { line, col } = lines.linePos(e.pos[0]);
-      throw new InputError(file, line, col, `wrong YAML: ${e.message.split('\n')[0]!.replace(/ at line \d+.*$/, '')}`);
+      const why = e.message.split('\n')[0]!.replace(/ at line \d+.*$/, '');
+      throw new InputError(file, line, col, `wrong YAML: ${why.length > 200 ? `${why.slice(0, 197)}...` : why}`);
     }
-    const at = new At(file, lines, '', doc.contents, 0);
+    const source: Source = { file, text, lines, anchors: new Map(), aliasesLeft: MAX_ALIASES };
+    inspect(doc.contents, source, new Map(), 0);
+    const at = new At(source, '', doc.contents, 0);
     if (!at.isNull) out.push(at);
   }
   return out;
+}
+
+function parse(text: string, file: string, lines: LineCounter): ReturnType<typeof parseAllDocuments> {
+  try {
+    return parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
+  } catch (e) {
+    // The parser recurses; its stack ends thousands of levels beyond what is accepted.
+    if (!(e instanceof RangeError)) throw e;
+    throw new InputError(
+      file,
+      1,
+      1,
+      `wrong YAML: found nesting too deep to read, expected at most ${MAX_DEPTH} levels`,
+    );
+  }
+}
+
+/** Binds aliases to the anchors before them; refuses duplicate keys, keys that are no scalars, and deep nesting. */
+function inspect(node: unknown, source: Source, known: Map<string, unknown>, depth: number): void {
+  const at = (n: unknown): At => new At(source, '', n, 0);
+  if (isAlias(node)) {
+    const target = known.get(node.source);
+    if (target === undefined) at({ range: node.range }).fail(`wrong YAML: found an unknown alias *${node.source}`);
+    source.anchors.set(node, target);
+    return;
+  }
+  if (!isMap(node) && !isSeq(node)) {
+    if (isScalar(node) && node.anchor !== undefined) known.set(node.anchor, node);
+    return;
+  }
+  if (depth >= MAX_DEPTH) at(node).fail(`found nesting of more than ${MAX_DEPTH} levels`);
+  if (node.anchor !== undefined) known.set(node.anchor, node);
+  if (isSeq(node)) for (const n of node.items) inspect(n, source, known, depth + 1);
+  else {
+    const seen = new Set<string>();
+    for (const p of node.items) {
+      if (!isScalar(p.key)) return at(p.key).fail('wrong YAML: found a key that is not plain text, expected a name');
+      const key = String(p.key.value);
+      if (seen.has(key)) at(p.key).fail(`wrong YAML: found the key ${quote(key)} twice, expected it once`);
+      seen.add(key);
+      inspect(p.key, source, known, depth + 1);
+      inspect(p.value, source, known, depth + 1);
+    }
+  }
 }

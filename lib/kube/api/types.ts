@@ -13,6 +13,8 @@ export interface ObjectMeta {
   /** RFC 3339, seconds; the virtual epoch when the manifest has none. */
   creationTimestamp: string;
   ownerReferences: { kind: string; name: string }[];
+  /** Set on objects that are being deleted. */
+  deletionTimestamp?: string;
 }
 
 export interface Namespace {
@@ -23,8 +25,41 @@ export interface Namespace {
 export interface Node {
   kind: 'Node';
   metadata: ObjectMeta;
-  spec: { podCIDR: string; unschedulable: boolean };
-  status: { addresses: { type: string; address: string }[] };
+  spec: { podCIDR: string; unschedulable: boolean; taints: Taint[] };
+  status: {
+    addresses: { type: string; address: string }[];
+    ready: boolean;
+    /** Empty: not given. */
+    nodeInfo: { kubeletVersion: string; osImage: string; kernelVersion: string; containerRuntimeVersion: string };
+  };
+}
+
+export interface Taint {
+  key: string;
+  value: string;
+  effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
+}
+
+export interface Toleration {
+  /** Empty with Exists: every key. */
+  key: string;
+  operator: 'Exists' | 'Equal';
+  value: string;
+  /** Empty: every effect. */
+  effect: string;
+}
+
+/** One requirement of a selector; Gt and Lt exist for nodes only. */
+export interface Requirement {
+  key: string;
+  operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+  values: string[];
+}
+
+/** Terms are ORed, the requirements of one are ANDed; `matchFields` knows metadata.name. */
+export interface NodeSelectorTerm {
+  matchExpressions: Requirement[];
+  matchFields: Requirement[];
 }
 
 export interface ContainerPort {
@@ -40,6 +75,8 @@ export interface Container {
   args: string[];
   ports: ContainerPort[];
   env: { name: string; value: string }[];
+  /** Fields for which kubelet would send frames that podwire does not. */
+  unsent?: string[];
 }
 
 export interface PodDnsConfig {
@@ -56,6 +93,9 @@ export interface PodSpec {
   dnsPolicy: 'ClusterFirst' | 'ClusterFirstWithHostNet' | 'Default' | 'None';
   dnsConfig: PodDnsConfig;
   nodeSelector: Record<string, string>;
+  /** requiredDuringSchedulingIgnoredDuringExecution; null: none. */
+  nodeAffinity: NodeSelectorTerm[] | null;
+  tolerations: Toleration[];
   containers: Container[];
 }
 
@@ -63,12 +103,19 @@ export interface Pod {
   kind: 'Pod';
   metadata: ObjectMeta;
   spec: PodSpec;
-  status: { podIP: string; hostIP: string; phase: 'Pending' | 'Running'; ready: boolean };
+  status: {
+    podIP: string;
+    hostIP: string;
+    phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+    ready: boolean;
+    /** Restarts of all containers. */
+    restarts: number;
+  };
 }
 
 export interface LabelSelector {
   matchLabels: Record<string, string>;
-  matchExpressions: { key: string; operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'; values: string[] }[];
+  matchExpressions: Requirement[];
 }
 
 export interface PodTemplate {
@@ -113,6 +160,12 @@ export interface Service {
     loadBalancerSourceRanges: string[];
     healthCheckNodePort: number;
     publishNotReadyAddresses: boolean;
+    /** Absent: SingleStack. */
+    ipFamilyPolicy?: 'SingleStack' | 'PreferDualStack' | 'RequireDualStack';
+    /** False: a LoadBalancer without node ports. Absent: true. */
+    allocateLoadBalancerNodePorts?: boolean;
+    /** Shown by kubectl; no cloud controller runs. */
+    loadBalancerClass?: string;
   };
   status: { loadBalancer: { ingress: { ip: string; ipMode: 'VIP' | 'Proxy' }[] } };
 }

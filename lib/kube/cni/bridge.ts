@@ -7,6 +7,7 @@
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { aton, ntoa } from '../../../wire/inet.js';
 import type { Pod } from '../api/types.js';
+import { onLink } from '../machines.js';
 import type { CniConfig, Machine } from '../scenario.js';
 
 const hexOf = (b: Uint8Array): string => Array.from(b, (x) => x.toString(16).padStart(2, '0')).join('');
@@ -50,7 +51,9 @@ export function bridgeCommands(node: Machine, nodes: Machine[], pods: Pod[], cni
   });
   out.push(`ip netns exec ${n} sysctl -q -w net.ipv4.ip_forward=1`);
   for (const other of nodes) {
-    if (other !== node) out.push(`ip -n ${n} route add ${other.podCIDR} via ${other.addresses[0]!.split('/')[0]}`);
+    const via = other.addresses[0]!.split('/')[0]!;
+    // A node behind the router is reached by the default route.
+    if (other !== node && onLink(node, via)) out.push(`ip -n ${n} route add ${other.podCIDR} via ${via}`);
   }
   return out;
 }

@@ -1,0 +1,75 @@
+/**
+ * kubeadm's CoreDNS add-on: Deployment coredns, and Service kube-dns at the tenth address of the service subnet.
+ * @module
+ */
+import { aton, ntoa } from '../../../wire/inet.js';
+import { failAt } from '../api/meta.js';
+import type { KubeObject } from '../api/types.js';
+import type { Scenario } from '../scenario.js';
+import { derivedMeta } from './names.js';
+
+/** The objects of the add-on; none when the scenario has no `coredns`. Throws InputError when it writes them itself. */
+export function corednsObjects(s: Scenario): KubeObject[] {
+  if (s.coredns === null) return [];
+  for (const o of s.objects) {
+    const { name, namespace } = o.metadata;
+    if (namespace !== 'kube-system') continue;
+    if ((o.kind === 'Deployment' && name === 'coredns') || (o.kind === 'Service' && name === 'kube-dns'))
+      failAt(s.file, o, 'metadata.name', `duplicate name: "${name}" is made by spec.coredns`);
+  }
+  const labels = { 'k8s-app': 'kube-dns' };
+  const ip = ntoa(aton(s.serviceSubnet.split('/')[0]!)! + 10);
+  const port = (name: string, protocol: 'UDP' | 'TCP', n: number) => ({
+    name,
+    protocol,
+    port: n,
+    targetPort: n,
+    nodePort: 0,
+  });
+  return [
+    {
+      kind: 'Deployment',
+      metadata: derivedMeta('coredns', 'kube-system', labels),
+      spec: {
+        replicas: s.coredns.replicas,
+        selector: { matchLabels: labels, matchExpressions: [] },
+        template: {
+          metadata: { labels, annotations: {} },
+          spec: {
+            nodeName: '', hostname: '', subdomain: '', hostNetwork: false, dnsPolicy: 'Default', nodeAffinity: null,
+            nodeSelector: { 'kubernetes.io/os': 'linux' },
+            tolerations: [
+              { key: 'CriticalAddonsOnly', operator: 'Exists', value: '', effect: '' },
+              { key: 'node-role.kubernetes.io/control-plane', operator: 'Equal', value: '', effect: 'NoSchedule' },
+            ],
+            dnsConfig: { nameservers: [], searches: [], options: [] },
+            containers: [
+              {
+                name: 'coredns', image: 'registry.k8s.io/coredns/coredns:v1.12.1', command: [], args: [], env: [],
+                ports: [
+                  { name: 'dns', containerPort: 53, protocol: 'UDP' },
+                  { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
+                  { name: 'metrics', containerPort: 9153, protocol: 'TCP' },
+                ],
+              },
+            ],
+          },
+        },
+      },
+    },
+    {
+      kind: 'Service',
+      metadata: derivedMeta('kube-dns', 'kube-system', {
+        ...labels,
+        'kubernetes.io/cluster-service': 'true',
+        'kubernetes.io/name': 'CoreDNS',
+      }),
+      spec: {
+        type: 'ClusterIP', clusterIP: ip, clusterIPs: [ip], externalIPs: [], externalName: '', selector: labels, sessionAffinity: 'None',
+        sessionAffinityTimeoutSeconds: 10800, externalTrafficPolicy: 'Cluster', internalTrafficPolicy: 'Cluster', loadBalancerSourceRanges: [],
+        healthCheckNodePort: 0, publishNotReadyAddresses: false, ports: [port('dns', 'UDP', 53), port('dns-tcp', 'TCP', 53), port('metrics', 'TCP', 9153)],
+      },
+      status: { loadBalancer: { ingress: [] } },
+    },
+  ]; // prettier-ignore
+}

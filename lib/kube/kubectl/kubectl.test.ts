@@ -1,0 +1,52 @@
+/**
+ * kubectl's output, command by command, as kubectl itself prints it.
+ *
+ * testdata/transcript.txt was recorded with kubectl v1.33.1, answered by the printers of the Kubernetes v1.34.3 API server for
+ * the objects that podwire's controllers make of testdata/cluster.yaml, ten days after their creation. Lines `E: …` are stderr.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseScript } from '../../shell/script.js';
+import { reconcile } from '../controllers.js';
+import { parseScenario } from '../scenario.js';
+import { humanDuration } from './age.js';
+import { kubectl } from './index.js';
+
+const DATA = join('lib', 'kube', 'kubectl', 'testdata');
+const DAY = 86400e9;
+const file = join(DATA, 'cluster.yaml');
+const cluster = reconcile(parseScenario(readFileSync(file, 'utf8'), file, () => ''));
+const run = (line: string, now = 10 * DAY): string => {
+  const v = kubectl(parseScript(line, 'test')[0]!.argv.slice(1), cluster, now);
+  const err = v.stderr.split('\n').slice(0, -1).map((l) => `E: ${l}\n`).join(''); // prettier-ignore
+  return v.stdout + err + (v.exit === 0 ? '' : `[exit ${v.exit}]\n`);
+};
+
+const Kubectl = suite('lib/kube/kubectl');
+const transcript = readFileSync(join(DATA, 'transcript.txt'), 'utf8').split(/^\$ /m).slice(1);
+Kubectl('the transcript is whole', () => assert.ok(transcript.length >= 80, `${transcript.length} commands`));
+for (const part of transcript) {
+  const [line, ...rest] = part.split('\n') as [string, ...string[]];
+  Kubectl(`prints what the real one does: ${line}`, () => assert.fixture(run(line), rest.join('\n')));
+}
+
+Kubectl('refuses with exit 2 what the real one knows and podwire does not', () => {
+  for (const line of ['scale deploy/backend --replicas=3', 'get svc -o yaml', 'get svc -w', 'get cm', 'describe pod client', 'get svc --context=x'])
+    assert.match(run(`kubectl ${line}`), /^E: podwire's kubectl: .* is not supported yet\n\[exit 2\]\n$/); // prettier-ignore
+});
+Kubectl('AGE counts on the virtual clock', () => {
+  assert.match(run('kubectl get svc ext', 0), / 0s\n$/);
+  assert.match(run('kubectl get svc ext', 61.9e9), / 61s\n$/);
+});
+Kubectl('humanDuration() changes its units where kubectl does', () => {
+  const [m, h, d] = [60, 3600, 86400];
+  const cases: [number, string][] = [
+    [-2, '<invalid>'], [-1, '0s'], [119, '119s'], [120, '2m'], [121, '2m1s'], [9 * m + 59, '9m59s'], [10 * m + 1, '10m'],
+    [3 * h - 1, '179m'], [3 * h, '3h'], [3 * h + m, '3h1m'], [8 * h + m, '8h'], [2 * d - 1, '47h'], [2 * d, '2d'], [2 * d + h, '2d1h'],
+    [8 * d + h, '8d'], [730 * d - 1, '729d'], [730 * d, '2y'], [731 * d, '2y1d'], [8 * 365 * d + d, '8y'],
+  ]; // prettier-ignore
+  for (const [s, text] of cases) assert.is(humanDuration(s), text, String(s));
+});
+Kubectl.run();
