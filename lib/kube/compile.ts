@@ -16,6 +16,7 @@ import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
 import { kubeProxySetup } from './kube-proxy/index.js';
+import { nodeAddresses } from './kube-proxy/node-addresses.js';
 import { parseKubectl } from './kubectl/args.js';
 import { machineCommands } from './machines.js';
 import type { Machine, ScenarioStep } from './scenario.js';
@@ -138,7 +139,12 @@ function setup(c: Cluster, warnings: string[]): string[] {
     );
   for (const n of s.nodes) {
     const lines = kubeProxySetup({
-      node: { name: n.name, addresses: n.addresses.map((a) => a.split('/')[0]!) },
+      node: {
+        name: n.name,
+        addresses: nodeAddresses(out, n.name, n.addresses[0]!.split('/')[0]!),
+        podCIDR: n.podCIDR,
+        zone: n.labels['topology.kubernetes.io/zone'] ?? '',
+      },
       config: s.kubeProxy,
       clusterCIDR: s.podSubnet,
       services: c.services,

@@ -82,21 +82,12 @@ export function parseScenario(text: string, file: string, read: (path: string) =
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
     ...networks(s),
     cni: cni(s.opt('cni')),
-    kubeProxy: kubeProxy(s),
+    kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
     objects: objects(s, file, read),
     steps: (s.opt('steps')?.list() ?? []).map((x) => step(x, file)),
     untilNs: duration(s.opt('until')),
   };
-}
-
-function kubeProxy(s: At): KubeProxyConfig {
-  const kp = s.opt('kubeProxy');
-  const fail = (path: string, message: string): never => {
-    const place = (kp ?? s).deep(path);
-    return place.fail(message);
-  };
-  return parseKubeProxyConfig(kp?.plain() ?? {}, fail);
 }
 
 /** Absent: no CoreDNS. `coredns:` without a value is `coredns: {}`. */

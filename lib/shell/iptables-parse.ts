@@ -6,6 +6,7 @@
  */
 import { aton, macBytes, maskOf } from '../../wire/inet.js';
 import type { Netns } from '../linux/core/netns.js';
+import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
 import { ipsets } from '../linux/netfilter/ipset.js';
 import type { NatRange } from '../linux/netfilter/nat.js';
 import * as xm from '../linux/netfilter/xt-match.js';
@@ -13,6 +14,7 @@ import * as xt from '../linux/netfilter/xt-target.js';
 import {
   INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, Rule, type Target,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
+import { ipvsMatch } from './iptables-ipvs.js';
 
 export const PROTOCOLS: Readonly<Record<string, number>> = {
   all: 0, icmp: 1, igmp: 2, ipencap: 4, ipip: 4, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, ospf: 89, sctp: 132, udplite: 136,
@@ -107,14 +109,14 @@ function bitsOfNames(text: string, names: readonly string[], what: string): numb
 }
 
 /** Where an option stands: `inv` for a `!` before it, `next()` for its value. */
-interface Arg {
+export interface Arg {
   readonly opt: string;
   readonly inv: boolean;
   next(): string;
 }
 
 /** Reads the options of one extension; false when the option is not one of its own. */
-type Parser = (a: Arg) => boolean;
+export type Parser = (a: Arg) => boolean;
 
 function portOptions(m: xm.TcpMatch | xm.UdpMatch, a: Arg): boolean {
   if (a.opt === '--sport' || a.opt === '--source-port') {
@@ -320,6 +322,7 @@ function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser 
     case 'recent': return start(new xm.RecentMatch(), recent);
     case 'addrtype': return start(new xm.AddrtypeMatch(), addrtype);
     case 'physdev': return start(new xm.PhysdevMatch(), physdev);
+    case 'ipvs': return start(new IpvsMatch(), ipvsMatch);
     case 'limit': return start(new xm.LimitMatch(), limit);
     case 'statistic': return statisticOptions(add);
     case 'comment': return late(add, (a) => (a.opt === '--comment' ? new xm.CommentMatch(a.next()) : null));

@@ -5,12 +5,14 @@
 import { bitsOf, macText, ntoa } from '../../wire/inet.js';
 import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT } from '../linux/core/nf-hook.js';
+import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
 import * as xm from '../linux/netfilter/xt-match.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
   type Chain, INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, type Rule, type Table, TABLE_NAMES,
   type TableName, type Target, xtTables,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
+import { ipvsText } from './iptables-ipvs.js';
 import { ADDRTYPES, CTSTATES, PROTOCOLS, TCP_FLAGS } from './iptables-parse.js';
 
 /** Exit code and both outputs of a command. */
@@ -123,6 +125,7 @@ function matchText(m: Match): string {
     const u = { second: 'sec', minute: 'min', hour: 'hour', day: 'day' }[m.unit];
     return ` --limit ${m.rate}/${u}${m.burst === 5 ? '' : ` --limit-burst ${m.burst}`}`;
   }
+  if (m instanceof IpvsMatch) return ipvsText(m);
   if (m instanceof xm.MacMatch) return ` ${not(m.inv)}--mac-source ${macText(m.mac)}`;
   throw new Error(`BUG: match ${m.name} cannot be printed`);
 }

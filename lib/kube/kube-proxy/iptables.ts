@@ -13,6 +13,8 @@ export interface RuleContext {
   /** Node addresses, the primary one first. */
   nodeIPs: string[];
   localhostNodePorts: boolean;
+  /** False with conntrack.tcpBeLiberal: no DROP of INVALID. */
+  dropInvalid: boolean;
   /** Null: all local addresses. */
   nodePortIPs: string[] | null;
 }
@@ -63,7 +65,8 @@ export function iptablesRestoreInput(ports: ProxyPort[], ctx: RuleContext): stri
     const except = ctx.localhostNodePorts ? '' : ' ! -d 127.0.0.0/8';
     nat.push(`${last} -m addrtype --dst-type LOCAL${except} -j KUBE-NODEPORTS`);
   } else for (const ip of ctx.nodePortIPs) nat.push(`${last} -d ${ip} -j KUBE-NODEPORTS`);
-  filter.push('-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP', ...forwardRules(ctx.mark));
+  if (ctx.dropInvalid) filter.push('-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP');
+  filter.push(...forwardRules(ctx.mark));
   return ['*filter', ...filterChains, ...filter, 'COMMIT', '*nat', ...natChains, ...nat, 'COMMIT', ''].join('\n');
 }
 

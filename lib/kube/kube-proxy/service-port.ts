@@ -12,6 +12,14 @@ export interface ProxyEndpoint {
   terminating: boolean;
   local: boolean;
   forNodes: string[];
+  forZones: string[];
+}
+
+/** A node, as far as its choice of endpoints depends on it. */
+export interface NodePlace {
+  name: string;
+  /** Empty: none. */
+  zone: string;
 }
 
 export interface ProxyPort {
@@ -91,6 +99,7 @@ function endpointsOf(
           ...e.conditions,
           local: e.nodeName === node,
           forNodes: e.hints.forNodes,
+          forZones: e.hints.forZones,
         });
       }
     }
@@ -98,71 +107,101 @@ function endpointsOf(
   return [...found.values()].sort((a, b) => compare(a.key, b.key));
 }
 
-/** Every service port of the node in (namespace, name, port name, protocol) order; CategorizeEndpoints applied. */
-export function proxyPorts(services: Service[], slices: EndpointSlice[], node: string): ProxyPort[] {
+/** The Ready endpoints that the node's topology hints leave, and whether hints are followed (topologyModeFromHints). */
+function fitTopology(ready: ProxyEndpoint[], node: NodePlace): { fit: ProxyEndpoint[]; hinted: boolean } {
+  const followed = (of: (e: ProxyEndpoint) => string[], name: string): ProxyEndpoint[] | null => {
+    const fit = ready.filter((e) => of(e).includes(name));
+    return name !== '' && fit.length > 0 && ready.every((e) => of(e).length > 0) ? fit : null;
+  };
+  const fit = followed((e) => e.forNodes, node.name) ?? followed((e) => e.forZones, node.zone);
+  return fit === null ? { fit: ready, hinted: false } : { fit, hinted: true };
+}
+
+type Policies = Pick<ProxyPort, 'externalLocal' | 'internalLocal' | 'externallyAccessible'>;
+type Categories = Pick<
+  ProxyPort,
+  | 'usesCluster'
+  | 'usesLocal'
+  | 'endpoints'
+  | 'cluster'
+  | 'local'
+  | 'all'
+  | 'hasEndpoints'
+  | 'hasInternal'
+  | 'hasExternal'
+>;
+
+/** Which endpoints each policy of a service port uses on this node (CategorizeEndpoints). */
+function categorize(p: Policies, endpoints: ProxyEndpoint[], node: NodePlace): Categories {
+  const usesCluster = !p.internalLocal || p.externallyAccessible;
+  const usesLocal = p.internalLocal || (p.externalLocal && p.externallyAccessible);
+  const ready = endpoints.filter((e) => e.ready);
+  const draining = endpoints.filter((e) => e.serving && e.terminating);
+  const { fit, hinted } = fitTopology(ready, node);
+  const cluster = !usesCluster ? [] : fit.length > 0 ? fit : draining;
+  const localReady = ready.filter((e) => e.local);
+  const local = !usesLocal ? [] : localReady.length > 0 ? localReady : draining.filter((e) => e.local);
+  const clusterHoldsAll = !usesLocal || (usesCluster && !hinted && localReady.length > 0);
+  const all = clusterHoldsAll
+    ? cluster
+    : usesCluster
+      ? endpoints.filter((e) => cluster.includes(e) || local.includes(e))
+      : local;
+  const hasEndpoints = cluster.length > 0 || (usesLocal && (ready.length > 0 || draining.length > 0));
+  return {
+    usesCluster,
+    usesLocal,
+    endpoints,
+    cluster,
+    local,
+    all,
+    hasEndpoints,
+    hasInternal: hasEndpoints && !(p.internalLocal && local.length === 0),
+    hasExternal: hasEndpoints && !(p.externalLocal && local.length === 0),
+  };
+}
+
+/** The service ports of one Service, in (port name, protocol) order; headless and ExternalName have none. */
+function portsOf(service: Service, slices: EndpointSlice[], node: NodePlace): ProxyPort[] {
+  const { spec, metadata } = service;
+  const clusterIP = [spec.clusterIP, ...spec.clusterIPs].find((ip) => ip !== '' && ip !== 'None' && isV4(ip));
+  if (spec.type === 'ExternalName' || spec.clusterIP === 'None' || clusterIP === undefined) return [];
+  const ports = [...spec.ports].sort((a, b) => compare(a.name, b.name) || compare(a.protocol, b.protocol));
+  const externalIPs = spec.externalIPs.filter(isV4);
+  const vips = service.status.loadBalancer.ingress
+    .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip))
+    .map((i) => i.ip);
+  const externalLocal = spec.externalTrafficPolicy === 'Local' && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
+  return ports.map((p) => {
+    const policies = {
+      externalLocal,
+      internalLocal: spec.internalTrafficPolicy === 'Local',
+      externallyAccessible: p.nodePort !== 0 || vips.length > 0 || externalIPs.length > 0,
+    };
+    return {
+      name: `${metadata.namespace}/${metadata.name}${p.name === '' ? '' : `:${p.name}`}`,
+      proto: p.protocol.toLowerCase(),
+      clusterIP,
+      port: p.port,
+      nodePort: p.nodePort,
+      externalIPs,
+      vips,
+      sourceRanges: spec.loadBalancerSourceRanges
+        .map((r) => r.trim())
+        .filter(isV4)
+        .map(maskedCidr),
+      healthCheckNodePort: spec.type === 'LoadBalancer' && externalLocal ? spec.healthCheckNodePort : 0,
+      affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityTimeoutSeconds : 0,
+      ...policies,
+      ...categorize(policies, endpointsOf(service, p.name, p.protocol, slices, node.name), node),
+    };
+  });
+}
+
+/** Every service port as the node's kube-proxy sees it, in (namespace, name, port name, protocol) order. */
+export function proxyPorts(services: Service[], slices: EndpointSlice[], node: NodePlace): ProxyPort[] {
   const sorted = [...services].sort(
     (a, b) => compare(a.metadata.namespace, b.metadata.namespace) || compare(a.metadata.name, b.metadata.name),
   );
-  const out: ProxyPort[] = [];
-  for (const service of sorted) {
-    const { spec, metadata } = service;
-    const clusterIP = [spec.clusterIP, ...spec.clusterIPs].find((ip) => ip !== '' && ip !== 'None' && isV4(ip));
-    if (spec.type === 'ExternalName' || spec.clusterIP === 'None' || clusterIP === undefined) continue;
-    const ports = [...spec.ports].sort((a, b) => compare(a.name, b.name) || compare(a.protocol, b.protocol));
-    const externalIPs = spec.externalIPs.filter(isV4);
-    const vips = service.status.loadBalancer.ingress
-      .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip))
-      .map((i) => i.ip);
-    const externalLocal =
-      spec.externalTrafficPolicy === 'Local' && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
-    const internalLocal = spec.internalTrafficPolicy === 'Local';
-    for (const p of ports) {
-      const externallyAccessible = p.nodePort !== 0 || vips.length > 0 || externalIPs.length > 0;
-      const usesCluster = !internalLocal || externallyAccessible;
-      const usesLocal = internalLocal || (externalLocal && externallyAccessible);
-      const endpoints = endpointsOf(service, p.name, p.protocol, slices, node);
-      const ready = endpoints.filter((e) => e.ready);
-      const draining = endpoints.filter((e) => e.serving && e.terminating);
-      const hinted =
-        ready.length > 0 && ready.every((e) => e.forNodes.length > 0) && ready.some((e) => e.forNodes.includes(node));
-      const fit = hinted ? ready.filter((e) => e.forNodes.includes(node)) : ready;
-      const cluster = !usesCluster ? [] : fit.length > 0 ? fit : draining;
-      const localReady = ready.filter((e) => e.local);
-      const local = !usesLocal ? [] : localReady.length > 0 ? localReady : draining.filter((e) => e.local);
-      let all: ProxyEndpoint[];
-      if (!usesLocal) all = cluster;
-      else if (!usesCluster) all = local;
-      else if (!hinted && localReady.length > 0) all = cluster;
-      else all = endpoints.filter((e) => cluster.includes(e) || local.includes(e));
-      const hasEndpoints = cluster.length > 0 || (usesLocal && (ready.length > 0 || draining.length > 0));
-      out.push({
-        name: `${metadata.namespace}/${metadata.name}${p.name === '' ? '' : `:${p.name}`}`,
-        proto: p.protocol.toLowerCase(),
-        clusterIP,
-        port: p.port,
-        nodePort: p.nodePort,
-        externalIPs,
-        vips,
-        sourceRanges: spec.loadBalancerSourceRanges
-          .map((r) => r.trim())
-          .filter(isV4)
-          .map(maskedCidr),
-        healthCheckNodePort: spec.type === 'LoadBalancer' && externalLocal ? spec.healthCheckNodePort : 0,
-        affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityTimeoutSeconds : 0,
-        externalLocal,
-        internalLocal,
-        usesCluster,
-        usesLocal,
-        externallyAccessible,
-        endpoints,
-        cluster,
-        local,
-        all,
-        hasEndpoints,
-        hasInternal: hasEndpoints && !(internalLocal && local.length === 0),
-        hasExternal: hasEndpoints && !(externalLocal && local.length === 0),
-      });
-    }
-  }
-  return out;
+  return sorted.flatMap((s) => portsOf(s, slices, node));
 }

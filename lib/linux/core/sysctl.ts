@@ -4,6 +4,8 @@
  * Those with a field of their own are read and written there; the others live in Netns.sysctl and are read by their users.
  * @module
  */
+import { SEC } from '../../sim/sim.js';
+import { conntrack } from '../netfilter/conntrack.js';
 import type { InDevConf } from './netdev.js';
 import type { Netns } from './netns.js';
 
@@ -17,10 +19,18 @@ const PLAIN: Record<string, number> = {
   'net.ipv4.vs.expire_quiescent_template': 0,
 };
 
-/** True without effect here: IPv6 is off on the machine, and TCP comes later; any value is accepted. */
+/** Timeouts of connection tracking, in seconds. */
+const CT_TIMEOUTS: Record<string, 'tcpEstablished' | 'tcpCloseWait' | 'udpTimeout' | 'udpStreamTimeout'> = {
+  'net.netfilter.nf_conntrack_tcp_timeout_established': 'tcpEstablished',
+  'net.netfilter.nf_conntrack_tcp_timeout_close_wait': 'tcpCloseWait',
+  'net.netfilter.nf_conntrack_udp_timeout': 'udpTimeout',
+  'net.netfilter.nf_conntrack_udp_timeout_stream': 'udpStreamTimeout',
+};
+
+/** True without effect here: IPv6 is off on the machine, conntrack does not follow TCP windows; any value is accepted. */
 const INERT = [
   /^net\.ipv6\.conf\.[^.]+\.(accept_ra|accept_dad|disable_ipv6)$/,
-  /^net\.netfilter\.nf_conntrack_tcp_timeout_(established|close_wait)$/,
+  /^net\.netfilter\.nf_conntrack_tcp_be_liberal$/,
 ];
 
 function confOf(net: Netns, key: string): { conf: InDevConf; name: keyof InDevConf; dev: string } | null {
@@ -37,6 +47,7 @@ export function sysctlRead(net: Netns, key: string): string | null {
   if (k === 'net.bridge.bridge-nf-call-iptables') return String(net.bridgeNfCallIptables);
   const c = confOf(net, k);
   if (c !== null) return String(c.conf[c.name]);
+  if (k in CT_TIMEOUTS) return String(conntrack(net)[CT_TIMEOUTS[k]!] / SEC);
   if (k in PLAIN) return String(net.sysctl.get(k) ?? PLAIN[k]);
   if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? 0);
   return null;
@@ -52,6 +63,7 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
     for (const conf of [net.confAll, net.confDefault, ...net.devs.map((d) => d.conf)]) conf.forwarding = value;
   } else if (k === 'net.bridge.bridge-nf-call-iptables') net.bridgeNfCallIptables = value;
   else if (c !== null) c.conf[c.name] = value;
+  else if (k in CT_TIMEOUTS) conntrack(net)[CT_TIMEOUTS[k]!] = value * SEC;
   else net.sysctl.set(k, value);
   return true;
 }

@@ -41,8 +41,6 @@ export const CT_INVALID = 1;
 export const CT_KILL = 2;
 export const CT_REPEAT = 3;
 
-const UDP_TIMEOUT = 30 * SEC;
-const UDP_STREAM_TIMEOUT = 120 * SEC;
 const UDP_STREAM_AGE = 2 * SEC;
 const ICMP_TIMEOUT = 30 * SEC;
 const GENERIC_TIMEOUT = 600 * SEC;
@@ -84,6 +82,8 @@ export class Conntrack {
   max = 262144;
   tcpEstablished = 432000 * SEC;
   tcpCloseWait = 60 * SEC;
+  udpTimeout = 30 * SEC;
+  udpStreamTimeout = 120 * SEC;
   /** Called for an entry that leaves the table (NAT forgets its by-source link). */
   onRemove: ((ct: Conn) => void) | null = null;
   hooked = false;
@@ -342,13 +342,13 @@ export class Conntrack {
   }
 }
 
-/** 30 s, or 120 s and ASSURED once traffic both ways goes on for more than 2 s (nf_conntrack_udp_packet). */
+/** udpTimeout, or udpStreamTimeout and ASSURED once traffic both ways goes on for more than 2 s (nf_conntrack_udp_packet). */
 function udpPacket(ct: Conn, now: number): void {
   if ((ct.status & S_SEEN_REPLY) !== 0 && now > ct.created + UDP_STREAM_AGE) {
-    ct.expires = now + UDP_STREAM_TIMEOUT;
+    ct.expires = now + ct.table.udpStreamTimeout;
     if ((ct.status & S_NAT_CLASH) === 0) ct.status |= S_ASSURED;
   } else {
-    ct.expires = now + UDP_TIMEOUT;
+    ct.expires = now + ct.table.udpTimeout;
   }
 }
 
