@@ -1,7 +1,8 @@
 /**
  * `nc -u`, OpenBSD netcat's UDP side: a connected client, or a server that connects to its first peer.
  *
- * As the real one: a client without -w stays; with -w N it ends after N s of silence, exit 0; ECONNREFUSED ends it with 1.
+ * As the real one: a client without -w stays; with -w N it ends after N s of silence; ECONNREFUSED ends it
+ * at once. The exit code is 0 in both cases.
  * @module
  */
 import { aton } from '../../wire/inet.js';
@@ -104,12 +105,13 @@ function talk(p: Proc, sock: UdpSock, wait: number): void {
   };
   p.onKill = () => sock.close();
   sock.onReady = () => {
-    if (sock.takeError() !== 0) return end(1);
+    // POLLERR closes the socket's side; with standard input at its end that is all, and no failure.
+    if (sock.takeError() !== 0) return end(0);
     for (let d = sock.recv(); d !== null; d = sock.recv()) p.out(new TextDecoder().decode(d.data));
     touch();
   };
   touch();
   for (let o = 0; o < p.stdin.length; o += 16384) {
-    if (sock.send(p.stdin.slice(o, o + 16384)) !== 0) return end(1);
+    if (sock.send(p.stdin.slice(o, o + 16384)) !== 0) break;
   }
 }

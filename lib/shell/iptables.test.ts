@@ -234,4 +234,17 @@ T('ruleText() prints back the rules that CNI plugins write', () => {
   assert.is(ipset(net, ['destroy', 'all']).exit, 1);
 });
 
+T('-m ipvs is read and printed in the order of libxt_ipvs', () => {
+  const net = setup();
+  const rule = (text: string): string => {
+    const r = iptables(net, ['iptables', '-A', 'OUTPUT', ...text.split(' '), '-j', 'DROP']);
+    return r.exit === 0 ? iptablesSave(net, ['-t', 'filter']).out.split('\n').filter((l) => l.startsWith('-A')).pop()! : r.err; // prettier-ignore
+  };
+  assert.is(
+    rule('-s 1.2.3.4 -m ipvs --vport 80 --vaddr 1.2.3.0/24 ! --vproto tcp --vdir REPLY --vmethod GATE --vportctl 21'),
+    '-A OUTPUT -s 1.2.3.4/32 -m ipvs ! --vproto 6 --vaddr 1.2.3.0/24 --vport 80 --vdir REPLY --vmethod GATE --vportctl 21 -j DROP',
+  );
+  assert.is(rule('-m ipvs ! --ipvs'), '-A OUTPUT -m ipvs ! --ipvs -j DROP');
+  assert.match(rule('-m ipvs --vdir BOTH'), 'expected ORIGINAL or REPLY');
+});
 T.run();

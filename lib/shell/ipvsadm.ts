@@ -28,6 +28,10 @@ const OPTIONS: Readonly<Record<string, string>> = {
   '--real-server': '-r', '--masquerading': '-m', '--weight': '-w', '--sched-flags': '-b', '--numeric': '-n',
   '--connection': '-c',
 }; // prettier-ignore
+/** Service options by protocol. SCTP is configured and listed; its packets are not handled (director.ts). */
+const PROTOCOLS: Readonly<Record<string, number>> = { '-t': ipv4.TCP, '-u': ipv4.UDP, '--sctp-service': ipv4.SCTP };
+const NAMES: Readonly<Record<number, string>> = { [ipv4.TCP]: 'TCP', [ipv4.UDP]: 'UDP', [ipv4.SCTP]: 'SCTP' };
+const optionOf = (proto: number): string => Object.keys(PROTOCOLS).find((k) => PROTOCOLS[k] === proto)!;
 const WITH_SERVICE = ['-A', '-E', '-D', '-a', '-e', '-d'];
 
 interface Parsed {
@@ -69,9 +73,9 @@ function parse(argv: readonly string[]): Parsed {
       if (p.cmd !== '') throw new Bad(`multiple commands: '${p.cmd}' and '${raw}'`);
       p.cmd = w;
       if (w === '--set') p.set = [0, 0, 0].map(() => integer(next(), 'timeout', 0, 2147483));
-    } else if (w === '-t' || w === '-u') {
+    } else if (w in PROTOCOLS) {
       if (p.service !== null) throw new Bad('more than one service given');
-      p.proto = w === '-t' ? ipv4.TCP : ipv4.UDP;
+      p.proto = PROTOCOLS[w]!;
       p.service = endpoint(next(), null);
     } else if (w === '-r') real = next();
     else if (w === '-s' || w === '-w' || w === '-b' || w === '-M') p.o.set(w, next());
@@ -79,7 +83,7 @@ function parse(argv: readonly string[]): Parsed {
     else if (w === '-m' || w === '-n' || w === '-c') p.o.set(w, '');
     else
       throw new Bad(
-        `'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u -s -p -M -r -m -w -b -n -c`,
+        `'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u --sctp-service -s -p -M -r -m -w -b -n -c`,
       );
   }
   if (p.cmd === '') p.cmd = '-L';
@@ -97,7 +101,7 @@ function checkCombination(p: Parsed): void {
     if (!(ALLOWED[p.cmd] ?? '').includes(k)) throw new Bad(`option '${k}' cannot be used with '${p.cmd}'`);
   }
   if (WITH_SERVICE.includes(p.cmd) !== (p.service !== null)) {
-    throw new Bad(`'${p.cmd}' ${p.service === null ? 'needs -t or -u' : 'takes no service'}`);
+    throw new Bad(`'${p.cmd}' ${p.service === null ? 'needs -t, -u or --sctp-service' : 'takes no service'}`);
   }
   if (['-a', '-e', '-d'].includes(p.cmd) !== (p.real !== null)) {
     throw new Bad(`'${p.cmd}' ${p.real === null ? 'needs -r' : 'takes no -r'}`);
@@ -182,14 +186,17 @@ function schedFlags(name: string, text: string | undefined): number {
 const flagText = (s: Service): string =>
   [(s.flags & SCHED1) !== 0 ? 'sh-fallback' : '', (s.flags & SCHED2) !== 0 ? 'sh-port' : ''].filter(Boolean).join(',');
 const ep = (a: number, port: number): string => `${ntoa(a)}:${port}`;
-const byAddr = (a: { addr: number; port: number }, b: { addr: number; port: number }): number =>
-  (a.addr >>> 0) - (b.addr >>> 0) || a.port - b.port;
+interface Ends {
+  addr: number;
+  port: number;
+}
+const byAddr = (a: Ends, b: Ends): number => (a.addr >>> 0) - (b.addr >>> 0) || a.port - b.port;
 const sorted = (v: Ipvs): Service[] => [...v.services.values()].sort((a, b) => a.proto - b.proto || byAddr(a, b));
 
 function save(v: Ipvs): string {
   let out = '';
   for (const s of sorted(v)) {
-    const at = `${s.proto === ipv4.TCP ? '-t' : '-u'} ${ep(s.addr, s.port)}`;
+    const at = `${optionOf(s.proto)} ${ep(s.addr, s.port)}`;
     out += `-A ${at} -s ${s.sched.name}`;
     if (s.persistent > 0) out += ` -p ${s.persistent}${s.netmask !== -1 ? ` -M ${ntoa(s.netmask)}` : ''}`;
     out += `${s.flags !== 0 ? ` -b ${flagText(s)}` : ''}\n`;
@@ -203,7 +210,7 @@ function list(v: Ipvs): string {
   let out = 'IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n';
   out += '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n';
   for (const s of sorted(v)) {
-    out += `${s.proto === ipv4.TCP ? 'TCP' : 'UDP'}  ${ep(s.addr, s.port)} ${s.sched.name}`;
+    out += `${NAMES[s.proto]!.padEnd(4)} ${ep(s.addr, s.port)} ${s.sched.name}`;
     if (s.flags !== 0) out += ` (${flagText(s)})`;
     if (s.persistent > 0) out += ` persistent ${s.persistent}${s.netmask !== -1 ? ` mask ${ntoa(s.netmask)}` : ''}`;
     out += '\n';
@@ -218,12 +225,21 @@ function list(v: Ipvs): string {
 function listConns(v: Ipvs): string {
   const { now } = v.net.kernel.sim;
   let out = 'IPVS connection entries\npro expire state       source             virtual            destination\n';
-  for (const c of v.conns.all(now)) {
-    const left = Math.floor((c.expires - now) / SEC);
+  const line = (proto: number, expires: number, state: string, client: string, s: Ends, d: Ends): void => {
+    const left = Math.floor((expires - now) / SEC);
     const t = `${String(Math.floor(left / 60)).padStart(2, '0')}:${String(left % 60).padStart(2, '0')}`;
-    const tcp = c.proto === ipv4.TCP;
-    out += `${tcp ? 'TCP' : 'UDP'} ${t.padEnd(6)} ${(tcp ? TCP_STATES[c.state]! : 'UDP').padEnd(11)} `;
-    out += `${ep(c.caddr, c.cport).padEnd(18)} ${ep(c.vaddr, c.vport).padEnd(18)} ${ep(c.dest.addr, c.dest.port)}\n`;
+    out += `${NAMES[proto]!.padEnd(3)} ${t.padEnd(6)} ${state.padEnd(11)} ${client.padEnd(18)} `;
+    out += `${ep(s.addr, s.port).padEnd(18)} ${ep(d.addr, d.port)}\n`;
+  };
+  for (const c of v.conns.all(now)) {
+    const state = c.proto === ipv4.TCP ? TCP_STATES[c.state]! : NAMES[c.proto]!;
+    line(c.proto, c.expires, state, ep(c.caddr, c.cport), { addr: c.vaddr, port: c.vport }, c.dest);
+  }
+  for (const s of sorted(v)) {
+    for (const t of s.templates.values()) {
+      if (v.conns.templateAlive(t, now))
+        line(s.proto, t.expires, t.assured ? 'ASSURED' : 'NONE', ep(t.client, 0), s, t.dest);
+    }
   }
   return out;
 }

@@ -39,7 +39,7 @@ const TOP_ZERO = ['featureGates', 'clientConnection', 'logging', 'hostnameOverri
 /** True for what Go takes as a field left out: null, false, 0, empty, or a structure of such values. */
 function isZero(v: unknown): boolean {
   if (v === null || v === undefined || v === false || v === 0 || v === '') return true;
-  if (v === '0s') return true;
+  if (v === '0s' || v === '0') return true;
   return typeof v === 'object' && Object.values(v).every(isZero);
 }
 

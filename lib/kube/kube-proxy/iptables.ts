@@ -37,136 +37,190 @@ export const forwardRules = (mark: string): string[] => [
 /** `:NAME - [0:0]`, which with --noflush creates or empties exactly this chain. */
 export const chainLine = (name: string): string => `:${name} - [0:0]`;
 
+const comment = (text: string): string => `-m comment --comment "${text}"`;
+
+/** The rules of one sync, collected in four buffers so that all chain lines precede all rules. */
+interface Rules {
+  readonly ctx: RuleContext;
+  /** More than 1000 endpoints: no comments on endpoint rules (largeClusterEndpointsThreshold). */
+  readonly large: boolean;
+  readonly filter: string[];
+  readonly natChains: string[];
+  readonly nat: string[];
+}
+
+/** One service port with the names its rules share. */
+interface PortRules {
+  readonly s: ProxyPort;
+  /** `-m tcp -p tcp`. */
+  readonly match: string;
+  readonly svc: string;
+  readonly svl: string;
+  readonly ext: string;
+  readonly fw: string;
+  readonly useFw: boolean;
+  /** Comment and verdict of a filter rule for traffic that has no endpoint. */
+  readonly none: string;
+  readonly refuse: string;
+}
+
+const CHAINS = ['KUBE-SERVICES', 'KUBE-EXTERNAL-SERVICES', 'KUBE-FORWARD', 'KUBE-NODEPORTS', 'KUBE-PROXY-FIREWALL'];
+const NAT_CHAINS = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ'];
+
 /** The whole text for `iptables-restore --noflush --counters`: a full sync, without nfacct, without stale chains. */
 export function iptablesRestoreInput(ports: ProxyPort[], ctx: RuleContext): string {
-  const filterChains = [
-    'KUBE-SERVICES',
-    'KUBE-EXTERNAL-SERVICES',
-    'KUBE-FORWARD',
-    'KUBE-NODEPORTS',
-    'KUBE-PROXY-FIREWALL',
-    ...(ctx.localhostNodePorts ? ['KUBE-FIREWALL'] : []),
-  ].map(chainLine);
-  const natChains = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ'].map(chainLine);
-  const filter: string[] = [];
-  const nat = masqueradeRules(ctx.mark);
+  const r: Rules = {
+    ctx,
+    large: ports.reduce((n, p) => n + p.endpoints.length, 0) > 1000,
+    filter: [],
+    natChains: NAT_CHAINS.map(chainLine),
+    nat: masqueradeRules(ctx.mark),
+  };
+  const filterChains = [...CHAINS, ...(ctx.localhostNodePorts ? ['KUBE-FIREWALL'] : [])].map(chainLine);
   if (ctx.localhostNodePorts) {
-    filter.push(
+    r.filter.push(
       '-A KUBE-FIREWALL -m comment --comment "block incoming localnet connections" -d 127.0.0.0/8' +
         ' ! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
     );
   }
-  const total = ports.reduce((n, p) => n + p.endpoints.length, 0);
-  for (const port of ports) writePort(port, ctx, total > 1000, filter, natChains, nat);
-  const last =
-    '-A KUBE-SERVICES -m comment --comment' +
-    ' "kubernetes service nodeports; NOTE: this must be the last rule in this chain"';
+  for (const port of ports) writePort(r, port);
+  writeNodePortJump(r);
+  if (ctx.dropInvalid) r.filter.push('-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP');
+  r.filter.push(...forwardRules(ctx.mark));
+  return [
+    '*filter', ...filterChains, ...r.filter, 'COMMIT', '*nat', ...r.natChains, ...r.nat, 'COMMIT', '',
+  ].join('\n'); // prettier-ignore
+}
+
+/** What leads to KUBE-NODEPORTS: any local address, or those of nodePortAddresses. */
+function writeNodePortJump({ ctx, nat }: Rules): void {
+  const last = `-A KUBE-SERVICES ${comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain')}`;
   if (ctx.nodePortIPs === null) {
     const except = ctx.localhostNodePorts ? '' : ' ! -d 127.0.0.0/8';
     nat.push(`${last} -m addrtype --dst-type LOCAL${except} -j KUBE-NODEPORTS`);
   } else for (const ip of ctx.nodePortIPs) nat.push(`${last} -d ${ip} -j KUBE-NODEPORTS`);
-  if (ctx.dropInvalid) filter.push('-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP');
-  filter.push(...forwardRules(ctx.mark));
-  return ['*filter', ...filterChains, ...filter, 'COMMIT', '*nat', ...natChains, ...nat, 'COMMIT', ''].join('\n');
 }
 
-function writePort(
-  s: ProxyPort,
-  ctx: RuleContext,
-  large: boolean,
-  filter: string[],
-  natChains: string[],
-  nat: string[],
-): void {
-  const S = s.name;
-  const P = `-m ${s.proto} -p ${s.proto}`;
-  const svc = serviceChain('SVC', S, s.proto),
-    svl = serviceChain('SVL', S, s.proto);
-  const ext = serviceChain('EXT', S, s.proto),
-    fw = serviceChain('FW', S, s.proto);
-  const polInt = s.internalLocal ? svl : svc,
-    polExt = s.externalLocal ? svl : svc;
-  const useFw = s.hasEndpoints && s.vips.length > 0 && s.sourceRanges.length > 0;
-  const c = (text: string): string => `-m comment --comment "${text}"`;
-  const none = s.hasEndpoints ? c(`${S} has no local endpoints`) : c(`${S} has no endpoints`);
-  const refuse = s.hasEndpoints ? 'DROP' : 'REJECT';
-  const dst = (ip: string): string => `${P} -d ${ip} --dport ${s.port}`;
+function writePort(r: Rules, s: ProxyPort): void {
+  const chain = (prefix: 'SVC' | 'SVL' | 'EXT' | 'FW'): string => serviceChain(prefix, s.name, s.proto);
+  const p: PortRules = {
+    s,
+    match: `-m ${s.proto} -p ${s.proto}`,
+    svc: chain('SVC'),
+    svl: chain('SVL'),
+    ext: chain('EXT'),
+    fw: chain('FW'),
+    useFw: s.hasEndpoints && s.vips.length > 0 && s.sourceRanges.length > 0,
+    none: comment(`${s.name} has no ${s.hasEndpoints ? 'local ' : ''}endpoints`),
+    refuse: s.hasEndpoints ? 'DROP' : 'REJECT',
+  };
+  writeAddresses(r, p);
+  writeNodePort(r, p);
+  writeInternal(r, p);
+  writeExternal(r, p);
+  writeFirewall(r, p);
+  if (s.usesCluster && s.cluster.length > 0) writeBalance(r, p, p.svc, s.cluster);
+  if (s.usesLocal && s.local.length > 0) writeBalance(r, p, p.svl, s.local);
+  for (const e of s.all) writeEndpoint(r, p, e);
+}
 
-  if (s.hasInternal) nat.push(`-A KUBE-SERVICES ${c(`${S} cluster IP`)} ${dst(s.clusterIP)} -j ${polInt}`);
-  else filter.push(`-A KUBE-SERVICES ${none} ${dst(s.clusterIP)} -j ${refuse}`);
+const destination = (p: PortRules, ip: string): string => `${p.match} -d ${ip} --dport ${p.s.port}`;
+
+/** ClusterIP, externalIPs and load balancer addresses: nat where endpoints are, filter where they are missing. */
+function writeAddresses({ filter, nat }: Rules, p: PortRules): void {
+  const { s, ext, fw, none, refuse } = p;
+  const portal = (kind: string, ip: string, to: string): number =>
+    nat.push(`-A KUBE-SERVICES ${comment(`${s.name} ${kind}`)} ${destination(p, ip)} -j ${to}`);
+  const refused = (ip: string): number =>
+    filter.push(`-A KUBE-EXTERNAL-SERVICES ${none} ${destination(p, ip)} -j ${refuse}`);
+  if (s.hasInternal) portal('cluster IP', s.clusterIP, s.internalLocal ? p.svl : p.svc);
+  else filter.push(`-A KUBE-SERVICES ${none} ${destination(p, s.clusterIP)} -j ${refuse}`);
   for (const ip of s.externalIPs) {
-    if (s.hasEndpoints) nat.push(`-A KUBE-SERVICES ${c(`${S} external IP`)} ${dst(ip)} -j ${ext}`);
-    if (!s.hasExternal) filter.push(`-A KUBE-EXTERNAL-SERVICES ${none} ${dst(ip)} -j ${refuse}`);
+    if (s.hasEndpoints) portal('external IP', ip, ext);
+    if (!s.hasExternal) refused(ip);
   }
   for (const ip of s.vips) {
-    if (s.hasEndpoints) nat.push(`-A KUBE-SERVICES ${c(`${S} loadbalancer IP`)} ${dst(ip)} -j ${useFw ? fw : ext}`);
-    if (useFw) filter.push(`-A KUBE-PROXY-FIREWALL ${c(`${S} traffic not accepted by ${fw}`)} ${dst(ip)} -j DROP`);
+    if (s.hasEndpoints) portal('loadbalancer IP', ip, p.useFw ? fw : ext);
+    if (!p.useFw) continue;
+    const text = comment(`${s.name} traffic not accepted by ${fw}`);
+    filter.push(`-A KUBE-PROXY-FIREWALL ${text} ${destination(p, ip)} -j DROP`);
   }
-  if (!s.hasExternal) {
-    for (const ip of s.vips) filter.push(`-A KUBE-EXTERNAL-SERVICES ${none} ${dst(ip)} -j ${refuse}`);
-  }
+  if (!s.hasExternal) s.vips.forEach(refused);
+}
+
+function writeNodePort({ filter, nat }: Rules, { s, match, ext, none, refuse }: PortRules): void {
   if (s.nodePort !== 0) {
-    const dport = `${P} --dport ${s.nodePort}`;
-    if (s.hasEndpoints) nat.push(`-A KUBE-NODEPORTS -m comment --comment ${S} ${dport} -j ${ext}`);
+    const dport = `${match} --dport ${s.nodePort}`;
+    if (s.hasEndpoints) nat.push(`-A KUBE-NODEPORTS -m comment --comment ${s.name} ${dport} -j ${ext}`);
     if (!s.hasExternal) {
       filter.push(`-A KUBE-EXTERNAL-SERVICES ${none} -m addrtype --dst-type LOCAL ${dport} -j ${refuse}`);
     }
   }
-  if (s.healthCheckNodePort !== 0) {
-    filter.push(
-      `-A KUBE-NODEPORTS ${c(`${S} health check node port`)} -m tcp -p tcp` +
-        ` --dport ${s.healthCheckNodePort} -j ACCEPT`,
-    );
-  }
-  if (s.hasInternal && (ctx.masqueradeAll || ctx.ifNotLocal !== '')) {
-    const not = ctx.masqueradeAll ? '' : ` ${ctx.ifNotLocal}`;
-    nat.push(`-A ${polInt} ${c(`${S} cluster IP`)} ${dst(s.clusterIP)}${not} -j KUBE-MARK-MASQ`);
-  }
-  if (s.hasEndpoints && s.externallyAccessible) {
-    natChains.push(chainLine(ext));
-    const to = `${S} external destinations`;
-    if (!s.externalLocal) nat.push(`-A ${ext} ${c(`masquerade traffic for ${to}`)} -j KUBE-MARK-MASQ`);
-    else {
-      if (ctx.ifLocal !== '') nat.push(`-A ${ext} ${c(`pod traffic for ${to}`)} ${ctx.ifLocal} -j ${svc}`);
-      const local = '-m addrtype --src-type LOCAL';
-      nat.push(`-A ${ext} ${c(`masquerade LOCAL traffic for ${to}`)} ${local} -j KUBE-MARK-MASQ`);
-      nat.push(`-A ${ext} ${c(`route LOCAL traffic for ${to}`)} ${local} -j ${svc}`);
-    }
-    if (s.hasExternal) nat.push(`-A ${ext} -j ${polExt}`);
-  }
-  if (useFw) {
-    natChains.push(chainLine(fw));
-    const lb = c(`${S} loadbalancer IP`);
-    for (const cidr of s.sourceRanges) nat.push(`-A ${fw} ${lb} -s ${cidr} -j ${ext}`);
-    const primary = ctx.nodeIPs[0];
-    if (primary !== undefined && s.sourceRanges.some((cidr) => inCidr(cidr, primary))) {
-      for (const ip of s.vips) nat.push(`-A ${fw} ${lb} -s ${ip} -j ${ext}`);
-    }
-    nat.push(`-A ${fw} ${c(`other traffic to ${S} will be dropped by KUBE-PROXY-FIREWALL`)}`);
-  }
-  const balance = (chain: string, endpoints: ProxyEndpoint[]): void => {
-    natChains.push(chainLine(chain));
-    const note = (e: ProxyEndpoint): string => (large ? '' : ` ${c(`${S} -> ${e.key}`)}`);
-    if (s.affinity > 0) {
-      for (const e of endpoints) {
-        const sep = endpointChain(S, s.proto, e.key);
-        nat.push(`-A ${chain}${note(e)} -m recent --name ${sep} --rcheck --seconds ${s.affinity} --reap -j ${sep}`);
-      }
-    }
-    endpoints.forEach((e, i) => {
-      const left = endpoints.length - i;
-      const random = left > 1 ? ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}` : '';
-      nat.push(`-A ${chain}${note(e)}${random} -j ${endpointChain(S, s.proto, e.key)}`);
-    });
+  if (s.healthCheckNodePort === 0) return;
+  const text = comment(`${s.name} health check node port`);
+  filter.push(`-A KUBE-NODEPORTS ${text} -m tcp -p tcp --dport ${s.healthCheckNodePort} -j ACCEPT`);
+}
+
+/** Masquerading of ClusterIP traffic that does not come from a local pod. */
+function writeInternal({ ctx, nat }: Rules, p: PortRules): void {
+  const { s } = p;
+  if (!s.hasInternal || (!ctx.masqueradeAll && ctx.ifNotLocal === '')) return;
+  const not = ctx.masqueradeAll ? '' : ` ${ctx.ifNotLocal}`;
+  const head = `-A ${s.internalLocal ? p.svl : p.svc} ${comment(`${s.name} cluster IP`)}`;
+  nat.push(`${head} ${destination(p, s.clusterIP)}${not} -j KUBE-MARK-MASQ`);
+}
+
+/** The EXT chain: what enters by an external address. */
+function writeExternal({ ctx, natChains, nat }: Rules, { s, ext, svc, svl }: PortRules): void {
+  if (!s.hasEndpoints || !s.externallyAccessible) return;
+  natChains.push(chainLine(ext));
+  const to = `${s.name} external destinations`;
+  if (s.externalLocal) {
+    if (ctx.ifLocal !== '') nat.push(`-A ${ext} ${comment(`pod traffic for ${to}`)} ${ctx.ifLocal} -j ${svc}`);
+    const local = '-m addrtype --src-type LOCAL';
+    nat.push(`-A ${ext} ${comment(`masquerade LOCAL traffic for ${to}`)} ${local} -j KUBE-MARK-MASQ`);
+    nat.push(`-A ${ext} ${comment(`route LOCAL traffic for ${to}`)} ${local} -j ${svc}`);
+  } else nat.push(`-A ${ext} ${comment(`masquerade traffic for ${to}`)} -j KUBE-MARK-MASQ`);
+  if (s.hasExternal) nat.push(`-A ${ext} -j ${s.externalLocal ? svl : svc}`);
+}
+
+/** The FW chain of loadBalancerSourceRanges; what falls out of it meets KUBE-PROXY-FIREWALL. */
+function writeFirewall({ ctx, natChains, nat }: Rules, { s, ext, fw, useFw }: PortRules): void {
+  if (!useFw) return;
+  natChains.push(chainLine(fw));
+  const from = (source: string): number =>
+    nat.push(`-A ${fw} ${comment(`${s.name} loadbalancer IP`)} -s ${source} -j ${ext}`);
+  s.sourceRanges.forEach(from);
+  const primary = ctx.nodeIPs[0];
+  if (primary !== undefined && s.sourceRanges.some((cidr) => inCidr(cidr, primary))) s.vips.forEach(from);
+  nat.push(`-A ${fw} ${comment(`other traffic to ${s.name} will be dropped by KUBE-PROXY-FIREWALL`)}`);
+}
+
+/** Jumps from a policy chain to its endpoints, the recent ones first (writeServiceToEndpointRules). */
+function writeBalance(r: Rules, { s }: PortRules, chain: string, endpoints: ProxyEndpoint[]): void {
+  r.natChains.push(chainLine(chain));
+  const jump = (e: ProxyEndpoint, match: string): number => {
+    const text = r.large ? '' : ` ${comment(`${s.name} -> ${e.key}`)}`;
+    return r.nat.push(`-A ${chain}${text}${match} -j ${endpointChain(s.name, s.proto, e.key)}`);
   };
-  if (s.usesCluster && s.cluster.length > 0) balance(svc, s.cluster);
-  if (s.usesLocal && s.local.length > 0) balance(svl, s.local);
-  const plain = large ? '' : ` -m comment --comment ${S}`;
-  for (const e of s.all) {
-    const sep = endpointChain(S, s.proto, e.key);
-    natChains.push(chainLine(sep));
-    nat.push(`-A ${sep}${plain} -s ${e.ip} -j KUBE-MARK-MASQ`);
-    const set = s.affinity > 0 ? ` -m recent --name ${sep} --set` : '';
-    nat.push(`-A ${sep}${plain}${set} ${P} -j DNAT --to-destination ${e.key}`);
+  if (s.affinity > 0) {
+    for (const e of endpoints) {
+      const list = endpointChain(s.name, s.proto, e.key);
+      jump(e, ` -m recent --name ${list} --rcheck --seconds ${s.affinity} --reap`);
+    }
   }
+  endpoints.forEach((e, i) => {
+    const left = endpoints.length - i;
+    jump(e, left > 1 ? ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}` : '');
+  });
+}
+
+/** An endpoint's own chain: masquerade its hairpin traffic, remember the client, DNAT. */
+function writeEndpoint({ large, natChains, nat }: Rules, { s, match }: PortRules, e: ProxyEndpoint): void {
+  const sep = endpointChain(s.name, s.proto, e.key);
+  const text = large ? '' : ` -m comment --comment ${s.name}`;
+  const set = s.affinity > 0 ? ` -m recent --name ${sep} --set` : '';
+  natChains.push(chainLine(sep));
+  nat.push(`-A ${sep}${text} -s ${e.ip} -j KUBE-MARK-MASQ`);
+  nat.push(`-A ${sep}${text}${set} ${match} -j DNAT --to-destination ${e.key}`);
 }

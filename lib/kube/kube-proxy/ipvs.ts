@@ -57,69 +57,90 @@ export interface IpvsState {
   outFilter: string[];
 }
 
-/** The sets, virtual servers and bound addresses that syncProxyRules wants. */
-export function ipvsState(ports: ProxyPort[], ctx: RuleContext, scheduler: string): IpvsState {
-  const sets = new Map<string, Set<string>>(IPVS_SETS.map(([name]) => [name, new Set<string>()]));
-  const add = (set: string, entry: string): void => {
-    sets.get(set)!.add(entry);
-  };
-  const commands: string[] = [],
-    outFilter: string[] = [];
-  const bound = new Set<string>();
-  const primary = ctx.nodeIPs[0];
-  const nodeIPs = (ctx.nodePortIPs ?? ctx.nodeIPs).filter((ip) => !ip.startsWith('127.'));
-  for (const s of ports) {
+/** Collects what one sync wants, service port by service port. */
+class Sync {
+  readonly sets = new Map<string, Set<string>>(IPVS_SETS.map(([name]) => [name, new Set<string>()]));
+  readonly commands: string[] = [];
+  readonly outFilter: string[] = [];
+  private readonly ctx: RuleContext;
+  private readonly scheduler: string;
+  /** Where NodePorts are served: IPVS has no wildcard address. */
+  private readonly nodeIPs: string[];
+  private readonly bound = new Set<string>();
+
+  constructor(ctx: RuleContext, scheduler: string) {
+    this.ctx = ctx;
+    this.scheduler = scheduler;
+    this.nodeIPs = (ctx.nodePortIPs ?? ctx.nodeIPs).filter((ip) => !ip.startsWith('127.'));
+  }
+
+  add(set: string, entry: string): void {
+    this.sets.get(set)!.add(entry);
+  }
+
+  /** syncService and syncEndpoint: a virtual server with its real ones; an address no device has goes to kube-ipvs0. */
+  private server(s: ProxyPort, ip: string, port: number, localOnly: boolean): void {
     const flag = s.proto === 'tcp' ? '-t' : s.proto === 'udp' ? '-u' : '--sctp-service';
-    const server = (ip: string, port: number, localOnly: boolean, bind: boolean): void => {
-      const persist = s.affinity > 0 ? ` -p ${s.affinity}` : '';
-      commands.push(
-        `ipvsadm -A ${flag} ${ip}:${port} -s ${scheduler}${persist}${scheduler === 'mh' ? ' -b mh-port' : ''}`,
-      );
-      if (bind && !ctx.nodeIPs.includes(ip)) {
-        if (!bound.has(ip)) commands.push(`ip addr add ${ip}/32 dev kube-ipvs0`);
-        bound.add(ip);
-        add('KUBE-IPVS-IPS', ip);
-      }
-      // Without local endpoints the proxy falls back to every cluster endpoint.
-      for (const e of localOnly && s.local.length > 0 ? s.local : s.cluster) {
-        commands.push(`ipvsadm -a ${flag} ${ip}:${port} -r ${e.key} -m -w 1`);
-      }
-    };
+    const persist = s.affinity > 0 ? ` -p ${s.affinity}` : '';
+    const hash = this.scheduler === 'mh' ? ' -b mh-port' : '';
+    this.commands.push(`ipvsadm -A ${flag} ${ip}:${port} -s ${this.scheduler}${persist}${hash}`);
+    if (!this.ctx.nodeIPs.includes(ip)) {
+      if (!this.bound.has(ip)) this.commands.push(`ip addr add ${ip}/32 dev kube-ipvs0`);
+      this.bound.add(ip);
+      this.add('KUBE-IPVS-IPS', ip);
+    }
+    // Without local endpoints the proxy falls back to every cluster endpoint.
+    for (const e of localOnly && s.local.length > 0 ? s.local : s.cluster) {
+      this.commands.push(`ipvsadm -a ${flag} ${ip}:${port} -r ${e.key} -m -w 1`);
+    }
+  }
+
+  port(s: ProxyPort): void {
     const entry = (ip: string): string => `${ip},${s.proto}:${s.port}`;
-    for (const e of s.endpoints) if (e.local) add('KUBE-LOOP-BACK', `${e.ip},${s.proto}:${e.port},${e.ip}`);
-    add('KUBE-CLUSTER-IP', entry(s.clusterIP));
-    server(s.clusterIP, s.port, s.internalLocal, true);
+    for (const e of s.endpoints) if (e.local) this.add('KUBE-LOOP-BACK', `${e.ip},${s.proto}:${e.port},${e.ip}`);
+    this.add('KUBE-CLUSTER-IP', entry(s.clusterIP));
+    this.server(s, s.clusterIP, s.port, s.internalLocal);
     for (const ip of s.externalIPs) {
-      add(s.externalLocal ? 'KUBE-EXTERNAL-IP-LOCAL' : 'KUBE-EXTERNAL-IP', entry(ip));
-      server(ip, s.port, s.externalLocal, true);
+      this.add(s.externalLocal ? 'KUBE-EXTERNAL-IP-LOCAL' : 'KUBE-EXTERNAL-IP', entry(ip));
+      this.server(s, ip, s.port, s.externalLocal);
     }
     for (const ip of s.vips) {
-      add('KUBE-LOAD-BALANCER', entry(ip));
-      if (s.externalLocal) add('KUBE-LOAD-BALANCER-LOCAL', entry(ip));
-      if (s.sourceRanges.length > 0) {
-        add('KUBE-LOAD-BALANCER-FW', entry(ip));
-        for (const cidr of s.sourceRanges) add('KUBE-LOAD-BALANCER-SOURCE-CIDR', `${entry(ip)},${cidr}`);
-        if (primary !== undefined && s.sourceRanges.some((cidr) => inCidr(cidr, primary))) {
-          add('KUBE-LOAD-BALANCER-SOURCE-IP', `${entry(ip)},${ip}`);
-        } else {
-          outFilter.push(
-            `-A KUBE-IPVS-OUT-FILTER -s ${ip} -m ipvs --vaddr ${ip} --vproto ${s.proto}` + ` --vport ${s.port} -j DROP`,
-          );
-        }
-      }
-      server(ip, s.port, s.externalLocal, true);
+      this.add('KUBE-LOAD-BALANCER', entry(ip));
+      if (s.externalLocal) this.add('KUBE-LOAD-BALANCER-LOCAL', entry(ip));
+      if (s.sourceRanges.length > 0) this.firewall(s, ip, entry(ip));
+      this.server(s, ip, s.port, s.externalLocal);
     }
-    if (s.nodePort !== 0) {
-      const kinds = s.externalLocal ? ['', 'LOCAL-'] : [''];
-      for (const kind of kinds) {
-        if (s.proto !== 'sctp') add(`KUBE-NODE-PORT-${kind}${s.proto.toUpperCase()}`, `${s.nodePort}`);
-        else for (const ip of nodeIPs) add(`KUBE-NODE-PORT-${kind}SCTP-HASH`, `${ip},sctp:${s.nodePort}`);
-      }
-      for (const ip of nodeIPs) server(ip, s.nodePort, s.externalLocal, false);
-    }
-    if (s.healthCheckNodePort !== 0) add('KUBE-HEALTH-CHECK-NODE-PORT', `${s.healthCheckNodePort}`);
+    if (s.nodePort !== 0) this.nodePort(s);
+    if (s.healthCheckNodePort !== 0) this.add('KUBE-HEALTH-CHECK-NODE-PORT', `${s.healthCheckNodePort}`);
   }
-  return { sets: new Map([...sets].map(([name, e]) => [name, [...e].sort()])), commands, outFilter };
+
+  private firewall(s: ProxyPort, ip: string, entry: string): void {
+    this.add('KUBE-LOAD-BALANCER-FW', entry);
+    for (const cidr of s.sourceRanges) this.add('KUBE-LOAD-BALANCER-SOURCE-CIDR', `${entry},${cidr}`);
+    const primary = this.ctx.nodeIPs[0];
+    if (primary !== undefined && s.sourceRanges.some((cidr) => inCidr(cidr, primary))) {
+      this.add('KUBE-LOAD-BALANCER-SOURCE-IP', `${entry},${ip}`);
+      return;
+    }
+    const match = `-m ipvs --vaddr ${ip} --vproto ${s.proto} --vport ${s.port}`;
+    this.outFilter.push(`-A KUBE-IPVS-OUT-FILTER -s ${ip} ${match} -j DROP`);
+  }
+
+  private nodePort(s: ProxyPort): void {
+    for (const kind of s.externalLocal ? ['', 'LOCAL-'] : ['']) {
+      if (s.proto !== 'sctp') this.add(`KUBE-NODE-PORT-${kind}${s.proto.toUpperCase()}`, `${s.nodePort}`);
+      else for (const ip of this.nodeIPs) this.add(`KUBE-NODE-PORT-${kind}SCTP-HASH`, `${ip},sctp:${s.nodePort}`);
+    }
+    for (const ip of this.nodeIPs) this.server(s, ip, s.nodePort, s.externalLocal);
+  }
+}
+
+/** The sets, virtual servers and bound addresses that syncProxyRules wants. */
+export function ipvsState(ports: ProxyPort[], ctx: RuleContext, scheduler: string): IpvsState {
+  const sync = new Sync(ctx, scheduler);
+  for (const s of ports) sync.port(s);
+  const { commands, outFilter } = sync;
+  return { sets: new Map([...sync.sets].map(([name, e]) => [name, [...e].sort()])), commands, outFilter };
 }
 
 export const IPVS_NAT_CHAINS = [
@@ -138,72 +159,77 @@ export const IPVS_FILTER_CHAINS = [
   'KUBE-IPVS-OUT-FILTER',
 ];
 
-/** The whole text for `iptables-restore --noflush --counters` in IPVS mode (writeIptablesRules). */
-export function ipvsRestoreInput(state: IpvsState, ctx: RuleContext): string {
-  const comments = new Map(IPVS_SETS.map(([name, , comment]) => [name, comment]));
-  const has = (set: string): boolean => state.sets.get(set)!.length > 0;
-  const match = (set: string, dir: string): string =>
-    `-m comment --comment "${comments.get(set)!}" -m set --match-set ${set} ${dir}`;
-  const nat: string[] = ['-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN'],
-    filter: string[] = [];
-  const rule = (to: string[], chain: string, set: string, dir: string, rest: string): void => {
-    if (has(set)) to.push(`-A ${chain} ${match(set, dir)} ${rest}`);
+const COMMENTS = new Map(IPVS_SETS.map(([name, , comment]) => [name, comment]));
+const match = (set: string, dir: string): string =>
+  `-m comment --comment "${COMMENTS.get(set)!}" -m set --match-set ${set} ${dir}`;
+
+/** ipsetWithIptablesChain: table, chain with a protocol, set, directions, target; written while the set has entries. */
+const SET_RULES: readonly (readonly ['nat' | 'filter', string, string, string, string])[] = [
+  ['nat', 'KUBE-POSTROUTING', 'KUBE-LOOP-BACK', 'dst,dst,src', 'MASQUERADE'],
+  ['nat', 'KUBE-SERVICES', 'KUBE-LOAD-BALANCER', 'dst,dst', 'KUBE-LOAD-BALANCER'],
+  ['nat', 'KUBE-LOAD-BALANCER', 'KUBE-LOAD-BALANCER-LOCAL', 'dst,dst', 'RETURN'],
+  ['nat', 'KUBE-NODE-PORT -p tcp', 'KUBE-NODE-PORT-LOCAL-TCP', 'dst', 'RETURN'],
+  ['nat', 'KUBE-NODE-PORT -p tcp', 'KUBE-NODE-PORT-TCP', 'dst', 'KUBE-MARK-MASQ'],
+  ['nat', 'KUBE-NODE-PORT -p udp', 'KUBE-NODE-PORT-LOCAL-UDP', 'dst', 'RETURN'],
+  ['nat', 'KUBE-NODE-PORT -p udp', 'KUBE-NODE-PORT-UDP', 'dst', 'KUBE-MARK-MASQ'],
+  ['nat', 'KUBE-NODE-PORT -p sctp', 'KUBE-NODE-PORT-LOCAL-SCTP-HASH', 'dst,dst', 'RETURN'],
+  ['nat', 'KUBE-NODE-PORT -p sctp', 'KUBE-NODE-PORT-SCTP-HASH', 'dst,dst', 'KUBE-MARK-MASQ'],
+  ['filter', 'KUBE-PROXY-FIREWALL', 'KUBE-LOAD-BALANCER-FW', 'dst,dst', 'KUBE-SOURCE-RANGES-FIREWALL'],
+  ['filter', 'KUBE-SOURCE-RANGES-FIREWALL', 'KUBE-LOAD-BALANCER-SOURCE-CIDR', 'dst,dst,src', 'RETURN'],
+  ['filter', 'KUBE-SOURCE-RANGES-FIREWALL', 'KUBE-LOAD-BALANCER-SOURCE-IP', 'dst,dst,src', 'RETURN'],
+];
+
+/** Masquerading of ClusterIP traffic from outside, and what external addresses need. */
+function serviceRules(has: (set: string) => boolean, ctx: RuleContext): string[] {
+  const nat: string[] = [];
+  const rule = (set: string, rest: string): void => {
+    if (has(set)) nat.push(`-A KUBE-SERVICES ${match(set, rest)}`);
   };
-  rule(nat, 'KUBE-POSTROUTING', 'KUBE-LOOP-BACK', 'dst,dst,src', '-j MASQUERADE');
-  rule(nat, 'KUBE-SERVICES', 'KUBE-LOAD-BALANCER', 'dst,dst', '-j KUBE-LOAD-BALANCER');
-  rule(nat, 'KUBE-LOAD-BALANCER', 'KUBE-LOAD-BALANCER-LOCAL', 'dst,dst', '-j RETURN');
-  for (const [proto, suffix, dir] of [
-    ['tcp', 'TCP', 'dst'],
-    ['udp', 'UDP', 'dst'],
-    ['sctp', 'SCTP-HASH', 'dst,dst'],
-  ]) {
-    rule(nat, `KUBE-NODE-PORT -p ${proto}`, `KUBE-NODE-PORT-LOCAL-${suffix}`, dir!, '-j RETURN');
-    rule(nat, `KUBE-NODE-PORT -p ${proto}`, `KUBE-NODE-PORT-${suffix}`, dir!, '-j KUBE-MARK-MASQ');
-  }
-  rule(filter, 'KUBE-PROXY-FIREWALL', 'KUBE-LOAD-BALANCER-FW', 'dst,dst', '-j KUBE-SOURCE-RANGES-FIREWALL');
-  for (const kind of ['CIDR', 'IP']) {
-    rule(filter, 'KUBE-SOURCE-RANGES-FIREWALL', `KUBE-LOAD-BALANCER-SOURCE-${kind}`, 'dst,dst,src', '-j RETURN');
-  }
-  const detect = !ctx.masqueradeAll && ctx.ifNotLocal !== '';
-  rule(
-    nat,
-    'KUBE-SERVICES',
-    'KUBE-CLUSTER-IP',
-    ctx.masqueradeAll || detect ? 'dst,dst' : 'src,dst',
-    `${detect ? `${ctx.ifNotLocal} ` : ''}-j KUBE-MARK-MASQ`,
-  );
-  rule(nat, 'KUBE-SERVICES', 'KUBE-EXTERNAL-IP', 'dst,dst', '-j KUBE-MARK-MASQ');
+  // Without a detector only the node itself is masqueraded: its packets to a VIP come from a VIP.
+  const cluster = ctx.masqueradeAll ? 'dst,dst' : ctx.ifNotLocal === '' ? 'src,dst' : `dst,dst ${ctx.ifNotLocal}`;
+  rule('KUBE-CLUSTER-IP', `${cluster} -j KUBE-MARK-MASQ`);
+  rule('KUBE-EXTERNAL-IP', 'dst,dst -j KUBE-MARK-MASQ');
   for (const set of ['KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL']) {
-    rule(nat, 'KUBE-SERVICES', set, 'dst,dst', '-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT');
-    rule(nat, 'KUBE-SERVICES', set, 'dst,dst', '-m addrtype --dst-type LOCAL -j ACCEPT');
+    rule(set, 'dst,dst -m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT');
+    rule(set, 'dst,dst -m addrtype --dst-type LOCAL -j ACCEPT');
   }
   nat.push(
     '-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODE-PORT',
     '-A KUBE-LOAD-BALANCER -j KUBE-MARK-MASQ',
   );
-  filter.push('-A KUBE-SOURCE-RANGES-FIREWALL -j DROP', ...state.outFilter);
   for (const set of ['KUBE-CLUSTER-IP', 'KUBE-LOAD-BALANCER']) {
     if (has(set)) nat.push(`-A KUBE-SERVICES -m set --match-set ${set} dst,dst -j ACCEPT`);
   }
-  filter.push(...forwardRules(ctx.mark));
-  filter.push(`-A KUBE-NODE-PORT ${match('KUBE-HEALTH-CHECK-NODE-PORT', 'dst')} -j ACCEPT`);
-  for (const set of ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL']) {
-    filter.push(`-A KUBE-IPVS-FILTER -m set --match-set ${set} dst,dst -j RETURN`);
-  }
-  filter.push(
-    '-A KUBE-IPVS-FILTER -m set --match-set KUBE-HEALTH-CHECK-NODE-PORT dst -j RETURN',
-    '-A KUBE-IPVS-FILTER -m conntrack --ctstate NEW -m set --match-set KUBE-IPVS-IPS dst -j REJECT',
-  );
-  nat.push(...masqueradeRules(ctx.mark));
+  return nat;
+}
+
+/** KUBE-IPVS-FILTER: ports of a VIP that no Service has must not reach programs of the node. */
+const ACCESS_FILTER = [
+  ...['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'].map(
+    (set) => `-A KUBE-IPVS-FILTER -m set --match-set ${set} dst,dst -j RETURN`,
+  ),
+  '-A KUBE-IPVS-FILTER -m set --match-set KUBE-HEALTH-CHECK-NODE-PORT dst -j RETURN',
+  '-A KUBE-IPVS-FILTER -m conntrack --ctstate NEW -m set --match-set KUBE-IPVS-IPS dst -j REJECT',
+];
+
+/** The whole text for `iptables-restore --noflush --counters` in IPVS mode (writeIptablesRules). */
+export function ipvsRestoreInput(state: IpvsState, ctx: RuleContext): string {
+  const has = (set: string): boolean => state.sets.get(set)!.length > 0;
+  const setRules = (table: string): string[] =>
+    SET_RULES.filter(([t, , set]) => t === table && has(set)).map(
+      ([, chain, set, dir, to]) => `-A ${chain} ${match(set, dir)} -j ${to}`,
+    );
+  const nat = ['-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN', ...setRules('nat'), ...serviceRules(has, ctx), ...masqueradeRules(ctx.mark)]; // prettier-ignore
+  const filter = [
+    ...setRules('filter'),
+    '-A KUBE-SOURCE-RANGES-FIREWALL -j DROP',
+    ...state.outFilter,
+    ...forwardRules(ctx.mark),
+    `-A KUBE-NODE-PORT ${match('KUBE-HEALTH-CHECK-NODE-PORT', 'dst')} -j ACCEPT`,
+    ...ACCESS_FILTER,
+  ];
   return [
-    '*nat',
-    ...IPVS_NAT_CHAINS.map(chainLine),
-    ...nat,
-    'COMMIT',
-    '*filter',
-    ...IPVS_FILTER_CHAINS.map(chainLine),
-    ...filter,
-    'COMMIT',
-    '',
-  ].join('\n');
+    '*nat', ...IPVS_NAT_CHAINS.map(chainLine), ...nat, 'COMMIT',
+    '*filter', ...IPVS_FILTER_CHAINS.map(chainLine), ...filter, 'COMMIT', '',
+  ].join('\n'); // prettier-ignore
 }

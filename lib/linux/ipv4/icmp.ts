@@ -10,7 +10,7 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import { SEC } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
-import { PACKET_HOST, type Skb } from '../core/skb.js';
+import { CT_IS_REPLY, CT_RELATED, CT_RELATED_REPLY, PACKET_HOST, type Skb } from '../core/skb.js';
 import { RTN_LOCAL } from './fib.js';
 import { ipBuildAndSend, selectIdent } from './ip-output.js';
 import { inetAddrType, ROUTE_BROADCAST, ROUTE_MULTICAST, routeOutput } from './route.js';
@@ -108,6 +108,11 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
   e.buf.set(b.subarray(ip, ip + quoted), e.head + icmp.HLEN);
   e.tail = e.head + icmp.HLEN + quoted;
   icmp.write(e.buf, e.head, e.tail, type, code, info);
+  if (skb.ct !== null) {
+    // nf_ct_attach: the error belongs to the connection of the packet it quotes, even before that is confirmed.
+    e.ct = skb.ct;
+    e.ctinfo = skb.ctinfo >= CT_IS_REPLY ? CT_RELATED : CT_RELATED_REPLY;
+  }
   const tos = (ipv4.tos(b, ip) & 0x1e) | 0xc0;
   ipBuildAndSend(net, e, saddr, src, ipv4.ICMP, tos, ttlDefault(net), selectIdent(net, saddr, src, 1), 0);
 }

@@ -8,6 +8,7 @@ import { SEC } from '../../sim/sim.js';
 import type { Dest, Template } from './service.js';
 
 export const NONE = 0;
+const ESTABLISHED = 1;
 export const TIME_WAIT = 5;
 export const TCP_STATES = [
   'NONE', 'ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'FIN_WAIT', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK', 'LISTEN',
@@ -53,6 +54,7 @@ export interface Timeouts {
   udp: number;
 }
 
+const TEMPLATE_DELAY = 60 * SEC;
 const BUCKETS = 4096;
 const hash = (proto: number, addr: number, port: number): number =>
   (Math.imul(addr ^ Math.imul(port + proto, 0x85ebca6b), 0x9e3779b1) >>> 20) & (BUCKETS - 1);
@@ -99,6 +101,23 @@ export class ConnTable {
     if (c.template !== null) c.template.controls--;
   }
 
+  private expire(c: IpvsConn): void {
+    if (c.template !== null) c.template.lastEnd = Math.max(c.template.lastEnd, c.expires);
+    this.remove(c);
+  }
+
+  /**
+   * False when a template has ended by now. One that still controlled connections when its time was over got another
+   * minute, again and again (ip_vs_conn_expire). Call `sweep` before.
+   */
+  templateAlive(t: Template, now: number): boolean {
+    for (; t.expires <= now; t.expires += t.timeout) {
+      if (t.controls === 0 && t.lastEnd <= t.expires) return false;
+      t.timeout = TEMPLATE_DELAY;
+    }
+    return true;
+  }
+
   /** Removes what has timed out; cheap when nothing has. */
   sweep(now: number): void {
     if (now < this.nextExpiry) return;
@@ -106,7 +125,7 @@ export class ConnTable {
     for (const b of this.buckets) {
       for (let i = b.length - 1; i >= 0; i--) {
         const c = b[i]!;
-        if (c.expires <= now) this.remove(c);
+        if (c.expires <= now) this.expire(c);
         else this.nextExpiry = Math.min(this.nextExpiry, c.expires);
       }
     }
@@ -120,12 +139,14 @@ export class ConnTable {
   /** The packet's effect on state and timeout (tcp_state_transition, udp_state_transition). `flags` is the TCP byte. */
   transition(c: IpvsConn, output: boolean, flags: number, now: number): void {
     if (c.proto !== 6) {
+      if (output && c.template !== null) c.template.assured = true;
       this.expireAt(c, now + this.timeouts.udp * SEC);
       return;
     }
     const kind = (flags & 4) !== 0 ? 3 : (flags & 2) !== 0 ? 0 : (flags & 1) !== 0 ? 1 : (flags & 16) !== 0 ? 2 : -1;
     const state = kind < 0 ? 6 : (output ? OUTPUT : INPUT)[kind]![c.state]!;
     c.state = state;
+    if (state === ESTABLISHED && c.template !== null) c.template.assured = true;
     if (c.inactive === ACTIVE[state]!) {
       c.inactive = !c.inactive;
       const step = c.inactive ? 1 : -1;

@@ -168,10 +168,10 @@ export class Ipvs {
       if (template === null) {
         dest = svc.sched.pick(svc, caddr, cport, svc.addr);
         if (dest === null) return null;
-        template = { dest, client, expires: 0, controls: 0 };
+        template = { dest, client, timeout: svc.persistent * SEC, expires: 0, controls: 0, lastEnd: 0, assured: false };
         svc.templates.set(client, template);
       }
-      template.expires = now + svc.persistent * SEC;
+      template.expires = now + template.timeout;
       dest = template.dest;
     } else {
       dest = svc.sched.pick(svc, caddr, cport, svc.addr);
@@ -188,7 +188,7 @@ export class Ipvs {
 
   /** ip_vs_check_template. */
   private templateUsable(t: Template, now: number): boolean {
-    if (t.expires <= now && t.controls === 0) return false;
+    if (!this.conns.templateAlive(t, now)) return false;
     return t.dest.available && !(t.dest.weight === 0 && this.sysctl('expire_quiescent_template', 0) !== 0);
   }
 

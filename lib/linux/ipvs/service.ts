@@ -28,8 +28,15 @@ export class Dest {
 export interface Template {
   dest: Dest;
   client: number;
+  /** Time until it ends anew from its last use, ns: the service's, later a minute (ip_vs_conn_expire). */
+  timeout: number;
   expires: number;
+  /** Connections that it controls. */
   controls: number;
+  /** When the last of those that have ended did so. */
+  lastEnd: number;
+  /** A server has answered (IP_VS_CTPL_S_ASSURED). */
+  assured: boolean;
 }
 
 export class Service {

@@ -412,7 +412,10 @@ function icmpTranslate(net: Netns, skb: Skb, ct: Conn, manip: number): boolean {
   const th = skb.net + ipv4.headerLen(b, skb.net);
   const end = Math.min(skb.tail, skb.net + ipv4.totalLen(b, skb.net));
   if (end - th < icmp.HLEN + ipv4.HLEN) return false;
-  if (icmp.type(b, th) === icmp.REDIRECT && (ct.status & S_NAT_MASK) !== 0) return false;
+  if (icmp.type(b, th) === icmp.REDIRECT) {
+    // A redirect would make the two ends talk without translation; a connection that is not bound yet may get one.
+    if (!natDone(ct, MANIP_SRC) || !natDone(ct, MANIP_DST) || (ct.status & S_NAT_MASK) !== 0) return false;
+  }
   const reply = skb.ctinfo >= CT_IS_REPLY;
   if (!applies(ct, manip, reply)) return true;
   // The quoted packet travelled the other way: its opposite end is changed back.
