@@ -237,7 +237,7 @@ T('ruleText() prints back the rules that CNI plugins write', () => {
 T('-m ipvs is read and printed in the order of libxt_ipvs', () => {
   const net = setup();
   const rule = (text: string): string => {
-    const r = iptables(net, ['iptables', '-A', 'OUTPUT', ...text.split(' '), '-j', 'DROP']);
+    const r = iptables(net, ['-A', 'OUTPUT', ...text.split(' '), '-j', 'DROP']);
     return r.exit === 0 ? iptablesSave(net, ['-t', 'filter']).out.split('\n').filter((l) => l.startsWith('-A')).pop()! : r.err; // prettier-ignore
   };
   assert.is(

@@ -398,8 +398,12 @@ Iptables('terminating endpoints that still serve are used only when none is read
 });
 
 Iptables('more than a thousand endpoints leave the comments of endpoint rules out', () => {
-  const many = Array.from({ length: 1001 }, (_, i) => `{ addresses: [ 10.1.${i >> 8}.${i & 255} ] }`).join(', ');
-  const nat = restoreInput(one('', many));
+  const some = (from: number, to: number): string =>
+    Array.from({ length: to - from }, (_, k) => `{ addresses: [ 10.1.${(from + k) >> 8}.${(from + k) & 255} ] }`).join(
+      ', ',
+    );
+  const more = slice('ns1/svc1', 80, some(1000, 1001)).replace('name: ns1-svc1', 'name: ns1-svc1-more');
+  const nat = restoreInput(one('', some(0, 1000)) + more);
   const svc = rules(nat, /^KUBE-SVC-/);
   assert.is(svc.length, 1002);
   assert.match(svc[1]!, /^-A KUBE-SVC-\w+ -m statistic --mode random --probability 0\.0009990010 -j KUBE-SEP-\w+$/);
