@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { count, execute, type Outcome, writeTree } from './execute.js';
 import { compareWith, digest, GOLDEN, problemsOf, readOrigin } from './golden.js';
 import { type Loaded, loadAll } from './load.js';
+import { Progress } from './progress.js';
 import { parseArgs } from './usage.js';
 import { writeOrigin } from './origin.js';
 
@@ -24,12 +25,14 @@ export async function main(args: string[]): Promise<number> {
   const update = flags.has('-u') || flags.has('--update');
   const all = await loadAll(files);
   const rows: Row[] = [];
+  const progress = new Progress(all.length);
   for (const l of all) {
+    progress.begin(l.name);
     const row = await checkOne(l, join(golden, l.name), update, values.get('-o') ?? null);
     rows.push(row);
-    if (process.stderr.isTTY) process.stderr.write(`\r${rows.length}/${all.length} ${l.name}\x1b[K`);
+    progress.end(l.name);
   }
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  progress.clear();
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   else print(rows);
   return rows.every((r) => r.problems.length === 0) ? 0 : 1;

@@ -2,6 +2,7 @@
  * Runs a Lab on podwire's own kernel: setup, one quiet second, taps on, steps at their times.
  * @module
  */
+import { EN10MB, RAW } from '../../wire/pcap.js';
 import { Tap, CaptureClock } from '../capture/tap.js';
 import type { Files, Proc, Program } from '../apps/program.js';
 import type { Kernel } from '../linux/core/kernel.js';
@@ -103,20 +104,36 @@ class Machine {
   attach(): void {
     const clock = new CaptureClock();
     const wanted = this.lab.captures === null ? null : new Set(this.lab.captures);
+    const byName = new Map<string, Tap>();
     const open = (dev: Netdev): void => {
       const name = `${dev.net.name}/${dev.name}`;
+      const linktype = dev.type === ARPHRD_TUNNEL ? RAW : EN10MB;
+      dev.tap = null;
       if (wanted !== null && !wanted.has(name)) return;
-      const tap = new Tap(clock, name, dev.type === ARPHRD_TUNNEL ? 101 : 1, dev.mac);
+      let tap = byName.get(name);
+      if (tap === undefined) {
+        tap = new Tap(clock, name, linktype, dev.mac);
+        byName.set(name, tap);
+        this.taps.push(tap);
+      } else if (tap.linktype !== linktype) {
+        throw new InputError(this.lab.file, 0, 0, `captures: ${name} changed its link layer, expected another name`);
+      }
       dev.tap = tap;
-      this.taps.push(tap);
     };
     for (const net of this.kernel.netns.values()) net.devs.forEach(open);
-    for (const name of wanted ?? []) {
-      if (!this.taps.some((t) => t.iface === name)) {
-        throw new InputError(this.lab.file, 0, 0, `captures: no device "${name}" after setup`);
-      }
-    }
     this.kernel.onDevice = open;
+  }
+
+  /** A capture of a device that never was is a mistake of the Lab. */
+  private checkCaptures(): void {
+    const never = this.lab.captures?.filter((name) => !this.taps.some((t) => t.iface === name)) ?? [];
+    if (never.length === 0) return;
+    throw new InputError(
+      this.lab.file,
+      this.lab.capturesLine,
+      1,
+      `captures: there was never a device "${never.join('", "')}"`,
+    );
   }
 
   steps(): void {
@@ -141,29 +158,12 @@ class Machine {
       sim.runUntil(sim.now + TAIL);
     }
     this.kill();
-    this.expectations();
+    if (this.options.stopAt === undefined) this.checkCaptures();
+    this.failures.push(...failedExpectations(this.lab, this.results));
   }
 
   private kill(): void {
     for (const p of this.running) if (!p.ended) p.proc.onKill?.();
-  }
-
-  private expectations(): void {
-    this.lab.steps.forEach((step, i) => {
-      const e = step.expect;
-      const r = this.results[i]!;
-      if (e === null) return;
-      if (e.exit !== undefined && e.exit !== r.exit) {
-        this.failures.push(
-          `${this.lab.file}:${step.line}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`,
-        );
-      }
-      if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
-        this.failures.push(
-          `${this.lab.file}:${step.line}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"`,
-        );
-      }
-    });
   }
 
   /** Runs commands one after the other; `done` gets the last exit code. */
@@ -262,6 +262,23 @@ class Machine {
       },
     };
   }
+}
+
+/** The `expect` entries that the results do not meet, each in words with its place. */
+export function failedExpectations(lab: Lab, results: readonly StepResult[]): string[] {
+  return lab.steps.flatMap((step, i) => {
+    const [e, r] = [step.expect, results[i]];
+    if (e === null || r === undefined) return [];
+    const place = `${lab.file}:${step.line}`;
+    const found: string[] = [];
+    if (e.exit !== undefined && e.exit !== r.exit) {
+      found.push(`${place}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`);
+    }
+    if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
+      found.push(`${place}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"`);
+    }
+    return found;
+  });
 }
 
 function cat(

@@ -2,6 +2,7 @@
  * The shell programs that run inside User-Mode Linux: a private root, then the Lab itself.
  * @module
  */
+import { IP_FUNCTION } from './kernel-listen.js';
 
 /** First process: builds a root of its own (the host is visible below /host, read-only) and hands over to `drive.sh` there. */
 export function initScript(work: string): string {
@@ -22,7 +23,7 @@ for f in passwd group protocols services nsswitch.conf hosts host.conf ld.so.cac
 done
 echo podwire > etc/hostname; : > etc/resolv.conf
 cp "$W"/bin/* podwire/bin/; chmod 755 podwire/bin/*
-cp "$W"/drive.sh "$W"/setup.sh "$W"/step-*.sh podwire/ 2>/dev/null
+cp "$W"/drive.sh "$W"/setup.sh "$W"/listen.pl "$W"/step-*.sh podwire/ 2>/dev/null
 for p in iptables iptables-restore iptables-save; do
   ln -s /usr/sbin/\${p/iptables/iptables-legacy} podwire/bin/$p
 done
@@ -53,7 +54,7 @@ export interface DriverPlan {
 export function driverScript(plan: DriverPlan): string {
   const order = plan.atNs.map((at, i) => ({ at, i })).sort((a, b) => a.at - b.at || a.i - b.i);
   const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i}`).join('\n');
-  const wanted = plan.captures === null ? '' : ` ${plan.captures.join(' ')} `;
+  const wanted = (plan.captures ?? []).map((c) => `'${c}'`).join(' ');
   return `export PATH=/podwire/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C PODWIRE_READY_DIR=/run/ready
 umask 022
 off() { sync; exec busybox poweroff -f; }
@@ -62,18 +63,9 @@ uname -r > /out/kernel
 ip link >/dev/null || die 'ip does not run'
 echo /podwire/bin/modprobe > /proc/sys/kernel/modprobe
 for m in veth bridge br_netfilter ipip vxlan dummy nf_conntrack ip_vs; do modprobe $m || echo "modprobe $m failed" >> /out/log; done
-mkdir -p /run/ready /run/netns /run/tcpdump
+mkdir -p /run/ready /run/netns
 cd '/host${plan.cwd}' 2>/dev/null || cd /
-quiet() {
-  sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0 net.bridge.bridge-nf-call-iptables=1 2>/dev/null
-  for dev in $(ls /sys/class/net); do
-    ethtool -K $dev tx off rx off sg off tso off gso off gro off >/dev/null 2>&1
-    [ -d /sys/class/net/$dev/bridge ] && echo 0 > /sys/class/net/$dev/bridge/multicast_snooping
-  done
-  sysctl -qw net.ipv4.tcp_rmem='4096 131072 6291456' 2>/dev/null
-}
 sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0 net.ipv4.tcp_rmem='4096 131072 6291456' net.bridge.bridge-nf-call-iptables=1
-export -f quiet
 bash -c 'set -eE; trap '\\''echo "$LINENO $?" > /out/setup.failed'\\'' ERR; . /podwire/setup.sh' > /out/setup.out 2> /out/setup.err
 rc=$?
 [ $rc = 0 ] || { [ -e /out/setup.failed ] || echo "0 $rc" > /out/setup.failed; off; }
@@ -82,30 +74,22 @@ for ((i = 0; i < 600; i++)); do
   sleep 0.1
 done
 [ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] || { cat /out/setup.err >> /out/error; die 'a podwire app did not become ready within 60 s'; }
-names=$(ls /run/netns)
-quiet
-for n in $names; do ip netns exec $n bash -c quiet; done
-sleep 1
-# Immediate mode: a buffered ring keeps its last second from a tcpdump that is told to stop.
-record() { # NETNS DEVICE COMMAND…
-  local n=$1 d=$2; shift 2
-  case '${wanted}' in ''|*" $n/$d "*) ;; *) return ;; esac
-  mkdir -p "/out/pcap/$n" /run/tcpdump/$n
-  "$@" tcpdump -p -Z root -U -n --immediate-mode -B 4096 --time-stamp-precision=nano -s 262144 -i "$d" -w "/run/tcpdump/$n/$d.pcap" 2> "/run/tcpdump/$n/$d.err" &
-  dumps+=($!)
-}
-live() { # devices that are up
-  "$@" ip -o link show up | while IFS=': ' read -r _ d _; do echo "\${d%%@*}"; done
-}
-dumps=()
-for d in $(live env); do record root "$d"; done
-for n in $names; do for d in $(live ip netns exec $n); do record $n "$d" ip netns exec $n; done; done
-for ((i = 0; i < 400; i++)); do
-  [ "$(cat /run/tcpdump/*/*.err 2>/dev/null | grep -c 'listening on')" -ge \${#dumps[@]} ] && break
+ulimit -n 65536
+mkfifo /run/listen.ctl /run/listen.drive${plan.atNs.map((_, i) => ` /run/listen.${i}`).join('')}
+exec 9<> /run/listen.ctl
+perl /podwire/listen.pl /out/pcap ${wanted} 2> /run/listen.err &
+listener=$!
+gone() { cat /run/listen.err >> /out/error; die 'the capture failed'; }
+for ((i = 0; i < 1200; i++)); do
+  [ -e /run/listen.ready ] && break
+  kill -0 $listener 2>/dev/null || gone
   sleep 0.05
 done
-[ "$(cat /run/tcpdump/*/*.err 2>/dev/null | grep -c 'listening on')" -ge \${#dumps[@]} ] || { cat /run/tcpdump/*/*.err >> /out/error; die 'tcpdump does not listen'; }
-sleep 0.1
+${IP_FUNCTION}
+export -f ip look
+export PODWIRE_STEP=drive
+sleep 1
+look start
 T0=\${EPOCHREALTIME/./}
 at() {
   local left=$((T0 + $1 - \${EPOCHREALTIME/./}))
@@ -113,15 +97,14 @@ at() {
 }
 steps=()
 step() {
-  ( setsid bash /podwire/step-$1.sh > /out/step-$1.out 2> /out/step-$1.err; echo $? > /out/step-$1.rc ) &
+  ( PODWIRE_STEP=$1 setsid bash /podwire/step-$1.sh > /out/step-$1.out 2> /out/step-$1.err; echo $? > /out/step-$1.rc ) &
   steps+=($!)
 }
 ${starts}
 ${plan.untilNs === null ? 'for p in "${steps[@]}"; do wait $p; done\nsleep 0.3' : `at ${Math.round(plan.untilNs / 1000)}`}
-kill -INT "\${dumps[@]}" 2>/dev/null
-for p in "\${dumps[@]}"; do wait $p; done
-grep -H '[1-9][0-9]* packets* dropped' /run/tcpdump/*/*.err > /run/lost && { cat /run/lost >> /out/error; die 'tcpdump lost frames'; }
-for n in $(ls /run/tcpdump); do cp /run/tcpdump/$n/*.pcap "/out/pcap/$n/"; done
+[ -s /run/listen.err ] && gone
+look stop
+wait $listener || gone
 echo ok > /out/done
 off
 `;

@@ -1,6 +1,6 @@
 /**
- * Runs a Lab on the real Linux kernel: User-Mode Linux as an ordinary process, the Lab's own text under bash, one tcpdump
- * per device. Needs no privileges; the host's files are seen read-only.
+ * Runs a Lab on the real Linux kernel: User-Mode Linux as an ordinary process, the Lab's own text under bash, one packet
+ * socket per namespace (kernel-listen.ts). Needs no privileges; the host's files are seen read-only.
  * @module
  */
 import { execFile, spawn } from 'node:child_process';
@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { type Command, splitNetns } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { driverScript, initScript } from './kernel-init.js';
+import { LISTEN } from './kernel-listen.js';
 import type { Lab } from './lab.js';
 
 /** A step as the kernel's programs ended it; `exit` null: still running at `until`. */
@@ -40,11 +41,11 @@ export interface KernelOptions {
 }
 
 const APT =
-  'apt-get install -y user-mode-linux kmod iproute2 iptables ipset ipvsadm conntrack ethtool procps tcpdump ' +
+  'apt-get install -y user-mode-linux kmod iproute2 iptables ipset ipvsadm conntrack ethtool procps perl-base ' +
   'iputils-ping iputils-arping netcat-openbsd bind9-dnsutils curl busybox-static';
 
 const PROGRAMS = (
-  'linux.uml bash busybox modprobe pivot_root ip bridge tc iptables-legacy ipset ipvsadm conntrack ethtool sysctl tcpdump ' +
+  'linux.uml bash busybox modprobe pivot_root ip bridge tc iptables-legacy ipset ipvsadm conntrack ethtool sysctl perl ' +
   'ping arping nc dig curl'
 ).split(' ');
 
@@ -53,6 +54,14 @@ export class MissingRecorder extends Error {
   constructor(missing: readonly string[]) {
     super(`cannot record on the kernel: ${missing.join(', ')} not found; install with: ${APT}`);
     this.name = 'MissingRecorder';
+  }
+}
+
+/** The kernel did not come to its end, or its capture is not whole: nothing was recorded. */
+export class KernelFailure extends Error {
+  constructor(lab: string, why: string) {
+    super(`the kernel did not finish ${lab}: ${why}`);
+    this.name = 'KernelFailure';
   }
 }
 
@@ -88,13 +97,14 @@ export async function runOnKernel(lab: Lab, outDir: string, options: KernelOptio
         .filter((s) => s.trim() !== '')
         .join('\n')
         .trim();
-      throw new Error(`the kernel did not finish ${lab.name}: ${why.slice(-2000)}`);
+      throw new KernelFailure(lab.name, why.slice(-2000));
     }
     const steps = lab.steps.map((s, i): KernelStep => {
       const rc = read(`step-${i}.rc`).trim();
       const exit = rc === '' ? null : Number(rc);
       return { at: s.atNs, command: s.text, exit, stdout: read(`step-${i}.out`), stderr: read(`step-${i}.err`) };
     });
+    steps.forEach((s, i) => missingCommand(lab, i, s.stderr));
     deliver(join(work, 'out', 'pcap'), steps, resolve(outDir));
     return { steps, kernel: read('kernel').trim(), tools: await toolVersions() };
   } finally {
@@ -117,6 +127,7 @@ function prepare(lab: Lab, work: string, main: string): void {
   script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
   script('bin/podwire', `#!/bin/sh\nexec '/host${process.execPath}' '/host${main}' "$@"\n`);
   script('init.sh', initScript(work));
+  script('listen.pl', LISTEN);
   script('setup.sh', lab.setupText.endsWith('\n') ? lab.setupText : `${lab.setupText}\n`);
   lab.steps.forEach((s, i) => script(`step-${i}.sh`, s.text.endsWith('\n') ? s.text : `${s.text}\n`));
   const plan = {
@@ -153,10 +164,22 @@ function bootUml(work: string, mem: string, timeoutMs: number): Promise<string> 
       kill();
     }, timeoutMs);
     process.once('exit', kill);
+    // A signal would end this process without 'exit' and leave the kernel running.
+    const signals = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).map((name) => {
+      const stop = (): void => {
+        kill();
+        rmSync(work, { recursive: true, force: true });
+        process.removeListener(name, stop);
+        process.kill(process.pid, name);
+      };
+      process.once(name, stop);
+      return { name, stop };
+    });
     child.once('error', fail);
     child.once('close', () => {
       clearTimeout(timer);
       process.removeListener('exit', kill);
+      for (const { name, stop } of signals) process.removeListener(name, stop);
       kill();
       done(log);
     });
@@ -175,6 +198,15 @@ function setupFailure(lab: Lab, failed: string, stderr: string): never {
     c?.column ?? 1,
     `setup command failed on the kernel: ${text}: ${why}`,
   );
+}
+
+/** A step's program that the kernel's machine does not have: an InputError at its command. */
+function missingCommand(lab: Lab, i: number, stderr: string): void {
+  const m = /^\/podwire\/step-\d+\.sh: line (\d+): (.*): command not found$/m.exec(stderr);
+  if (m === null) return;
+  const list = lab.steps[i]!.run;
+  const c = list.filter((x) => x.line - list[0]!.line < Number(m[1])).at(-1) ?? list[0]!;
+  throw new InputError(lab.file, c.line, c.column, `command "${m[2]}" not found on the kernel's machine`);
 }
 
 /** Moves the captures that hold a frame, and steps.json, to their place in one rename. */
@@ -198,7 +230,6 @@ async function toolVersions(): Promise<Record<string, string>> {
   const ask: [string, string[]][] = [
     ['ip', ['-V']],
     ['iptables-legacy', ['-V']],
-    ['tcpdump', ['--version']],
     ['ping', ['-V']],
     ['dig', ['-v']],
     ['curl', ['--version']],

@@ -52,7 +52,11 @@ LabFormat('parseLab() reads every field, commands at their places in the file', 
 
 LabFormat('formatLab() prints what parseLab() reads back equal', () => {
   const bare = (text: string): unknown =>
-    JSON.parse(JSON.stringify(parseLab(text, 'f'), (k, v: unknown) => (/^(line|column|setupLine)$/.test(k) ? 0 : v)));
+    JSON.parse(
+      JSON.stringify(parseLab(text, 'f'), (k, v: unknown) =>
+        /^(line|column|setupLine|capturesLine)$/.test(k) ? 0 : v,
+      ),
+    );
   assert.equal(bare(formatLab(parseLab(TEXT, 'f'))), bare(TEXT));
   assert.match(formatLab(parseLab(TEXT, 'f')), /setup: \|\n {4}ip netns add n\n/);
 });

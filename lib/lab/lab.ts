@@ -33,6 +33,8 @@ export interface Lab {
   steps: LabStep[];
   untilNs: number | null;
   captures: string[] | null;
+  /** Line of `captures`, 0 without it. */
+  capturesLine: number;
   file: string;
 }
 
@@ -100,6 +102,7 @@ class Reader {
       steps: spec.has('steps') ? this.items(spec.get('steps')!, 'steps').map((n) => this.step(n)) : [],
       untilNs: until === undefined ? null : this.duration(until, 'until'),
       captures: spec.has('captures') ? this.captures(spec.get('captures')!) : null,
+      capturesLine: spec.has('captures') ? this.line(spec.get('captures')) : 0,
       file: this.file,
     };
   }

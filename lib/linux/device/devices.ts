@@ -97,4 +97,5 @@ function dropAddresses(dev: Netdev): void {
 
 export function renameDevice(dev: Netdev, name: string): void {
   dev.name = name;
+  dev.kernel.onDevice?.(dev);
 }
