@@ -96,6 +96,8 @@ class Session {
   private readonly sentAt: number[] = [];
   private readonly rtts: number[] = [];
   private errors = 0;
+  /** Most probes in flight when an answer came (pipesize). */
+  private pipe = 0;
   private started = 0;
   private readonly next = new Timer(() => this.send());
   private readonly last = new Timer(() => this.finish());
@@ -142,13 +144,15 @@ class Session {
         const seq = (m.data[6]! << 8) | m.data[7]!;
         const rtt = (this.p.net.kernel.sim.now - this.sentAt[seq - 1]!) / 1e6;
         this.rtts.push(rtt);
+        this.acknowledge(seq);
         if (!this.o.quiet)
           this.p.out(
-            `${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl} time=${rtt.toFixed(3)} ms\n`,
+            `${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl} time=${rttText(rtt)} ms\n`,
           );
       } else if (type !== 8 && this.quotesUs(m.data)) {
         const seq = (m.data[8 + 20 + 6]! << 8) | m.data[8 + 20 + 7]!;
         this.errors++;
+        this.acknowledge(seq);
         const text =
           type === 3
             ? (UNREACHABLE[m.data[1]!] ?? `Dest Unreachable, Bad Code: ${m.data[1]}`)
@@ -164,6 +168,10 @@ class Session {
       this.finish();
   }
 
+  private acknowledge(seq: number): void {
+    this.pipe = Math.max(this.pipe, this.sentAt.length - seq + 1);
+  }
+
   private quotesUs(d: Uint8Array): boolean {
     return d.length >= 36 && d[8 + 9] === 1 && ((d[32]! << 8) | d[33]!) === this.id;
   }
@@ -175,19 +183,23 @@ class Session {
     this.sock.close();
     const sent = this.sentAt.length;
     const got = this.rtts.length;
-    const ms = Math.floor((sim.now - this.started) / 1e6);
+    const ms = Math.floor(((this.sentAt.at(-1) ?? this.started) - this.started) / 1e6); // up to the last probe
     this.p.out(`\n--- ${this.o.host} ping statistics ---\n`);
     const errors = this.errors > 0 ? `+${this.errors} errors, ` : '';
     const loss = Number((((sent - got) * 100) / sent).toPrecision(6));
     this.p.out(`${sent} packets transmitted, ${got} received, ${errors}${loss}% packet loss, time ${ms}ms\n`);
+    const sums: string[] = [];
     if (got > 0) {
       const avg = this.rtts.reduce((a, b) => a + b, 0) / got;
       const dev = Math.sqrt(Math.max(0, this.rtts.reduce((a, b) => a + b * b, 0) / got - avg * avg));
-      const f = (x: number): string => x.toFixed(3);
-      this.p.out(
-        `rtt min/avg/max/mdev = ${f(Math.min(...this.rtts))}/${f(avg)}/${f(Math.max(...this.rtts))}/${f(dev)} ms\n`,
-      );
+      const all = [Math.min(...this.rtts), avg, Math.max(...this.rtts), dev];
+      sums.push(`rtt min/avg/max/mdev = ${all.map((x) => x.toFixed(3)).join('/')} ms`);
     }
+    if (this.pipe > 1) sums.push(`pipe ${this.pipe}`);
+    this.p.out(`${sums.join(', ')}\n`);
     this.p.exit(got > 0 ? 0 : 1);
   }
 }
+
+/** Milliseconds with as many digits as ping prints: fewer, the longer they are. */
+const rttText = (ms: number): string => ms.toFixed(ms >= 100 ? 0 : ms >= 10 ? 1 : ms >= 1 ? 2 : 3);

@@ -106,6 +106,11 @@ export abstract class Netdev {
     return this.ifindex;
   }
 
+  /** The device that loses its carrier when this one goes down: a veth's peer. */
+  get follower(): Netdev | null {
+    return null;
+  }
+
   get isEthernet(): boolean {
     return this.type === ARPHRD_ETHER;
   }

@@ -15,6 +15,10 @@ export class Veth extends Netdev {
     return this.peer.ifindex;
   }
 
+  override get follower(): Veth {
+    return this.peer;
+  }
+
   override xmit(skb: Skb): void {
     if (!this.peer.up) {
       drop(this.net, skb, 'DEV_READY');

@@ -117,6 +117,8 @@ export function devClose(dev: Netdev): void {
   const { fib, neigh } = dev.net;
   for (const t of fib.tables.values()) t.remove((r) => r.dev === dev && r.scope < SCOPE_HOST);
   neigh.flushDevice(dev);
+  const { follower } = dev;
+  if (follower !== null && follower.up) follower.net.neigh.carrierDown(follower);
 }
 
 /**

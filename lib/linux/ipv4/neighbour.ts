@@ -310,6 +310,11 @@ export class NeighTable {
     for (const n of this.list()) if (n.dev === dev) this.delete(dev, n.addr);
   }
 
+  /** The device lost its carrier (neigh_carrier_down): all but permanent entries go. */
+  carrierDown(dev: Netdev): void {
+    for (const n of this.list()) if (n.dev === dev && n.nud !== NUD_PERMANENT) this.delete(dev, n.addr);
+  }
+
   /** An address came or went: broadcast entries may have become wrong. */
   addressChanged(): void {
     for (const n of this.list()) if (n.nud === NUD_NOARP && n.dev.isEthernet) this.delete(n.dev, n.addr);

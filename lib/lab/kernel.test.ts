@@ -1,0 +1,41 @@
+/** The programs of the recorder: their syntax, and that each command of a step that changes devices waits for the capture. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { driverScript, initScript } from './kernel-init.js';
+import { IP_FUNCTION, LISTEN } from './kernel-listen.js';
+
+const Recorder = suite('lib/lab/kernel');
+
+Recorder('the capture program is correct Perl', () => {
+  if (!existsSync('/usr/bin/perl')) return;
+  const r = spawnSync('/usr/bin/perl', ['-c'], { input: LISTEN, encoding: 'utf8' });
+  assert.is(r.status, 0, r.stderr);
+});
+
+Recorder('driver and init are correct bash', () => {
+  if (!existsSync('/bin/bash')) return;
+  const plan = { cwd: '/', servers: 1, atNs: [2e9, 0], untilNs: null, captures: ['a/eth0'] };
+  for (const text of [driverScript(plan), driverScript({ ...plan, untilNs: 3e9 }), initScript('/tmp/x')]) {
+    const r = spawnSync('/bin/bash', ['-n'], { input: text, encoding: 'utf8' });
+    assert.is(r.status, 0, r.stderr);
+  }
+  assert.match(driverScript(plan), /at 0; step 1\nat 2000000; step 0\n/);
+});
+
+Recorder('ip waits for the capture around what makes, renames, moves and deletes, and only there', () => {
+  if (!existsSync('/bin/bash')) return;
+  const looks = (args: string): string => {
+    const text = `${IP_FUNCTION}\nlook() { printf L; }\ncommand() { printf x; }\nip ${args}\n`;
+    return spawnSync('/bin/bash', ['-c', text], { encoding: 'utf8' }).stdout;
+  };
+  for (const args of [
+    'link add v0 type veth peer name v1', '-n a link add br0 type bridge', 'link set v0 name v1', '-n a link set v0 netns b',
+    'link del v0', 'netns add a', 'netns del a', 'tunnel add t0 mode ipip', 'netns exec a ip link add d0 type dummy',
+  ]) assert.is(looks(args), 'LxL', args); // prettier-ignore
+  for (const args of ['addr add 10.0.0.1/24 dev v0', 'netns exec a ping -c 1 10.0.0.1', 'link set v0 up', 'route']) {
+    assert.is(looks(args), 'x', args);
+  }
+});
+Recorder.run();
