@@ -28,6 +28,18 @@ export function isBroadcast(b: Uint8Array, o: number): boolean {
   return (b[o]! & b[o + 1]! & b[o + 2]! & b[o + 3]! & b[o + 4]! & b[o + 5]!) === 0xff;
 }
 
+/** 01:80:c2:00:00:00 to :0f, the groups that stay on one link (IEEE 802.1Q table 8-1). */
+export function isLinkLocal(b: Uint8Array, o: number): boolean {
+  return (
+    b[o] === 0x01 &&
+    b[o + 1] === 0x80 &&
+    b[o + 2] === 0xc2 &&
+    b[o + 3] === 0 &&
+    b[o + 4] === 0 &&
+    (b[o + 5]! & 0xf0) === 0
+  );
+}
+
 /** True when the 6 bytes at `o` equal `mac`. */
 export function macIs(b: Uint8Array, o: number, mac: Uint8Array): boolean {
   return (

@@ -48,6 +48,9 @@ export const csumOk = (b: Uint8Array, o: number, end: number): boolean => sum(b,
 export const isError = (t: number): boolean =>
   t === DEST_UNREACH || t === SOURCE_QUENCH || t === REDIRECT || t === TIME_EXCEEDED || t === PARAMETERPROB;
 
+/** True for the types that are not known to be no error: nothing is reported about them (icmp_pointers[].error). */
+export const mayBeError = (t: number): boolean => t > ADDRESSREPLY || (t !== ECHOREPLY && t !== ECHO && t < TIMESTAMP);
+
 /** New echo identifier with the ICMP checksum. */
 export function setId(b: Uint8Array, o: number, v: number): void {
   put16(b, o + CSUM, replace16(u16(b, o + CSUM), u16(b, o + ID), v));

@@ -12,7 +12,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { commands, programFor } from '../shell/registry.js';
 import { type Command, splitNetns } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
-import { SEC } from '../sim/sim.js';
+import { EndlessLoop, SEC } from '../sim/sim.js';
 import type { Lab } from './lab.js';
 
 /** What one step printed and how it ended; `exit` null: still running at the end. */
@@ -50,10 +50,15 @@ const LIMIT = 3600 * SEC;
 /** Runs a whole Lab. Throws InputError when a setup line fails or is not known. */
 export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
   const machine = new Machine(lab, options);
-  machine.setup();
-  machine.attach();
-  options.onReady?.(machine.kernel);
-  machine.steps();
+  try {
+    machine.setup();
+    machine.attach();
+    options.onReady?.(machine.kernel);
+    machine.steps();
+  } catch (e) {
+    if (e instanceof EndlessLoop) throw new InputError(lab.file, 1, 1, e.message);
+    throw e;
+  }
   return { kernel: machine.kernel, taps: machine.taps, steps: machine.results, failures: machine.failures };
 }
 

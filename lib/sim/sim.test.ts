@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rng } from './rng.js';
-import { Sim, Timer } from './sim.js';
+import { EndlessLoop, Sim, Timer } from './sim.js';
 
 const S = suite('lib/sim');
 
@@ -55,6 +55,35 @@ S('a generator depends on seed and purpose only', () => {
   const first = draws(a);
   assert.equal(first, draws(b));
   assert.not.equal(first, draws(c));
+});
+
+S('drain() and step() end with an error when no time passes for ever', () => {
+  const sim = new Sim();
+  const to = { softirq: (n: number): void => sim.raise(to, n) };
+  sim.raise(to, 1);
+  assert.throws(
+    () => sim.drain(),
+    (e: unknown) => e instanceof EndlessLoop,
+  );
+  const storm = new Sim();
+  const both = {
+    softirq(n: number): void {
+      storm.raise(both, n);
+      storm.raise(both, n);
+    },
+  };
+  storm.raise(both, 1);
+  assert.throws(
+    () => storm.drain(),
+    (e: unknown) => e instanceof EndlessLoop,
+  );
+  const timers = new Sim();
+  const t = new Timer(() => timers.arm(t, timers.now));
+  timers.arm(t, 0);
+  assert.throws(
+    () => timers.runUntil(1),
+    (e: unknown) => e instanceof EndlessLoop,
+  );
 });
 
 S.run();

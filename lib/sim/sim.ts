@@ -14,6 +14,18 @@ export const US = 1e3;
 export const MS = 1e6;
 export const SEC = 1e9;
 
+/** Work that may be done at one instant, and frames that may wait, before it counts as endless. */
+const MAX_AT_ONCE = 4e6;
+const MAX_RING = 1 << 20;
+
+/** Frames, processes or timers keep each other going while the clock stands still: a loop of bridges, `ping -i 0`. */
+export class EndlessLoop extends Error {
+  constructor(now: number) {
+    super(`no end at ${now / SEC} s: something goes round without time passing, such as frames in a loop of bridges`);
+    this.name = 'EndlessLoop';
+  }
+}
+
 /** A timer: owned by whoever created it, re-armed without allocation. */
 export class Timer {
   at = 0;
@@ -50,6 +62,8 @@ export class Sim {
   private inSoftirq = false;
   private runq: Runnable[] = [];
   private runHead = 0;
+  /** What was done since the clock last moved. */
+  private atOnce = 0;
 
   /** Appends to the softirq ring (`netif_rx`); it runs once the caller's softirq or system call has ended. */
   raise<T>(to: Softirq<T>, arg: T): void {
@@ -60,11 +74,13 @@ export class Sim {
     this.ringTail = (this.ringTail + 1) & (this.ringTo.length - 1);
   }
 
-  /** Drains the softirq ring (`do_softirq`); does nothing when already inside. */
+  /** Drains the softirq ring (`do_softirq`); does nothing when already inside. Throws EndlessLoop. */
   drain(): void {
     if (this.inSoftirq) return;
     this.inSoftirq = true;
+    let n = 0;
     while (this.ringHead !== this.ringTail) {
+      if (++n > MAX_AT_ONCE) throw new EndlessLoop(this.now);
       const to = this.ringTo[this.ringHead]!;
       const arg = this.ringArg[this.ringHead];
       this.ringArg[this.ringHead] = undefined;
@@ -110,6 +126,7 @@ export class Sim {
       this.drain();
       if (this.runHead === this.runq.length) break;
       const p = this.runq[this.runHead++]!;
+      if (++this.atOnce > MAX_AT_ONCE) throw new EndlessLoop(this.now);
       if (this.runHead === this.runq.length) {
         this.runq.length = 0;
         this.runHead = 0;
@@ -131,6 +148,8 @@ export class Sim {
     const t = this.heap[0];
     if (t === undefined) return false;
     if (t.at < this.now) throw new Error(`BUG: time went back from ${this.now} to ${t.at}`);
+    if (t.at !== this.now) this.atOnce = 0;
+    else if (++this.atOnce > MAX_AT_ONCE) throw new EndlessLoop(this.now);
     this.now = t.at;
     this.remove(t);
     t.fire();
@@ -145,6 +164,7 @@ export class Sim {
 
   private growRing(): void {
     const n = this.ringTo.length;
+    if (n >= MAX_RING) throw new EndlessLoop(this.now);
     const to = new Array<Softirq<unknown>>(n * 2);
     const arg = new Array<unknown>(n * 2);
     let k = 0;

@@ -75,6 +75,7 @@ function changeBridgeMac(br: Bridge, mac: Uint8Array): void {
   }
   br.id.set(mac);
   br.mac.set(mac);
+  br.net.neigh.flushDevice(br); // NETDEV_CHANGEADDR
 }
 
 /** `ip link set address`: a bridge keeps an address that was set; a port's may become the bridge's (br_fdb_changeaddr). */
@@ -90,7 +91,10 @@ export function setMac(dev: Netdev, mac: Uint8Array): void {
   if (dev instanceof Bridge) {
     dev.macSet = true;
     if (compareMac(dev.mac, mac) !== 0) changeBridgeMac(dev, mac.slice());
-  } else dev.mac.set(mac);
+  } else {
+    dev.mac.set(mac);
+    dev.net.neigh.flushDevice(dev);
+  }
   if (port !== null) recalculateId(port.master);
 }
 

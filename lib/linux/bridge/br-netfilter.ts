@@ -16,15 +16,16 @@ import type { Netns } from '../core/netns.js';
 import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
 import { neighOutput, NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE } from '../ipv4/neighbour.js';
-import { ROUTE_FORWARD, ROUTE_NONE, ROUTE_OUTPUT, routeInput, routeOutput } from '../ipv4/route.js';
+import { EHOSTUNREACH, ROUTE_FORWARD, ROUTE_NONE, ROUTE_OUTPUT, routeInput, routeOutput } from '../ipv4/route.js';
 import { brHandleFrameFinish, brQueuePushXmit, type BrPort, type Bridge } from './bridge.js';
 
 const CONNECTED = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
 
 const bridgeOf = (skb: Skb): Bridge => (skb.physin!.brport as BrPort).master;
 
-/** br_nf_pre_routing: `head` at the IPv4 header, skb.physin is the port. */
-export function brNfPreRouting(br: Bridge, skb: Skb): void {
+/** br_nf_pre_routing: `head` at the IPv4 header. Only frames that come this way know their ports (nf_bridge_alloc). */
+export function brNfPreRouting(br: Bridge, port: BrPort, skb: Skb): void {
+  skb.physin = port.dev;
   const b = skb.buf;
   const len = ipv4.check(b, skb.net, skb.tail);
   if (len < 0 || !ipv4.csumOk(b, skb.net)) return drop(br.net, skb, 'IP_INHDR');
@@ -48,6 +49,7 @@ function preRoutingFinish(net: Netns, skb: Skb): void {
     let err = routeInput(net, skb, br);
     if (err !== 0) {
       // Forwarding is off here: only a destination behind the same bridge can still be reached.
+      if (err !== -EHOSTUNREACH || br.conf.forwarding !== 0) return drop(net, skb, 'IP_INNOROUTES');
       err = routeOutput(net, skb, ipv4.dst(skb.buf, skb.net), 0, null);
       if (err !== 0 || skb.rtDev !== br) return drop(net, skb, 'IP_INNOROUTES');
       skb.rtType = ROUTE_FORWARD;

@@ -12,11 +12,13 @@
 import * as eth from '../../../wire/ethernet.js';
 import { SEC } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
-import { type BridgeHandler, devQueueXmit, Netdev, netifReceiveSkb, RX } from '../core/netdev.js';
-import { deliverSkb } from '../core/netdev.js';
+import { type BridgeHandler, deliverSkb, devQueueXmit, Netdev, RX } from '../core/netdev.js';
 import { PACKET_HOST, type Skb } from '../core/skb.js';
 import { brNfForward, brNfPreRouting, brNfSlowFinish } from './br-netfilter.js';
 import { Fdb } from './fdb.js';
+
+const NO_MAC = new Uint8Array(6);
+const VLAN_HLEN = 4;
 
 export class BrPort implements BridgeHandler {
   readonly dev: Netdev;
@@ -39,16 +41,23 @@ export class BrPort implements BridgeHandler {
     this.no = no;
   }
 
+  /** br_stp_disable_port: what was learned behind the port is forgotten. */
+  disable(): void {
+    this.master.fdb.remove((e) => e.port === this && e.kind === 'dynamic');
+  }
+
   /** br_handle_frame: a frame came in on this port; `head` at the network header. */
   rx(skb: Skb): void {
     const br = this.master;
     const b = skb.buf;
     if (!br.up) return drop(br.net, skb, 'DEV_READY');
-    if (eth.isGroup(b, skb.mac + eth.SRC)) return drop(br.net, skb, 'DEV_HDR');
-    if (b[skb.mac] === 0x01 && b[skb.mac + 1] === 0x80 && b[skb.mac + 2] === 0xc2) return drop(br.net, skb, 'DEV_HDR');
+    if (eth.isGroup(b, skb.mac + eth.SRC) || eth.macIs(b, skb.mac + eth.SRC, NO_MAC)) {
+      return drop(br.net, skb, 'DEV_HDR');
+    }
+    // Link-local groups are not bridged, but the spanning tree's own is while the bridge has no STP.
+    if (eth.isLinkLocal(b, skb.mac) && b[skb.mac + 5] !== 0) return drop(br.net, skb, 'DEV_HDR');
     if (eth.macIs(b, skb.mac, br.mac)) skb.pktType = PACKET_HOST;
-    skb.physin = this.dev;
-    if (skb.protocol === eth.P_IP && br.callsIptables) brNfPreRouting(br, skb);
+    if (skb.protocol === eth.P_IP && br.callsIptables) brNfPreRouting(br, this, skb);
     else brHandleFrameFinish(br, this, skb);
   }
 }
@@ -77,7 +86,13 @@ export class Bridge extends Netdev {
   gcStart = 0;
 
   override get carrier(): boolean {
-    return this.up && this.ports.some((p) => p.dev.carrier);
+    if (!this.up) return false;
+    for (let i = 0; i < this.ports.length; i++) if (this.ports[i]!.dev.carrier) return true;
+    return false;
+  }
+
+  override stopped(): void {
+    for (const p of this.ports) p.disable();
   }
 
   /** br_dev_xmit: the host sends through the bridge device; `head` at the link header. */
@@ -86,11 +101,10 @@ export class Bridge extends Netdev {
     skb.net = skb.head + eth.HLEN;
     skb.head = skb.net;
     if (skb.brDnat) return brNfSlowFinish(this, skb);
-    skb.physin = skb.physin !== null && skb.physin.brport !== null ? skb.physin : null;
     skb.physout = null;
     if (!eth.isGroup(skb.buf, skb.mac)) {
       const e = this.fdb.find(skb.buf, skb.mac, this.kernel.sim.now, this.ageingNs);
-      if (e !== null && e.port !== null && !e.local) return brForward(e.port, skb, null);
+      if (e !== null && e.port !== null) return brForward(e.port, skb, null);
       if (e !== null) return drop(this.net, skb, 'BRIDGE_NO_PORT');
     }
     brFlood(this, skb, null);
@@ -134,16 +148,15 @@ export function brPassFrameUp(br: Bridge, skb: Skb): void {
   if (br.tap !== null) br.tap.frame(br.kernel.sim.now, RX, skb.buf, skb.mac, skb.tail, skb.id);
   skb.dev = br;
   skb.iif = br;
-  if (br.brport !== null) netifReceiveSkb(br, skb);
-  else deliverSkb(br, skb);
+  deliverSkb(br, skb);
 }
 
 /** should_deliver: not back to where it came from (unless hairpin), not between isolated ports. */
 function shouldDeliver(to: BrPort, from: BrPort | null): boolean {
-  if (!to.dev.up) return false;
+  if (!to.dev.carrier) return false;
   if (from === null) return true;
   if (from === to && !to.hairpin) return false;
-  return !(from.isolated && to.isolated && from !== to);
+  return !(from.isolated && to.isolated);
 }
 
 /** br_forward: to one port. `from` is null for frames of the host. */
@@ -159,9 +172,10 @@ function deliver(to: BrPort, skb: Skb, from: BrPort | null): void {
   } else brQueuePushXmit(to.dev, skb);
 }
 
-/** br_dev_queue_push_xmit. */
+/** br_dev_queue_push_xmit: what the port cannot carry is dropped, not fragmented. */
 export function brQueuePushXmit(dev: Netdev, skb: Skb): void {
   skb.head = skb.mac;
+  if (skb.tail - skb.head > dev.mtu + eth.HLEN + VLAN_HLEN) return drop(dev.net, skb, 'PKT_TOO_BIG');
   devQueueXmit(dev, skb);
 }
 

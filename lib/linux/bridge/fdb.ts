@@ -51,11 +51,11 @@ export class Fdb {
     return e;
   }
 
-  /** br_fdb_update: the source of a frame is behind `port`. Static and local entries stay. */
+  /** br_fdb_update: the source of a frame is behind `port`. Local entries stay, static ones follow the station. */
   learn(b: Uint8Array, o: number, port: BrPort, now: number): void {
     const e = this.entry(b, o);
     if (e === null) this.set(b.slice(o, o + 6), port, 'dynamic', false, now);
-    else if (e.kind === 'dynamic') {
+    else if (!e.local) {
       e.port = port;
       e.updated = now;
     }
@@ -63,7 +63,8 @@ export class Fdb {
 
   /** Enters an address in place of what was there (fdb_create). */
   set(mac: Uint8Array, port: BrPort | null, kind: FdbKind, user: boolean, now: number): void {
-    this.remove((e) => macIs(mac, 0, e.mac));
+    const old = this.entry(mac, 0);
+    if (old !== null) this.remove((e) => e === old);
     const key = i32(mac, 2);
     const next = this.table.get(key) ?? null;
     const local = kind === 'permanent';

@@ -96,7 +96,7 @@ export abstract class Netdev {
   /** The driver's ndo_start_xmit: takes the skb, `head` at the link header. */
   abstract xmit(skb: Skb): void;
 
-  /** True when frames can pass (carrier); veth: the peer is up. */
+  /** True when up and frames can pass (netif_carrier_ok); veth: the peer is up too. */
   get carrier(): boolean {
     return this.up;
   }
@@ -106,9 +106,15 @@ export abstract class Netdev {
     return this.ifindex;
   }
 
-  /** The device that loses its carrier when this one goes down: a veth's peer. */
-  get follower(): Netdev | null {
-    return null;
+  /** Went down (ndo_stop): a bridge port is disabled. */
+  stopped(): void {
+    this.brport?.disable();
+  }
+
+  /** Still up, but the other side is gone: neighbours go unless permanent (neigh_carrier_down). */
+  carrierLost(): void {
+    this.brport?.disable();
+    this.net.neigh.carrierDown(this);
   }
 
   get isEthernet(): boolean {
@@ -125,13 +131,18 @@ export abstract class Netdev {
 export interface BridgeHandler {
   readonly master: Netdev;
   rx(skb: Skb): void;
+  /** The port has no carrier any more (br_stp_disable_port). */
+  disable(): void;
 }
 
-/** Sends a complete frame (dev_queue_xmit): `head` stands at the link header. */
+/**
+ * Sends a complete frame (dev_queue_xmit): `head` stands at the link header. A device that is down or without carrier has
+ * no queueing discipline (noop_qdisc): the frame ends before any capture sees it.
+ */
 export function devQueueXmit(dev: Netdev, skb: Skb): void {
   skb.dev = dev;
   skb.mac = skb.head;
-  if (!dev.up) {
+  if (!dev.carrier) {
     drop(dev.net, skb, 'DEV_READY');
     return;
   }

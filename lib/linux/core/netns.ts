@@ -37,8 +37,9 @@ export class Netns {
   readonly devs: Netdev[] = [];
   readonly hooks: HookEntry[][] = [[], [], [], [], []];
   readonly drops = new Map<DropReason, number>();
-  confAll: InDevConf = { ...CONF_DEFAULT };
-  confDefault: InDevConf = { ...CONF_DEFAULT };
+  /** conf/all and conf/default: a new namespace starts with those of the first one (devinet_init_net). */
+  confAll: InDevConf;
+  confDefault: InDevConf;
   /** net.bridge.bridge-nf-call-iptables. */
   bridgeNfCallIptables = 1;
   /** Plain integer sysctls by dotted name, defaults from sysctl.ts. */
@@ -61,6 +62,9 @@ export class Netns {
   constructor(kernel: Kernel, name: string) {
     this.kernel = kernel;
     this.name = name;
+    const first = kernel.netns.get('root');
+    this.confAll = { ...(first?.confAll ?? CONF_DEFAULT) };
+    this.confDefault = { ...(first?.confDefault ?? CONF_DEFAULT) };
   }
 
   dev(name: string): Netdev | null {

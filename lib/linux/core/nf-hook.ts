@@ -43,11 +43,11 @@ export interface HookEntry {
   readonly fn: HookFn;
 }
 
-/** Registers `fn` at a hook (nf_register_net_hook): lower priority first, later registration after equals. */
+/** Registers `fn` at a hook (nf_register_net_hook): lower priority first, a later registration before its equals. */
 export function registerHook(net: Netns, hook: number, priority: number, fn: HookFn): void {
   const list = net.hooks[hook]!;
   let i = 0;
-  while (i < list.length && list[i]!.priority <= priority) i++;
+  while (i < list.length && list[i]!.priority < priority) i++;
   net.hooks[hook] = [...list.slice(0, i), { priority, fn }, ...list.slice(i)];
 }
 

@@ -81,6 +81,8 @@ export class Skb {
   id = 0;
   /** Next in a queue (neighbour). */
   next: Skb | null = null;
+  /** Handed out by the pool and not freed yet. */
+  alive = false;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -139,7 +141,6 @@ export class SkbPool {
   /** A copy with its own bytes; conntrack, mark, route and packet id are shared (skb_clone/skb_copy). */
   copy(from: Skb): Skb {
     const s = this.take();
-    s.room(from.tail);
     if (s.buf.length < from.tail) s.buf = new Uint8Array(from.buf.length);
     s.buf.set(from.buf.subarray(from.head, from.tail), from.head);
     if (from.mac < from.head) s.buf.set(from.buf.subarray(from.mac, from.head), from.mac);
@@ -176,6 +177,8 @@ export class SkbPool {
 
   /** Ends an skb; its bytes may be reused at once. */
   free(s: Skb): void {
+    if (!s.alive) throw new Error(`BUG: skb of packet ${s.id} freed twice`);
+    s.alive = false;
     this.live--;
     s.dev = s.iif = s.physin = s.physout = s.rtDev = null;
     s.ct = null;
@@ -185,8 +188,8 @@ export class SkbPool {
 
   private take(): Skb {
     this.live++;
-    const s = this.free_.pop();
-    if (s === undefined) return new Skb(this.kernel);
+    const s = this.free_.pop() ?? new Skb(this.kernel);
+    s.alive = true;
     s.pktType = PACKET_HOST;
     s.protocol = 0;
     s.mark = 0;
@@ -206,16 +209,22 @@ export class SkbPool {
   }
 }
 
-/** Leaves what a namespace border scrubs (skb_scrub_packet): conntrack, mark, route, bridge state. */
+/** What a packet forgets on its way through a tunnel or a veth (skb_scrub_packet): conntrack, route, bridge state. */
 export function scrub(s: Skb): void {
-  s.mark = 0;
   s.ct = null;
   s.ctinfo = CT_NONE;
   s.untracked = false;
-  s.ipvs = false;
   s.physin = s.physout = s.rtDev = null;
-  s.rtType = 0;
+  s.rtType = s.rtGw = s.rtFlags = s.rtSrc = 0;
   s.brPrerouted = false;
   s.brDnat = false;
+  s.brOtherhost = false;
   s.local = false;
+}
+
+/** `scrub` at the border of a namespace, where the mark and IPVS's note are lost too (xnet). */
+export function scrubXnet(s: Skb): void {
+  scrub(s);
+  s.mark = 0;
+  s.ipvs = false;
 }

@@ -61,6 +61,7 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
   if (k === 'net.ipv4.ip_forward' || (c !== null && c.dev === 'all' && c.name === 'forwarding')) {
     // inet_forward_change: all, default and every device.
     for (const conf of [net.confAll, net.confDefault, ...net.devs.map((d) => d.conf)]) conf.forwarding = value;
+    net.confAll.accept_redirects = value === 0 ? 1 : 0;
   } else if (k === 'net.bridge.bridge-nf-call-iptables') net.bridgeNfCallIptables = value;
   else if (c !== null) c.conf[c.name] = value;
   else if (k in CT_TIMEOUTS) conntrack(net)[CT_TIMEOUTS[k]!] = value * SEC;

@@ -1,7 +1,11 @@
-/** A veth pair (drivers/net/veth.c): what one end sends the other receives, cleaned at the namespace border. */
+/** A veth pair (drivers/net/veth.c): what one end sends the other receives, cleaned as at a namespace border. */
 import { drop } from '../core/drop.js';
 import { Netdev, netifRx } from '../core/netdev.js';
-import { scrub, type Skb } from '../core/skb.js';
+import * as eth from '../../../wire/ethernet.js';
+import { scrub, scrubXnet, type Skb } from '../core/skb.js';
+
+/** A VLAN tag is granted on top of the MTU. */
+const VLAN_HLEN = 4;
 
 export class Veth extends Netdev {
   override readonly kind = 'veth';
@@ -15,16 +19,20 @@ export class Veth extends Netdev {
     return this.peer.ifindex;
   }
 
-  override get follower(): Veth {
-    return this.peer;
+  override stopped(): void {
+    super.stopped();
+    if (this.peer.up) this.peer.carrierLost();
   }
 
   override xmit(skb: Skb): void {
-    if (!this.peer.up) {
-      drop(this.net, skb, 'DEV_READY');
+    const { peer } = this;
+    // is_skb_forwardable: the receiving end bounds the length by its own MTU.
+    if (!peer.up || skb.tail - skb.head > peer.mtu + eth.HLEN + VLAN_HLEN) {
+      drop(this.net, skb, peer.up ? 'PKT_TOO_BIG' : 'DEV_READY');
       return;
     }
-    scrub(skb);
-    netifRx(this.peer, skb);
+    if (peer.net === this.net) scrub(skb);
+    else scrubXnet(skb);
+    netifRx(peer, skb);
   }
 }

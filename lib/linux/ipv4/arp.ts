@@ -1,10 +1,11 @@
 /**
  * ARP: asking, answering, learning.
  *
- * Kernel counterpart: net/ipv4/arp.c. Not here: the delayed proxy queue (proxy answers are immediate), arp_filter.
+ * Kernel counterpart: net/ipv4/arp.c. Not here: the delayed proxy queue (proxy answers are immediate).
  * @module
  */
 import * as arp from '../../../wire/arp.js';
+import { equalAt } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import { isLoopback, isMulticast, maskOf } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
@@ -15,7 +16,7 @@ import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
 import { addrOnlink, inetSelectAddr } from './devinet.js';
 import { RTN_LOCAL, RTN_UNICAST, SCOPE_LINK } from './fib.js';
 import { type Neigh, NUD_REACHABLE, NUD_STALE } from './neighbour.js';
-import { inetAddrType } from './route.js';
+import { arpRouteType, inetAddrType } from './route.js';
 
 const ZERO = new Uint8Array(6);
 
@@ -31,7 +32,7 @@ function arpSend(dev: Netdev, op: number, dstMac: Uint8Array, sip: number, tha: 
   devQueueXmit(dev, skb);
 }
 
-/** arp_solicit: asks for a neighbour, by unicast when probing. `waiting` is the first queued packet. */
+/** arp_solicit: asks for a neighbour, by unicast when probing. `waiting` is the packet queued last. */
 export function arpSolicit(n: Neigh, waiting: Skb | null): void {
   const { dev } = n;
   const { net } = dev;
@@ -39,12 +40,11 @@ export function arpSolicit(n: Neigh, waiting: Skb | null): void {
   let saddr = 0;
   if (waiting !== null && announce < 2) {
     const s = ipv4.src(waiting.buf, waiting.net);
-    if (inetAddrType(net, s) === RTN_LOCAL && (announce === 0 || (addrOnlink(dev, n.addr) && addrOnlink(dev, s)))) {
+    if (inetAddrType(net, s) === RTN_LOCAL && (announce === 0 || addrOnlink(dev, n.addr, s))) {
       saddr = s;
     }
   }
   if (saddr === 0) saddr = inetSelectAddr(dev, n.addr, SCOPE_LINK);
-  if (saddr === 0 && announce === 0) saddr = inetSelectAddr(dev, 0, SCOPE_LINK);
   arpSend(dev, arp.REQUEST, n.valid ? n.mac : eth.BROADCAST, saddr, ZERO, n.addr);
 }
 
@@ -87,12 +87,23 @@ function arpReply(dev: Netdev, b: Uint8Array, o: number, tip: number, sip: numbe
   arpSend(dev, arp.REPLY, sha, tip, sha, sip);
 }
 
-/** True when this machine answers a request for `tip` that came in on `dev`. */
+/**
+ * True when this machine answers a request for `tip` that came in on `dev`. The question is routed like a packet from the
+ * sender to the target: a martian sender gets no answer.
+ */
 function answers(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
-  if (inetAddrType(net, tip) === RTN_LOCAL) return !arpIgnore(net, dev, sip, tip);
-  if (dev.conf.forwarding === 0 || (dev.conf.proxy_arp === 0 && net.confAll.proxy_arp === 0)) return false;
-  const r = net.fib.lookup(tip, sip, 0, 0, dev.name, null);
-  return r !== null && r.type === RTN_UNICAST && r.dev !== dev;
+  const type = arpRouteType(net, dev, sip, tip);
+  if (type === RTN_LOCAL) return !arpIgnore(net, dev, sip, tip) && !arpFilter(net, dev, sip, tip);
+  if (type !== RTN_UNICAST || dev.conf.forwarding === 0) return false;
+  if (dev.conf.proxy_arp === 0 && net.confAll.proxy_arp === 0) return false;
+  return net.fib.lookup(tip, sip, 0, 0, dev.name, null)!.dev !== dev;
+}
+
+/** arp_filter(): true when the way back to the sender is another device. */
+function arpFilter(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
+  if (dev.conf.arp_filter === 0 && net.confAll.arp_filter === 0) return false;
+  const r = net.fib.lookup(sip, tip, 0, 0, '', null);
+  return r !== null && r.dev !== dev;
 }
 
 /** arp_ignore(): true when the answer is withheld. */
@@ -105,7 +116,7 @@ function arpIgnore(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
     case 2:
       return !dev.addrs.some((a) => a.addr === tip && ((a.addr ^ sip) & maskOf(a.prefix)) === 0);
     case 3:
-      return !dev.addrs.some((a) => a.addr === tip && a.scope !== 254);
+      return !net.devs.some((d) => d.addrs.some((a) => a.addr === tip && a.scope <= SCOPE_LINK));
     case 8:
       return true;
     default:
@@ -115,12 +126,22 @@ function arpIgnore(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
 
 /** An existing entry learns from any message of its owner; a new one only where arp_accept says so. */
 function learn(net: Netns, skb: Skb, dev: Netdev, op: number, sip: number, tip: number): void {
-  const gratuitous = sip === tip;
+  const b = skb.buf;
+  const o = skb.net;
+  const accept = acceptsNew(net, dev, sip);
   let n = net.neigh.lookup(dev, sip);
-  if (n === null && gratuitous && Math.max(net.confAll.arp_accept, dev.conf.arp_accept) !== 0) {
-    n = net.neigh.create(dev, sip);
-  }
+  if (n === null && !accept) return;
+  const unicast = inetAddrType(net, sip) === RTN_UNICAST;
+  // arp_is_garp: a gratuitous reply repeats the sender's MAC as target.
+  const gratuitous = sip === tip && unicast && (op !== arp.REPLY || equalAt(b, o + arp.SHA, b, o + arp.THA, 6));
+  if (n === null && (gratuitous || (op === arp.REPLY && unicast))) n = net.neigh.create(dev, sip);
   if (n === null) return;
   const nud = op === arp.REPLY && skb.pktType === PACKET_HOST ? NUD_REACHABLE : NUD_STALE;
-  n.update(skb.buf, skb.net + arp.SHA, nud, n.unlocked || gratuitous);
+  n.update(b, o + arp.SHA, nud, n.unlocked || gratuitous);
+}
+
+/** arp_accept(): 1 any sender, 2 one of the device's subnets. */
+function acceptsNew(net: Netns, dev: Netdev, sip: number): boolean {
+  const v = Math.max(net.confAll.arp_accept, dev.conf.arp_accept);
+  return v === 1 || (v === 2 && addrOnlink(dev, sip, 0));
 }

@@ -10,6 +10,7 @@ import type { Netns } from '../core/netns.js';
 import {
   RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST, type Route, SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, TABLE_LOCAL, TABLE_MAIN,
 } from './fib.js'; // prettier-ignore
+import { masqFlush } from '../netfilter/nat.js';
 import { arpNotify } from './arp.js';
 
 const kernelRoute = (table: number, type: number, dst: number, prefix: number, dev: Netdev, scope: number, src: number): Route => ({
@@ -74,7 +75,15 @@ export function delAddress(dev: Netdev, addr: number, prefix: number): boolean {
   const needed = dev.addrs.flatMap(broadcasts);
   fib.local.remove((r) => r.dev === dev && r.type === RTN_BROADCAST && !needed.includes(r.dst));
   dev.net.neigh.addressChanged();
+  for (const a of gone) masqFlush(dev.net, dev.ifindex, a.addr);
+  if (dev.addrs.length === 0) disableIp(dev);
   return true;
+}
+
+/** The last address went (fib_disable_ip): no route leads through the device, no neighbour is known there. */
+function disableIp(dev: Netdev): void {
+  for (const t of dev.net.fib.tables.values()) t.remove((r) => r.dev === dev);
+  dev.net.neigh.flushDevice(dev);
 }
 
 /** The broadcast addresses an address brings with it. */
@@ -105,7 +114,7 @@ export function devOpen(dev: Netdev): void {
   if (dev.up) return;
   dev.up = true;
   dev.activated = true;
-  if (dev.type === ARPHRD_LOOPBACK && dev.addrs.length === 0) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
+  if (dev.type === ARPHRD_LOOPBACK) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
   for (const ifa of dev.addrs) addAddressRoutes(dev, ifa);
   arpNotify(dev);
 }
@@ -114,11 +123,11 @@ export function devOpen(dev: Netdev): void {
 export function devClose(dev: Netdev): void {
   if (!dev.up) return;
   dev.up = false;
+  dev.stopped();
   const { fib, neigh } = dev.net;
   for (const t of fib.tables.values()) t.remove((r) => r.dev === dev && r.scope < SCOPE_HOST);
   neigh.flushDevice(dev);
-  const { follower } = dev;
-  if (follower !== null && follower.up) follower.net.neigh.carrierDown(follower);
+  masqFlush(dev.net, dev.ifindex, 0);
 }
 
 /**
@@ -141,9 +150,12 @@ export function inetSelectAddr(dev: Netdev, dst: number, scope: number): number 
   return 0;
 }
 
-/** True when the address is one of `dev` in the subnet that holds `addr` (inet_addr_onlink). */
-export function addrOnlink(dev: Netdev, addr: number): boolean {
-  for (const a of dev.addrs) if (((a.addr ^ addr) & maskOf(a.prefix)) === 0) return true;
+/** True when one subnet of `dev` holds `a` and, unless it is 0, `b` (inet_addr_onlink). */
+export function addrOnlink(dev: Netdev, a: number, b: number): boolean {
+  for (const i of dev.addrs) {
+    const mask = maskOf(i.prefix);
+    if (((i.addr ^ a) & mask) === 0 && (b === 0 || ((i.addr ^ b) & mask) === 0)) return true;
+  }
   return false;
 }
 

@@ -58,7 +58,7 @@ function icmpEcho(net: Netns, req: Skb): void {
     skb.head,
     skb.tail,
     icmp.ECHOREPLY,
-    0,
+    icmp.code(req.buf, req.trans),
     0x10000 * icmp.id(req.buf, req.trans) + icmp.seq(req.buf, req.trans),
   );
   ipBuildAndSend(
@@ -96,7 +96,7 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
   if ((ipv4.frag(b, ip) & ipv4.OFFSET) !== 0) return;
   if (src === 0 || isMulticast(src) || inetAddrType(net, src) > RTN_LOCAL) return;
   const h = ip + ipv4.headerLen(b, ip);
-  if (ipv4.proto(b, ip) === ipv4.ICMP && icmp.type(b, h) !== icmp.ECHO && icmp.isError(icmp.type(b, h))) return;
+  if (ipv4.proto(b, ip) === ipv4.ICMP && (h >= skb.tail || icmp.mayBeError(icmp.type(b, h)))) return;
   const e = net.kernel.skbs.alloc();
   const fromLocal = inetAddrType(net, dst) === RTN_LOCAL ? dst : 0;
   if (routeOutput(net, e, src, fromLocal, null) !== 0) return net.kernel.skbs.free(e);

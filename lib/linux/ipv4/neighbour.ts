@@ -81,13 +81,23 @@ export class Neigh {
     const { sim } = this.dev.kernel;
     switch (this.nud) {
       case NUD_REACHABLE:
-        if (sim.now < this.confirmed + this.reachableNs) sim.arm(this.timer, this.confirmed + this.reachableNs);
-        else if (sim.now <= this.used + DELAY_PROBE) {
+        if (sim.now < this.confirmed + this.reachableNs) {
+          sim.arm(this.timer, this.confirmed + this.reachableNs);
+          return;
+        }
+        this.updated = sim.now;
+        if (sim.now <= this.used + DELAY_PROBE) {
           this.nud = NUD_DELAY;
           sim.arm(this.timer, sim.now + DELAY_PROBE);
         } else this.nud = NUD_STALE;
         return;
       case NUD_DELAY:
+        this.updated = sim.now;
+        if (sim.now <= this.confirmed + DELAY_PROBE) {
+          this.nud = NUD_REACHABLE;
+          sim.arm(this.timer, Math.max(sim.now, this.confirmed + this.reachableNs));
+          return;
+        }
         this.nud = NUD_PROBE;
         this.probes = 0;
         this.probe();
@@ -105,7 +115,7 @@ export class Neigh {
     const { sim } = this.dev.kernel;
     this.probes++;
     sim.arm(this.timer, sim.now + RETRANS);
-    arpSolicit(this, this.queueHead);
+    arpSolicit(this, this.queueTail);
   }
 
   /** neigh_invalidate: every waiting packet gets its error (arp_error_report). */
@@ -129,6 +139,7 @@ export class Neigh {
     if ((this.nud & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) !== 0) return true;
     if (this.nud === NUD_STALE) {
       this.nud = NUD_DELAY;
+      this.updated = sim.now;
       sim.arm(this.timer, sim.now + DELAY_PROBE);
       return true;
     }
@@ -173,14 +184,17 @@ export class Neigh {
    */
   update(b: Uint8Array, o: number, nud: number, override: boolean): void {
     const { sim } = this.dev.kernel;
-    const same = eth.macIs(b, o, this.mac) && this.valid;
-    if (this.valid && !same && !override) return;
     if ((this.nud & (NUD_PERMANENT | NUD_NOARP)) !== 0) return;
-    if (same && nud === NUD_STALE && (this.nud & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE | NUD_STALE)) !== 0) return;
+    const same = eth.macIs(b, o, this.mac) && this.valid;
     if (nud === NUD_REACHABLE) this.confirmed = sim.now;
+    if (this.valid && !same && !override) return;
+    if (same && nud === NUD_STALE) return;
     const wasValid = this.valid;
     if (!same || this.nud !== nud) this.updated = sim.now;
-    if (!same) for (let i = 0; i < 6; i++) this.mac[i] = b[o + i]!;
+    if (!same) {
+      for (let i = 0; i < 6; i++) this.mac[i] = b[o + i]!;
+      if (nud !== NUD_REACHABLE) this.confirmed = sim.now - 2 * BASE_REACHABLE;
+    }
     this.nud = nud;
     sim.cancel(this.timer);
     if (nud === NUD_REACHABLE) {
@@ -248,10 +262,12 @@ export class NeighTable {
     const n = new Neigh(this, dev, addr);
     n.updated = n.used = this.net.kernel.sim.now;
     n.confirmed = this.net.kernel.sim.now - 2 * BASE_REACHABLE;
-    if (dev.type === ARPHRD_LOOPBACK || dev.noarp) n.nud = NUD_NOARP;
-    else if (isMulticast(addr)) {
+    if (isMulticast(addr)) {
       n.nud = NUD_NOARP;
       n.mac.set([0x01, 0x00, 0x5e, (addr >>> 16) & 0x7f, (addr >>> 8) & 255, addr & 255]);
+    } else if (dev.type === ARPHRD_LOOPBACK || dev.noarp) {
+      n.nud = NUD_NOARP;
+      n.mac.set(dev.mac);
     } else if (addr === -1 || inetAddrType(this.net, addr) === RTN_BROADCAST) {
       n.nud = NUD_NOARP;
       n.mac.fill(0xff);
@@ -331,9 +347,12 @@ export function neighOutput(n: Neigh, skb: Skb): void {
     devQueueXmit(dev, skb);
     return;
   }
-  n.used = dev.kernel.sim.now;
-  if ((n.nud & NUD_CONNECTED) === 0 && !n.eventSend(skb)) return;
-  n.hh = true;
+  if ((n.nud & NUD_CONNECTED) === 0 || !n.hh) {
+    // neigh_hh_output, the way with a cached header, does not note the use.
+    n.used = dev.kernel.sim.now;
+    if (!n.eventSend(skb)) return;
+    n.hh = true;
+  }
   skb.push(eth.HLEN);
   eth.write(skb.buf, skb.head, n.mac, dev.mac, eth.P_IP);
   devQueueXmit(dev, skb);

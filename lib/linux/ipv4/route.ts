@@ -13,7 +13,7 @@ import type { Skb } from '../core/skb.js';
 import { inetSelectAddr } from './devinet.js';
 import {
   RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_PROHIBIT, RTN_UNICAST, RTN_UNREACHABLE, type Route,
-  SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE,
+  SCOPE_LINK,
 } from './fib.js'; // prettier-ignore
 
 export { inetSelectAddr } from './devinet.js';
@@ -66,21 +66,21 @@ export function routeInput(net: Netns, skb: Skb, dev: Netdev): number {
   skb.rtGw = 0;
   if (isMulticast(saddr) || saddr === -1) return -EINVAL;
   if (isMulticast(daddr)) return -EINVAL;
-  if (daddr === -1 || (saddr === 0 && daddr === 0)) return broadcastInput(skb, dev);
+  if (daddr === -1 || (saddr === 0 && daddr === 0)) return broadcastInput(net, skb, saddr, tos, dev);
   if (saddr === 0 || daddr === 0) return -EINVAL;
   if (!onLo && !localnet && (isLoopback(daddr) || isLoopback(saddr))) return -EINVAL;
   const r = net.fib.lookup(daddr, saddr, tos, skb.mark, dev.name, null);
   const err = errorOf(r);
-  if (err !== 0) return net.confAll.forwarding === 0 && dev.conf.forwarding === 0 ? -EHOSTUNREACH : err;
-  if (r!.type === RTN_BROADCAST) return broadcastInput(skb, dev);
+  if (err !== 0) return dev.conf.forwarding === 0 ? -EHOSTUNREACH : err;
+  if (r!.type === RTN_BROADCAST) return broadcastInput(net, skb, saddr, tos, dev);
   if (r!.type === RTN_LOCAL) {
-    if (validateSource(net, skb, saddr, tos, dev) < 0) return -EINVAL;
+    if (validateSource(net, saddr, daddr, tos, dev) < 0) return -EINVAL;
     skb.rtType = ROUTE_LOCAL;
     skb.rtDev = net.lo;
     return 0;
   }
   if (dev.conf.forwarding === 0) return -EHOSTUNREACH;
-  const v = validateSource(net, skb, saddr, tos, dev);
+  const v = validateSource(net, saddr, daddr, tos, dev);
   if (v < 0) return -EINVAL;
   skb.rtType = ROUTE_FORWARD;
   skb.rtDev = r!.dev;
@@ -91,23 +91,40 @@ export function routeInput(net: Netns, skb: Skb, dev: Netdev): number {
   return 0;
 }
 
-function broadcastInput(skb: Skb, dev: Netdev): number {
+function broadcastInput(net: Netns, skb: Skb, saddr: number, tos: number, dev: Netdev): number {
+  if (saddr !== 0 && validateSource(net, saddr, 0, tos, dev) < 0) return -EINVAL;
   skb.rtType = ROUTE_BROADCAST;
   skb.rtDev = dev;
   return 0;
 }
 
-/** fib_validate_source: -1 to drop, 1 when the source is on link on the receiving device, else 0. */
-function validateSource(net: Netns, skb: Skb, saddr: number, tos: number, dev: Netdev): number {
+/**
+ * fib_validate_source: -1 to drop, 1 when the source is on link on the receiving device, else 0. The packet's mark does not
+ * count (src_valid_mark is 0).
+ */
+function validateSource(net: Netns, saddr: number, daddr: number, tos: number, dev: Netdev): number {
   if (dev === net.lo) return 0;
   const rp = Math.max(net.confAll.rp_filter, dev.conf.rp_filter);
-  const r = net.fib.lookup(saddr, ipv4.dst(skb.buf, skb.net), tos, skb.mark, '', null);
+  const r = net.fib.lookup(saddr, daddr, tos, 0, '', null);
   if (r === null || r.type !== RTN_UNICAST) {
-    if (r !== null && r.type === RTN_LOCAL) return dev.conf.accept_local !== 0 ? 0 : -1;
+    if (r !== null && r.type === RTN_LOCAL) return (dev.conf.accept_local | net.confAll.accept_local) !== 0 ? 0 : -1;
     return rp === 0 ? 0 : -1;
   }
-  if (rp === 1 && r.dev !== dev) return -1;
-  return r.dev === dev && r.gw === 0 && r.scope >= SCOPE_LINK ? 1 : 0;
+  if (r.dev !== dev && (rp === 1 || (rp !== 0 && dev.addrs.length === 0))) return -1;
+  return r.dev === dev && r.gw === 0 ? 1 : 0;
+}
+
+/** Type of the route that a packet from `sip` to `tip` would take, -1 when its source is a martian (arp_process). */
+export function arpRouteType(net: Netns, dev: Netdev, sip: number, tip: number): number {
+  if (isMulticast(sip) || sip === -1 || tip === 0) return -1;
+  const localnet = dev.conf.route_localnet !== 0 || net.confAll.route_localnet !== 0;
+  if (isLoopback(sip) && !localnet) return -1;
+  if (tip === -1) return RTN_BROADCAST;
+  const r = net.fib.lookup(tip, sip, 0, 0, dev.name, null);
+  if (r === null) return RTN_UNREACHABLE;
+  if (r.type === RTN_UNICAST && dev.conf.forwarding === 0) return RTN_UNREACHABLE;
+  if (r.type <= RTN_BROADCAST && validateSource(net, sip, tip, 0, dev) < 0) return -1;
+  return r.type;
 }
 
 /**
@@ -137,20 +154,20 @@ export function routeOutput(net: Netns, skb: Skb, daddr: number, saddr: number, 
   skb.rtDev = r!.dev;
   skb.rtGw = r!.gw === 0 ? daddr : r!.gw;
   skb.rtType = r!.type === RTN_BROADCAST ? ROUTE_BROADCAST : isMulticast(daddr) ? ROUTE_MULTICAST : ROUTE_OUTPUT;
-  skb.rtSrc = saddr !== 0 ? saddr : sourceFor(r!, daddr);
+  skb.rtSrc = saddr !== 0 ? saddr : sourceFor(r!);
   return 0;
 }
 
 /** The source a route prefers (fib_result_prefsrc). */
-function sourceFor(r: Route, daddr: number): number {
+function sourceFor(r: Route): number {
   if (r.src !== 0) return r.src;
-  return inetSelectAddr(r.dev!, r.gw !== 0 ? r.gw : daddr, r.scope >= SCOPE_HOST ? SCOPE_HOST : SCOPE_UNIVERSE);
+  return inetSelectAddr(r.dev!, r.gw, r.scope);
 }
 
 /** ip_route_me_harder: routes a packet again by its current header, after NAT or a mark in OUTPUT changed it. */
 export function ipRouteMeHarder(net: Netns, skb: Skb): number {
   const saddr = ipv4.src(skb.buf, skb.net);
   const daddr = ipv4.dst(skb.buf, skb.net);
-  const keep = inetAddrType(net, saddr) === RTN_LOCAL ? saddr : 0;
-  return routeOutput(net, skb, daddr, keep, null);
+  const type = inetAddrType(net, saddr);
+  return routeOutput(net, skb, daddr, type === RTN_LOCAL || type === RTN_UNICAST ? saddr : 0, null);
 }

@@ -4,6 +4,7 @@
  * Kernel counterpart: net/ipv4/udp.c. Not here: multicast delivery, corking, fragments (a datagram over the MTU is EMSGSIZE).
  * @module
  */
+import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as udp from '../../../wire/udp.js';
 import { fold, pseudo, sum } from '../../../wire/checksum.js';
@@ -22,6 +23,7 @@ export const ECONNREFUSED = 111;
 export const EDESTADDRREQ = 89;
 export const EINVAL = 22;
 export const EPERM = 1;
+const EPROTO = 71;
 
 export interface Datagram {
   data: Uint8Array;
@@ -232,8 +234,10 @@ export function udpErr(net: Netns, skb: Skb, inner: number, type: number, code: 
   const t = inner + ipv4.headerLen(b, inner);
   if (skb.tail - t < udp.HLEN) return;
   const s = lookup(net, ipv4.dst(b, inner), udp.dport(b, t), ipv4.src(b, inner), udp.sport(b, t));
-  if (s === null || s.dport === 0 || type !== 3) return;
-  if (code === 2) s.fail(92);
-  else if (code === 3) s.fail(ECONNREFUSED);
-  else if (code === 13) s.fail(113);
+  if (s === null || s.dport === 0) return;
+  if (type === icmp.PARAMETERPROB) s.fail(EPROTO);
+  else if (type === icmp.DEST_UNREACH && code < FATAL.length && FATAL[code] !== 0) s.fail(FATAL[code]!);
 }
+
+/** errno of the unreachable codes that end a connected socket's call, 0 for the others (icmp_err_convert[].fatal). */
+const FATAL = [0, 0, 92, ECONNREFUSED, EMSGSIZE, 0, 101, 112, 64, 101, 113, 0, 0, 113, 113, 113];

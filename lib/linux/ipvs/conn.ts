@@ -10,6 +10,7 @@ import type { Dest, Template } from './service.js';
 export const NONE = 0;
 const ESTABLISHED = 1;
 export const TIME_WAIT = 5;
+export const CLOSE = 6;
 export const TCP_STATES = [
   'NONE', 'ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'FIN_WAIT', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK', 'LISTEN',
   'SYNACK',

@@ -23,7 +23,7 @@ import { icmpSend } from '../ipv4/icmp.js';
 import { dstOutput } from '../ipv4/ip-output.js';
 import { inetAddrType, ipRouteMeHarder, routeOutput, RTN_LOCAL } from '../ipv4/route.js';
 import { S_CONFIRMED } from '../netfilter/conntrack.js';
-import { ConnTable, type IpvsConn, NONE, TIME_WAIT } from './conn.js';
+import { ConnTable, CLOSE, type IpvsConn, NONE, TIME_WAIT } from './conn.js';
 import type { Scheduler } from './scheduler.js';
 import { Dest, Service, type Template } from './service.js';
 
@@ -35,6 +35,8 @@ const SYN = 2;
 export class Ipvs {
   readonly net: Netns;
   readonly services = new Map<string, Service>();
+  /** The same by virtual address, for the data path. */
+  private readonly byAddr = new Map<number, Service[]>();
   readonly conns = new ConnTable();
   /** Destinations of deleted servers that connections still use, found again by a re-added server. */
   private readonly trash = new Map<string, Dest>();
@@ -48,7 +50,10 @@ export class Ipvs {
   }
 
   lookup(proto: number, addr: number, port: number): Service | null {
-    return this.services.get(key(proto, addr, port)) ?? null;
+    const list = this.byAddr.get(addr);
+    if (list === undefined) return null;
+    for (let i = 0; i < list.length; i++) if (list[i]!.port === port && list[i]!.proto === proto) return list[i]!;
+    return null;
   }
 
   /** A new service, null when it exists (ip_vs_add_service). */
@@ -57,6 +62,7 @@ export class Ipvs {
     if (this.services.has(k)) return null;
     const s = new Service(proto, addr, port, sched);
     this.services.set(k, s);
+    this.byAddr.set(addr, [...(this.byAddr.get(addr) ?? []), s]);
     return s;
   }
 
@@ -69,6 +75,9 @@ export class Ipvs {
   delService(s: Service): void {
     for (const d of [...s.dests]) this.delDest(s, d);
     this.services.delete(key(s.proto, s.addr, s.port));
+    const rest = this.byAddr.get(s.addr)!.filter((x) => x !== s);
+    if (rest.length > 0) this.byAddr.set(s.addr, rest);
+    else this.byAddr.delete(s.addr);
   }
 
   flush(): void {
@@ -124,7 +133,10 @@ export class Ipvs {
     let c = this.conns.inGet(proto, saddr, u16(b, l4), daddr, u16(b, l4 + 2), now);
     if (c !== null && (flags & SYN) !== 0) {
       const weightless = this.sysctl('expire_nodest_conn', 0) !== 0 && c.dest.weight === 0;
-      if (weightless || (this.sysctl('conn_reuse_mode', 1) !== 0 && c.template === null && c.state === TIME_WAIT)) {
+      if (
+        weightless ||
+        (this.sysctl('conn_reuse_mode', 1) !== 0 && c.template === null && (c.state === TIME_WAIT || c.state === CLOSE))
+      ) {
         if (this.expireNow(c, skb)) return NF_DROP;
         c = null;
       }
@@ -153,6 +165,8 @@ export class Ipvs {
   private expireNow(c: IpvsConn, skb: Skb): boolean {
     const oldCt = c.nfct && skb.ct !== null && (skb.ct.status & S_CONFIRMED) !== 0;
     this.conns.remove(c);
+    // ip_vs_conn_drop_conntrack: the client's next try starts a new entry too.
+    if (oldCt) skb.ct!.table.remove(skb.ct!);
     return oldCt;
   }
 
@@ -207,21 +221,22 @@ export class Ipvs {
   /** __ip_vs_get_out_rt for a server elsewhere: false when the packet must be dropped. */
   private routeTo(skb: Skb, c: IpvsConn): boolean {
     const { net } = this;
-    const { rtDev, rtGw, rtType, rtSrc } = skb;
-    if (routeOutput(net, skb, c.dest.addr, 0, null) !== 0) return false;
-    const out = { rtDev: skb.rtDev, rtGw: skb.rtGw, rtType: skb.rtType, rtSrc: skb.rtSrc };
-    Object.assign(skb, { rtDev, rtGw, rtType, rtSrc });
+    const { mark } = skb;
+    if (isLoopback(ipv4.src(skb.buf, skb.net))) return false; // crosses_local_route_boundary
+    skb.mark = 0; // the server's route is looked up without the packet's mark
+    const err = routeOutput(net, skb, c.dest.addr, 0, null);
+    skb.mark = mark;
+    if (err !== 0) return false;
     if (ipv4.ttl(skb.buf, skb.net) <= 1) {
       icmpSend(net, skb, icmp.TIME_EXCEEDED, 0, 0);
       return false;
     }
     ipv4.decreaseTtl(skb.buf, skb.net);
-    const { mtu } = out.rtDev!;
+    const { mtu } = skb.rtDev!;
     if ((ipv4.frag(skb.buf, skb.net) & ipv4.DF) !== 0 && skb.tail - skb.net > mtu) {
       icmpSend(net, skb, icmp.DEST_UNREACH, icmp.FRAG_NEEDED, mtu);
       return false;
     }
-    Object.assign(skb, out);
     return true;
   }
 
@@ -288,6 +303,7 @@ export class Ipvs {
     if (ipv4.isFragment(b, skb.net) || skb.tail < q + ipv4.HLEN) return NF_ACCEPT;
     const t = icmp.type(b, o);
     if (t !== icmp.DEST_UNREACH && t !== icmp.SOURCE_QUENCH && t !== icmp.TIME_EXCEEDED) return NF_ACCEPT;
+    if (b[q]! >> 4 !== 4 || ipv4.headerLen(b, q) < ipv4.HLEN) return NF_ACCEPT;
     const proto = ipv4.proto(b, q);
     const l4 = q + ipv4.headerLen(b, q);
     if ((proto !== ipv4.UDP && proto !== ipv4.TCP) || skb.tail < l4 + 4) return NF_ACCEPT;

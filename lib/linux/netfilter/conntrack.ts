@@ -16,6 +16,7 @@ import { SEC } from '../../sim/sim.js';
 import type { Netns } from '../core/netns.js';
 import {
   LOCAL_IN, LOCAL_OUT, NF_ACCEPT, NF_DROP, POST_ROUTING, PRE_ROUTING, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, registerHook,
+  unregisterHook,
 } from '../core/nf-hook.js'; // prettier-ignore
 import {
   CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_IS_REPLY, CT_NEW, CT_NONE, CT_RELATED, CT_RELATED_REPLY, type Skb,
@@ -40,6 +41,7 @@ export const CT_OK = 0;
 export const CT_INVALID = 1;
 export const CT_KILL = 2;
 export const CT_REPEAT = 3;
+const CT_FULL = 4;
 
 const UDP_STREAM_AGE = 2 * SEC;
 const ICMP_TIMEOUT = 30 * SEC;
@@ -118,7 +120,8 @@ export class Conntrack {
   /** True when another live connection uses this tuple (nf_conntrack_tuple_taken). */
   taken(t: Tuple, ignored: Conn): boolean {
     const h = this.find(t);
-    return h !== null && h.ct !== ignored;
+    // Equal originals are the same flow: the clash is resolved when they are confirmed.
+    return h !== null && h.ct !== ignored && !h.ct.orig.equals(ignored.orig);
   }
 
   /** All live entries, oldest first. */
@@ -168,12 +171,13 @@ export class Conntrack {
     if (proto === ipv4.TCP) {
       if (!tcpValid(b, o, th, end, hook)) return this.told(skb);
     } else if (proto === ipv4.UDP) {
-      const n = udp.check(b, th, end);
-      if (n < 0) return this.told(skb);
-      if (hook === PRE_ROUTING && !udp.csumOk(b, th, th + n, this.probe.src, this.probe.dst)) return this.told(skb);
+      if (udp.check(b, th, end) < 0) return this.told(skb);
+      // nf_ip_checksum sums to the end of the packet, whatever the length field says.
+      if (hook === PRE_ROUTING && !udp.csumOk(b, th, end, this.probe.src, this.probe.dst)) return this.told(skb);
     }
     for (;;) {
       const r = this.resolve(skb, b, th, proto);
+      if (r === CT_FULL) return NF_DROP;
       if (r !== CT_REPEAT) break;
       skb.ct = null;
       skb.ctinfo = CT_NONE;
@@ -185,7 +189,8 @@ export class Conntrack {
   confirm(skb: Skb): number {
     const { ct } = skb;
     if (ct === null || (ct.status & S_CONFIRMED) !== 0) return NF_ACCEPT;
-    if (skb.ctinfo >= CT_IS_REPLY || (ct.status & S_DYING) !== 0) return NF_ACCEPT;
+    if (skb.ctinfo >= CT_IS_REPLY) return NF_ACCEPT;
+    if ((ct.status & S_DYING) !== 0) return NF_DROP;
     const clash = this.find(ct.orig) ?? this.find(ct.reply);
     if (clash !== null) return this.resolveClash(skb, ct, clash.ct);
     ct.status |= S_CONFIRMED;
@@ -198,19 +203,25 @@ export class Conntrack {
 
   /** Which entry a packet that lost an insertion race ends with (nf_ct_resolve_clash). */
   private resolveClash(skb: Skb, ct: Conn, winner: Conn): number {
-    if (ct.orig.proto !== ipv4.UDP) return NF_DROP;
+    if (ct.orig.proto !== ipv4.UDP) return this.lost(ct);
     if (winner.orig.equals(ct.orig) && winner.reply.equals(ct.reply)) {
-      ct.status |= S_DYING;
-      this.onRemove?.(ct);
+      this.lost(ct);
       skb.ct = winner;
       return NF_ACCEPT;
     }
-    if (this.find(ct.reply) !== null) return NF_DROP;
+    if (this.find(ct.reply) !== null) return this.lost(ct);
     ct.status |= S_CONFIRMED | S_NAT_CLASH | S_SEEN_REPLY;
     ct.expires = this.net.kernel.sim.now + CLASH_TIMEOUT;
     this.link(ct.reply);
     this.count++;
     return NF_ACCEPT;
+  }
+
+  /** Ends an entry that was never in the table. */
+  private lost(ct: Conn): number {
+    ct.status |= S_DYING;
+    this.onRemove?.(ct);
+    return NF_DROP;
   }
 
   /** Finds or creates the connection of `probe`, attaches it and lets the protocol judge (resolve_normal_ct). */
@@ -219,6 +230,7 @@ export class Conntrack {
     const h = this.find(this.probe);
     let ct: Conn;
     if (h === null) {
+      if (this.max > 0 && this.count >= this.max && !this.earlyDrop()) return CT_FULL;
       const fresh = this.create(b, th, proto, now);
       if (fresh === null) return CT_INVALID;
       ct = fresh;
@@ -248,7 +260,6 @@ export class Conntrack {
 
   /** A new, unconfirmed connection; null when its first packet cannot start one (init_conntrack). */
   private create(b: Uint8Array, th: number, proto: number, now: number): Conn | null {
-    if (this.max > 0 && this.count >= this.max && !this.earlyDrop()) return null;
     const ct = new Conn(this);
     if (proto === ipv4.TCP && !tcpNew(ct, b, th)) return null;
     if (proto === ipv4.ICMP) {
@@ -368,13 +379,22 @@ export function conntrack(net: Netns): Conntrack {
   return (net.ct ??= new Conntrack(net));
 }
 
-/** Starts tracking in a namespace (nf_ct_netns_get): a rule or target there needs it. */
-export function conntrackUse(net: Netns): void {
+const inFn = (net: Netns, skb: Skb, hook: number): number => net.ct!.in(skb, hook);
+const confirmFn = (net: Netns, skb: Skb): number => net.ct!.confirm(skb);
+
+/**
+ * Starts tracking in a namespace (nf_ct_netns_get) when a rule or target there needs it, and ends it (nf_ct_netns_put) when
+ * none does any more: known connections then stay in the table but no packet meets them.
+ */
+export function conntrackUse(net: Netns, needed: boolean): void {
   const ct = conntrack(net);
-  if (ct.hooked) return;
-  ct.hooked = true;
-  const inFn = (_net: Netns, skb: Skb, hook: number): number => ct.in(skb, hook);
-  const confirmFn = (_net: Netns, skb: Skb): number => ct.confirm(skb);
+  if (ct.hooked === needed) return;
+  ct.hooked = needed;
+  if (!needed) {
+    for (const hook of [PRE_ROUTING, LOCAL_OUT]) unregisterHook(net, hook, inFn);
+    for (const hook of [LOCAL_IN, POST_ROUTING]) unregisterHook(net, hook, confirmFn);
+    return;
+  }
   registerHook(net, PRE_ROUTING, PRI_CONNTRACK, inFn);
   registerHook(net, LOCAL_OUT, PRI_CONNTRACK, inFn);
   registerHook(net, LOCAL_IN, PRI_CONNTRACK_CONFIRM, confirmFn);

@@ -99,7 +99,7 @@ export function readTuple(out: Tuple, b: Uint8Array, o: number, end: number): bo
     case ipv4.TCP:
     case ipv4.UDP:
     case ipv4.SCTP:
-      if (th + 8 > end) return false;
+      if (th + 4 > end) return false;
       out.sport = u16(b, th);
       out.dport = u16(b, th + 2);
       return true;

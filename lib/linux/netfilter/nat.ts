@@ -7,7 +7,7 @@
  * which may still move a port that is taken. Kernel counterparts: nf_nat_core.c, nf_nat_proto.c, nf_nat_masquerade.c.
  * @module
  */
-import { i32, put16, put32, u16 } from '../../../wire/bytes.js';
+import { put16, u16 } from '../../../wire/bytes.js';
 import { fill, replace16, replace32 } from '../../../wire/checksum.js';
 import * as icmp from '../../../wire/icmp.js';
 import { ntoa } from '../../../wire/inet.js';
@@ -19,7 +19,7 @@ import { LOCAL_IN, LOCAL_OUT, NF_ACCEPT, NF_DROP, POST_ROUTING } from '../core/n
 import { CT_IS_REPLY, CT_NEW, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
 import { ipRouteMeHarder } from '../ipv4/route.js';
 import {
-  type Conn, type Conntrack, conntrack, S_CONFIRMED, S_DST_NAT, S_DST_NAT_DONE, S_NAT_MASK, S_SRC_NAT, S_SRC_NAT_DONE,
+  type Conn, type Conntrack, S_CONFIRMED, S_DST_NAT, S_DST_NAT_DONE, S_NAT_MASK, S_SRC_NAT, S_SRC_NAT_DONE,
 } from './conntrack.js'; // prettier-ignore
 import { invertTuple, Tuple } from './ct-tuple.js';
 
@@ -350,7 +350,7 @@ function natPacket(net: Netns, skb: Skb, ct: Conn, manip: number): void {
   invertTuple(target, reply ? ct.orig : ct.reply);
   const { tracer } = net.kernel;
   const before = tracer === null ? '' : endpoint(skb, manip);
-  manipPacket(skb.buf, skb.net, skb.tail, target, manip, true);
+  manipPacket(skb.buf, skb.net, skb.tail, target, manip);
   if (tracer !== null) tracer.nat(net, skb, manip === MANIP_SRC ? 'SNAT' : 'DNAT', before, endpoint(skb, manip));
 }
 
@@ -364,7 +364,7 @@ function endpoint(skb: Skb, manip: number): string {
 }
 
 /** New source or destination for the IPv4 packet at `o` (nf_nat_ipv4_manip_pkt). `end` bounds a quoted packet. */
-function manipPacket(b: Uint8Array, o: number, end: number, t: Tuple, manip: number, whole: boolean): void {
+function manipPacket(b: Uint8Array, o: number, end: number, t: Tuple, manip: number): void {
   const src = manip === MANIP_SRC;
   const oldAddr = src ? ipv4.src(b, o) : ipv4.dst(b, o);
   const newAddr = src ? t.src : t.dst;
@@ -381,7 +381,8 @@ function manipPacket(b: Uint8Array, o: number, end: number, t: Tuple, manip: num
       case ipv4.TCP: {
         const at = th + (src ? 0 : 2);
         if (th + 8 > end) break;
-        if (th + 18 <= end) {
+        // An error quotes 8 bytes at least: without the whole header there is no checksum to change.
+        if (th + 20 <= end) {
           const c = replace16(replace32(u16(b, th + 16), oldAddr, newAddr), u16(b, at), port);
           put16(b, th + 16, c);
         }
@@ -397,13 +398,8 @@ function manipPacket(b: Uint8Array, o: number, end: number, t: Tuple, manip: num
       default:
     }
   }
-  if (whole) {
-    if (src) ipv4.setSrc(b, o, newAddr);
-    else ipv4.setDst(b, o, newAddr);
-    return;
-  }
-  put16(b, o + ipv4.CSUM, replace32(u16(b, o + ipv4.CSUM), i32(b, o + (src ? ipv4.SRC : ipv4.DST)), newAddr));
-  put32(b, o + (src ? ipv4.SRC : ipv4.DST), newAddr);
+  if (src) ipv4.setSrc(b, o, newAddr);
+  else ipv4.setDst(b, o, newAddr);
 }
 
 /** Translates an ICMP error and the packet it quotes (nf_nat_icmp_reply_translation). False: drop. */
@@ -422,7 +418,7 @@ function icmpTranslate(net: Netns, skb: Skb, ct: Conn, manip: number): boolean {
   const quoted = reply ? ct.orig : ct.reply;
   const { tracer } = net.kernel;
   const before = tracer === null ? '' : endpoint(skb, manip);
-  manipPacket(b, th + icmp.HLEN, end, quoted, manip === MANIP_SRC ? MANIP_DST : MANIP_SRC, false);
+  manipPacket(b, th + icmp.HLEN, end, quoted, manip === MANIP_SRC ? MANIP_DST : MANIP_SRC);
   fill(b, th, end, th + icmp.CSUM);
   invertTuple(target, quoted);
   if (manip === MANIP_SRC) ipv4.setSrc(b, skb.net, target.src);
@@ -431,8 +427,13 @@ function icmpTranslate(net: Netns, skb: Skb, ct: Conn, manip: number): boolean {
   return true;
 }
 
-/** Forgets masqueraded connections of a device that went down or lost its address (masq_device_event). */
-export function masqFlush(net: Netns, ifindex: number): void {
+/**
+ * Forgets the masqueraded connections of a device that went down (masq_device_event, `addr` 0), or those that have the
+ * address it lost (masq_inet_event).
+ */
+export function masqFlush(net: Netns, ifindex: number, addr: number): void {
   if (net.ct === null) return;
-  for (const ct of conntrack(net).list()) if (ct.masqIndex === ifindex) ct.table.remove(ct);
+  for (const ct of net.ct.list()) {
+    if (ct.masqIndex === ifindex && (addr === 0 || ct.reply.dst === addr)) ct.table.remove(ct);
+  }
 }

@@ -8,6 +8,7 @@
 import { equalAt, u16 } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
+import type { Rng } from '../../sim/rng.js';
 import { SEC } from '../../sim/sim.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
@@ -100,7 +101,7 @@ export class IcmpMatch implements Match {
 
   match(skb: Skb, c: XtCtx): boolean {
     if (c.fragOff !== 0) return false;
-    if (c.th + 4 > c.end) {
+    if (c.th + 8 > c.end) {
       c.hotdrop = true;
       return false;
     }
@@ -214,7 +215,8 @@ export class ConntrackMatch implements Match {
       }
       if (((bit & this.states) !== 0) === this.statesInv) return false;
     }
-    if (ct === null) return this.onlyState;
+    // Without an entry only the state counts, and nothing else is looked at.
+    if (ct === null) return this.states !== 0;
     if (this.dir !== 0 && isReply(skb) !== (this.dir === 2)) return false;
     const { orig, reply } = ct;
     if (!addrOk(this.origSrc, orig.src) || !addrOk(this.origDst, orig.dst)) return false;
@@ -223,14 +225,6 @@ export class ConntrackMatch implements Match {
     if (!portOk(this.origSport, orig.sport) || !portOk(this.origDport, orig.dport)) return false;
     if (!portOk(this.replSport, reply.sport) || !portOk(this.replDport, reply.dport)) return false;
     return this.status === 0 || ((ct.status & this.status) !== 0) !== this.statusInv;
-  }
-
-  private get onlyState(): boolean {
-    return (
-      this.dir === 0 && this.origSrc === null && this.origDst === null && this.replSrc === null && this.replDst === null &&
-      this.proto === 0 && this.origSport === null && this.origDport === null && this.replSport === null &&
-      this.replDport === null && this.status === 0
-    ); // prettier-ignore
   }
 }
 
@@ -271,6 +265,7 @@ export class StatisticMatch implements Match {
   packet = 0;
   inv = false;
   private count = 0;
+  private rng: Rng | null = null;
 
   constructor(mode: 'random' | 'nth') {
     this.mode = mode;
@@ -283,7 +278,8 @@ export class StatisticMatch implements Match {
 
   match(skb: Skb): boolean {
     if (this.mode === 'random') {
-      return (skb.kernel.rng('statistic').u32() & 0x7fffffff) < this.probability !== this.inv;
+      const rng = (this.rng ??= skb.kernel.rng('statistic'));
+      return (rng.u32() & 0x7fffffff) < this.probability !== this.inv;
     }
     this.count = this.count + 1 >= this.every ? 0 : this.count + 1;
     return (this.count === 0) !== this.inv;
@@ -401,7 +397,7 @@ export class PhysdevMatch implements Match {
     if (this.isIn < 0) return false;
     if (this.isOut !== 0 && (physout !== null) !== this.isOut > 0) return false;
     if (this.in !== '' && wild(this.in, physin.name) === this.inInv) return false;
-    return this.out === '' || (physout !== null && wild(this.out, physout.name)) !== this.outInv;
+    return this.out === '' || (physout !== null && wild(this.out, physout.name) !== this.outInv);
   }
 
   check(_net: Netns, _table: TableName, hooks: number): string | null {
@@ -499,6 +495,10 @@ export class LimitMatch implements Match {
   burst = 5;
   private credit = -1;
   private last = 0;
+
+  start(): void {
+    this.credit = -1;
+  }
 
   private get period(): number {
     const s = this.unit === 'second' ? 1 : this.unit === 'minute' ? 60 : this.unit === 'hour' ? 3600 : 86400;

@@ -4,7 +4,9 @@
  * Kernel counterparts: net/netfilter/xt_*.c, net/ipv4/netfilter/ipt_REJECT.c, nf_nat_masquerade.c, nf_nat_redirect.c.
  * @module
  */
+import { pseudo, sum, valid } from '../../../wire/checksum.js';
 import * as ipv4 from '../../../wire/ipv4.js';
+import * as udp from '../../../wire/udp.js';
 import type { Netns } from '../core/netns.js';
 import {
   FORWARD, LOCAL_IN, LOCAL_OUT, NF_ACCEPT, NF_DROP, POST_ROUTING, PRE_ROUTING,
@@ -60,6 +62,19 @@ export const REJECT_CODES: Readonly<Record<string, number>> = {
   'icmp-admin-prohibited': 13,
 };
 
+/** Only a packet with a right checksum is answered (nf_reject_verify_csum, nf_ip_checksum). */
+function csumGood(skb: Skb, c: XtCtx): boolean {
+  const b = skb.buf;
+  if (NO_CSUM.includes(c.proto)) return true;
+  if (c.proto === ipv4.UDP && (c.th + udp.HLEN > c.end || udp.csum(b, c.th) === 0)) return c.th + udp.HLEN <= c.end;
+  const ports = c.proto === ipv4.TCP || c.proto === ipv4.UDP;
+  const start = ports ? pseudo(ipv4.src(b, skb.net), ipv4.dst(b, skb.net), c.proto, c.end - c.th) : 0;
+  return valid(sum(b, c.th, c.end, start));
+}
+
+/** GRE, ESP, AH, SCTP, UDP-Lite, DCCP: no checksum of the whole payload of this kind. */
+const NO_CSUM = [47, 50, 51, 132, 136, 33];
+
 /** -j REJECT with an ICMP error. */
 export class RejectTarget implements Target {
   readonly name = 'REJECT';
@@ -70,7 +85,7 @@ export class RejectTarget implements Target {
   }
 
   run(skb: Skb, c: XtCtx): number {
-    if (c.fragOff === 0) icmpSend(c.net, skb, 3, REJECT_CODES[this.with]!, 0);
+    if (c.fragOff === 0 && csumGood(skb, c)) icmpSend(c.net, skb, 3, REJECT_CODES[this.with]!, 0);
     return NF_DROP;
   }
 

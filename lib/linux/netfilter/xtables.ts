@@ -42,6 +42,8 @@ export class XtCtx {
 
 export interface Match {
   readonly name: string;
+  /** Puts counters and credits back to their start: every change of a table enters its rules anew (xt_check_match). */
+  start?(): void;
   /** Needs connection tracking in the namespace. */
   readonly needsConntrack?: boolean;
   match(skb: Skb, c: XtCtx): boolean;
@@ -168,6 +170,16 @@ export class Table {
     }
     return v;
   };
+
+  /** True while a rule needs connection tracking. */
+  needsConntrack(): boolean {
+    for (const c of this.chains.values()) {
+      for (const r of c.rules) {
+        if (r.target?.needsConntrack === true || r.matches.some((m) => m.needsConntrack === true)) return true;
+      }
+    }
+    return false;
+  }
 
   private walk(chain: Chain, skb: Skb, c: XtCtx): number {
     const { rules } = chain;
@@ -389,23 +401,19 @@ export class TableEdit {
     return null;
   }
 
-  /** Makes the change; `check` must have found nothing. Starts connection tracking when a rule needs it. */
+  /** Makes the change; `check` must have found nothing. Connection tracking starts and ends with the rules that need it. */
   commit(): void {
     const { chains, net } = this.table;
     for (const name of this.gone) if (!this.lists.has(name)) chains.delete(name);
     for (const name of this.lists.keys()) if (!chains.has(name)) chains.set(name, new Chain(name, -1));
-    let needsConntrack = false;
     for (const [name, rules] of this.lists) {
       chains.get(name)!.rules = rules;
-      for (const r of rules) {
-        r.jump = r.jumpName === null ? null : chains.get(r.jumpName)!;
-        if (r.target?.needsConntrack === true) needsConntrack = true;
-        for (const m of r.matches) if (m.needsConntrack === true) needsConntrack = true;
-      }
     }
     for (const c of chains.values()) {
-      if (this.lists.has(c.name)) continue;
-      for (const r of c.rules) if (r.jumpName !== null) r.jump = chains.get(r.jumpName)!;
+      for (const r of c.rules) {
+        r.jump = r.jumpName === null ? null : chains.get(r.jumpName)!;
+        for (const m of r.matches) m.start?.();
+      }
     }
     for (const [name, p] of this.policies) {
       const c = chains.get(name)!;
@@ -418,6 +426,7 @@ export class TableEdit {
       c.packets = c.bytes = 0;
       for (const r of c.rules) r.packets = r.bytes = 0;
     }
-    if (needsConntrack) conntrackUse(net);
+    const needed = xtTables(net).loaded.some((t) => t.needsConntrack());
+    if (needed || net.ct !== null) conntrackUse(net, needed);
   }
 }
