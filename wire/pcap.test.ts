@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hex, unhex } from './bytes.js';
-import { PcapError, readPcap, writePcap } from './pcap.js';
+import { EPOCH_SEC, PcapError, readPcap, writePcap } from './pcap.js';
 import { PcapngWriter } from './pcapng.js';
+import { readPcapng } from './pcapng-reader.js';
 
 const FILE = '4d3cb2a1 0200 0400 00000000 00000000 00000400 01000000' + '0000926501000000 03000000 03000000 aabbcc';
 
@@ -83,6 +84,113 @@ Ng('PcapngWriter writes section, interface and packet, byte for byte', () => {
           '0100 0200 68690000 0200 0400 02000000 0500 0800 03000000 01000000 00000000 44000000',
       ),
     ),
+  );
+});
+Ng('PcapngWriter writes names of addresses, byte for byte', () => {
+  const w = new PcapngWriter();
+  const before = w.out.length;
+  w.names([{ addr: Uint8Array.of(10, 0, 1, 2), names: ['a.b', 'c'] }]);
+  const nrb = '04000000 20000000' + '0100 0a00 0a000102 612e6200 6300 0000' + '00000000 20000000';
+  assert.is(hex(w.out.concat().subarray(before)), hex(unhex(nrb)));
+});
+/** A file of two interfaces with a name block and commented packets. */
+function sample(list: readonly { iface: number; ns: number; data: Uint8Array }[]): Uint8Array {
+  const w = new PcapngWriter({ application: 'test', comments: ['c'] });
+  w.addInterface({ name: 'a/eth0', linktype: 1, mac: unhex('020000000001') });
+  w.addInterface({ name: 'b/tunl0', linktype: 101 });
+  w.names([{ addr: Uint8Array.of(10, 0, 1, 2), names: ['x'] }]);
+  for (const f of list) w.packet(f.iface, f.ns, 1, 7, f.data, 0, f.data.length, ['why']);
+  return w.out.concat();
+}
+const FRAMES = fc.array(
+  fc.record({
+    iface: fc.integer({ min: 0, max: 1 }),
+    ns: fc.integer({ min: 0, max: 2 ** 50 }),
+    data: fc.uint8Array({ maxLength: 3000 }),
+  }),
+  { maxLength: 12 },
+);
+const offset = (f: () => unknown): number => {
+  try {
+    f();
+  } catch (e) {
+    assert.instance(e, PcapError);
+    return (e as PcapError).offset;
+  }
+  return -1;
+};
+Ng('readPcapng() reads back what PcapngWriter wrote', () => {
+  fc.assert(
+    fc.property(FRAMES, (list) => {
+      const read = readPcapng(sample(list));
+      assert.equal(
+        read.map((i) => [i.name, i.linktype]),
+        [
+          ['a/eth0', 1],
+          ['b/tunl0', 101],
+        ],
+      );
+      const text = (sec: number, nsec: number, d: Uint8Array): string => `${sec} ${nsec} ${hex(d)}`;
+      for (const k of [0, 1]) {
+        assert.equal(
+          read[k]!.frames.map((f) => text(f.sec, f.nsec, f.data)),
+          list.filter((f) => f.iface === k).map((f) => text(EPOCH_SEC + Math.floor(f.ns / 1e9), f.ns % 1e9, f.data)),
+        );
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+Ng('readPcapng() names a byte for every file that is cut inside a block, and survives any change', () => {
+  const whole = sample([{ iface: 0, ns: 1, data: unhex('aabbcc') }]);
+  const ends = new Set<number>();
+  for (let o = 0; o < whole.length; o += new DataView(whole.buffer, whole.byteOffset).getUint32(o + 4, true))
+    ends.add(o);
+  for (let n = 0; n < whole.length; n++) {
+    const at = offset(() => readPcapng(whole.subarray(0, n)));
+    if (n > 0 && ends.has(n)) assert.is(at, -1, `cut at ${n}`);
+    else assert.ok(at >= 0 && at <= n, `cut at ${n}: ${at}`);
+  }
+  fc.assert(
+    fc.property(
+      FRAMES,
+      fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 }),
+      (list, flips) => {
+        const b = sample(list);
+        for (const [at, v] of flips) b[at % b.length] = v;
+        assert.ok(offset(() => readPcapng(b)) <= b.length);
+      },
+    ),
+    { numRuns: 200 },
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (noise) => {
+      const b = new Uint8Array(28 + noise.length);
+      b.set(whole.subarray(0, 28));
+      b.set(noise, 28);
+      offset(() => readPcapng(b));
+      offset(() => readPcapng(noise));
+      offset(() => readPcap(noise));
+    }),
+    { numRuns: 200 },
+  );
+});
+Ng('readPcapng() reads a big-endian file with microseconds', () => {
+  const [read] = readPcapng(
+    unhex(
+      '0a0d0d0a 0000001c 1a2b3c4d 0001 0000 ffffffffffffffff 0000001c' +
+        '00000001 00000014 0001 0000 00000000 00000014' +
+        '00000006 00000024 00000000 00000000 000f4241 00000002 00000002 aabb0000 00000024' +
+        '00000003 00000014 00000002 ccdd0000 00000014',
+    ),
+  );
+  assert.is(read!.name, 'if0');
+  assert.equal(
+    read!.frames.map((f) => [f.sec, f.nsec, hex(f.data)]),
+    [
+      [1, 1000, 'aabb'],
+      [0, 0, 'ccdd'],
+    ],
   );
 });
 Ng.run();

@@ -3,9 +3,11 @@
  *
  *   block   0 type   4 length   8 body … (padded to 4)   length again
  *   EPB     8 interface   12 time high   16 time low   20 captured   24 original   28 bytes, then options
+ *   NRB     8 records like options: 1 IPv4 address and zero-terminated names; 0 ends the list
  *   option  0 code   2 length   4 value (padded to 4); the list ends with code 0
  *
- * Little-endian, nanoseconds (`if_tsresol` 9), snaplen 262144 in every interface, as libpcap requires. No reader.
+ * Little-endian, nanoseconds (`if_tsresol` 9), snaplen 262144 in every interface, as libpcap requires. Reader:
+ * pcapng-reader.ts.
  * @module
  */
 import { Chunks, copyBytes, le16, le32 } from './chunks.js';
@@ -13,6 +15,7 @@ import { EPOCH_SEC, SNAPLEN } from './pcap.js';
 
 const SHB = 0x0a0d0d0a;
 const IDB = 1;
+const NRB = 4;
 const EPB = 6;
 const OPT_COMMENT = 1;
 const SHB_USERAPPL = 4;
@@ -20,12 +23,16 @@ const IF_NAME = 2;
 const IF_DESCRIPTION = 3;
 const IF_MACADDR = 6;
 const IF_TSRESOL = 9;
+const NRB_IPV4 = 1;
 const EPB_FLAGS = 2;
 const EPB_PACKETID = 5;
 
 /** `epb_flags` bits 0–1. */
 export const INBOUND = 1;
 export const OUTBOUND = 2;
+
+/** Blocks stay small: libpcap bounds them. */
+const NAMES_PER_BLOCK = 1000;
 
 const TWO32 = 0x100000000;
 const EPOCH_NS = BigInt(EPOCH_SEC) * 1000000000n;
@@ -73,6 +80,20 @@ export class PcapngWriter {
     le32(body, 4, SNAPLEN);
     this.block(IDB, body, opts);
     return this.interfaces++;
+  }
+
+  /** Adds names of IPv4 addresses (4 bytes each); readers that go once through the file want them before the packets. */
+  names(list: readonly { addr: Uint8Array; names: readonly string[] }[]): void {
+    for (let i = 0; i < list.length; i += NAMES_PER_BLOCK) {
+      const records = list.slice(i, i + NAMES_PER_BLOCK).map(({ addr, names }): [number, Uint8Array] => {
+        const text = utf8(names.map((n) => `${n}\0`).join(''));
+        const value = new Uint8Array(addr.length + text.length);
+        value.set(addr);
+        value.set(text, addr.length);
+        return [NRB_IPV4, value];
+      });
+      this.block(NRB, new Uint8Array(0), records);
+    }
   }
 
   private block(type: number, body: Uint8Array, opts: readonly [number, Uint8Array][]): void {

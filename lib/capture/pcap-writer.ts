@@ -5,6 +5,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Chunks } from '../../wire/chunks.js';
+import { aton } from '../../wire/inet.js';
 import { EN10MB, HLEN, writeHeader, writeRecord } from '../../wire/pcap.js';
 import { PcapngWriter } from '../../wire/pcapng.js';
 import { inOrder, type Tap } from './tap.js';
@@ -57,6 +58,10 @@ export interface CaptureOptions {
   comments?: (tap: Tap, index: number) => readonly string[];
   /** Comments of the pcapng section: scenario, seed. */
   about?: readonly string[];
+  /** IPv4 address → its names, the best one first. */
+  names?: ReadonlyMap<string, readonly string[]>;
+  /** What an interface is, in words. */
+  describe?: (iface: string) => string | undefined;
 }
 
 /** `netns/dev` as a file path; names that would leave the tree are a bug of the caller. */
@@ -68,12 +73,24 @@ function fileOf(iface: string): string {
   return `${iface}.pcap`;
 }
 
+function record(ip: string, names: readonly string[]): { addr: Uint8Array; names: readonly string[] }[] {
+  const a = aton(ip);
+  return a === null ? [] : [{ addr: Uint8Array.of(a >>> 24, a >>> 16, a >>> 8, a), names }];
+}
+
 /** Writes `all.pcapng`: every interface with a frame, all frames in time order. */
 export function writePcapng(path: string, taps: readonly Tap[], options: CaptureOptions = {}): void {
   const png = new PcapngWriter({ application: 'podwire', comments: options.about ?? [] });
   for (const t of taps) {
-    png.addInterface({ name: t.iface, linktype: t.linktype, ...(t.mac === undefined ? {} : { mac: t.mac }) });
+    const description = options.describe?.(t.iface);
+    png.addInterface({
+      name: t.iface,
+      linktype: t.linktype,
+      ...(t.mac === undefined ? {} : { mac: t.mac }),
+      ...(description === undefined ? {} : { description }),
+    });
   }
+  png.names([...(options.names ?? [])].flatMap(([ip, names]) => record(ip, names)));
   const fd = openSync(path, 'w');
   try {
     inOrder(taps, (k, c) => {

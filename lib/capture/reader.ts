@@ -5,29 +5,47 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { PcapError, readPcap, type Pcap } from '../../wire/pcap.js';
+import { isPcapng, type NamedPcap, readPcapng } from '../../wire/pcapng-reader.js';
 import { InputError } from '../sim/input-error.js';
 import type { StepOutput } from './compare-steps.js';
 
 /** Captures by interface name (`netns/dev`), sorted by name. */
 export type Captures = Map<string, Pcap>;
 
-/** Reads one pcap file; damage is an `InputError` that names the byte. */
-export function readPcapFile(path: string): Pcap {
+/** Runs a reader over a file; damage is an `InputError` that names the byte. */
+function readWith<T>(path: string, parse: (bytes: Uint8Array) => T): T {
   try {
-    return readPcap(readFileSync(path));
+    return parse(readFileSync(path));
   } catch (e) {
     if (e instanceof PcapError) throw new InputError(path, 0, 0, e.message);
-    throw new InputError(path, 0, 0, `cannot read: ${(e as Error).message}`);
+    if (e instanceof Error && 'code' in e) throw new InputError(path, 0, 0, `cannot read: ${String(e.code)}`);
+    throw e;
   }
 }
 
-/** Reads a tree or a single file (named after its folder and itself). Other files in a tree are left alone. */
+/** Reads one pcap file; damage is an `InputError` that names the byte. */
+export const readPcapFile = (path: string): Pcap => readWith(path, readPcap);
+
+/** The interfaces of a pcapng file by name; two of one name are told apart by their numbers. */
+function byName(list: readonly NamedPcap[]): Captures {
+  const found: Captures = new Map();
+  list.forEach(({ name, linktype, frames }, i) =>
+    found.set(found.has(name) ? `${name}#${i}` : name, { linktype, frames }),
+  );
+  return new Map([...found].filter(([, c]) => c.frames.length > 0).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * Reads a tree, a pcapng file (its interfaces by name), or a pcap file (named after its folder and itself). Other files in a
+ * tree are left alone.
+ */
 export function readCaptures(path: string): Captures {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new InputError(path, 0, 0, 'not found, expected a capture or a tree of captures');
   if (!stat.isDirectory()) {
     const whole = resolve(path);
-    return new Map([[`${basename(dirname(whole))}/${basename(whole, '.pcap')}`, readPcapFile(path)]]);
+    const name = `${basename(dirname(whole))}/${basename(whole, '.pcap')}`;
+    return readWith(path, (b) => (isPcapng(b) ? byName(readPcapng(b)) : new Map([[name, readPcap(b)]])));
   }
   const found: [string, string][] = [];
   for (const netns of readdirSync(path, { withFileTypes: true })) {

@@ -41,7 +41,7 @@ export async function main(args: string[]): Promise<number> {
 async function checkOne(l: Loaded, dir: string, update: boolean, out: string | null): Promise<Row> {
   const origin = readOrigin(dir);
   const o: Outcome = await execute(l, origin?.seed === undefined ? {} : { seed: origin.seed });
-  if (out !== null) writeTree(join(out, l.name), o);
+  if (out !== null) writeTree(join(out, l.name), l, o);
   const row: Row = {
     name: l.name,
     verdict: 'equal',
@@ -51,7 +51,7 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
     problems: [...o.failures],
   };
   if (update && origin?.recordedBy !== 'kernel') {
-    writeTree(dir, o);
+    writeTree(dir, l, o);
     writeOrigin(dir, { recordedBy: 'podwire', digest: digest(l.text) });
     return { ...row, verdict: 'updated' };
   }

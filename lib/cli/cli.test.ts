@@ -1,6 +1,6 @@
 /** The verbs as users meet them: goldens, bad input, exit codes, the README's examples. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -65,11 +65,79 @@ for (const [name, text, place] of BAD) {
   });
 }
 
-Cli('diff refuses a truncated capture', () => {
-  const whole = readFileSync(join('golden', 'pod-localhost', 'default_web', 'lo.pcap'));
-  const file = join(dir, 'cut.pcap');
-  writeFileSync(file, whole.subarray(0, whole.length - 3));
-  assert.is(podwire('diff', file, file).code, 2);
+Cli('diff refuses cut captures, pcap and pcapng, with file and byte', () => {
+  const out = join(dir, 'cut');
+  assert.is(podwire('run', 'scenarios/pod-localhost.yaml', '-o', out).code, 0);
+  for (const name of ['default_web/lo.pcap', 'all.pcapng']) {
+    const whole = readFileSync(join(out, 'pod-localhost', name));
+    const file = join(dir, `cut-${name.replace('/', '-')}`);
+    writeFileSync(file, whole.subarray(0, whole.length - 3));
+    const r = podwire('diff', join(out, 'pod-localhost', name), file);
+    assert.is(r.code, 2, r.out);
+    assert.match(r.err, /cut-\S+: byte \d+: the file ends inside /);
+  }
+  assert.is(podwire('diff', join(out, 'pod-localhost', 'all.pcapng'), join(out, 'pod-localhost')).code, 0);
+});
+
+/** Every file below a folder with its content. */
+const tree = (root: string): string =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((f) => (statSync(join(root, f)).isDirectory() ? f : `${f} ${readFileSync(join(root, f)).toString('hex')}`))
+    .join('\n');
+
+Cli('a run that fails or is killed leaves what was there whole', async () => {
+  const out = join(dir, 'keep');
+  const file = join(dir, 'keep.yaml');
+  const lab = (steps: string): void =>
+    writeFileSync(file, `kind: Lab\nmetadata: { name: k }\nspec:\n  setup: ip link set lo up\n  steps:\n${steps}`);
+  const ping = (n: number): string => `  - { at: 0s, run: ping -i 0.01 -c ${n} 127.0.0.1 }\n`;
+  lab(ping(1));
+  assert.is(podwire('run', file, '-o', out).code, 0);
+  const before = tree(join(out, 'k'));
+  lab(`${ping(1)}  - { at: 1s, run: frobnicate }\n`);
+  assert.is(podwire('run', file, '-o', out).code, 2);
+  assert.is(tree(out).includes('frobnicate'), false);
+  assert.is(tree(join(out, 'k')), before);
+  lab(ping(3000));
+  assert.is(podwire('run', file, '-o', join(dir, 'after')).code, 0);
+  const after = tree(join(dir, 'after', 'k'));
+  assert.is.not(after, before);
+  for (const ms of [100, 200, 250, 300, 350]) {
+    const child = spawn(process.execPath, [MAIN, 'run', file, '-o', out], { stdio: 'ignore' });
+    const ended = new Promise((done) => child.once('exit', done));
+    setTimeout(() => child.kill('SIGKILL'), ms);
+    await ended;
+    assert.ok([before, after].includes(tree(join(out, 'k'))), `killed after ${ms} ms`);
+  }
+});
+
+Cli('show: at its time, after the end of the Lab, in a namespace that is not there', () => {
+  const file = join(dir, 'show.yaml');
+  const steps = '  - { at: 2s, run: ip link add d1 type dummy }\n  until: 3s\n';
+  writeFileSync(file, `kind: Lab\nmetadata: { name: s }\nspec:\n  setup: ip link set lo up\n  steps:\n${steps}`);
+  const show = (at: string, ...more: string[]): ReturnType<typeof podwire> =>
+    podwire('show', file, '--in', 'root', '--at', at, '--', ...more);
+  assert.not.match(show('1s', 'ip', 'link').out, /d1/);
+  assert.match(show('2s', 'ip', 'link').out, /d1/);
+  assert.match(show('9s', 'ip', 'link').out, /d1/);
+  assert.match(show('9s', 'ping', '-c', '2', '127.0.0.1').out, /2 received/);
+  assert.is(show('0s', 'ping', '-c', '1', '10.0.0.1').code, 1);
+  assert.is(show('soon', 'ip', 'link').code, 2);
+  const r = podwire('show', file, '--in', 'nowhere', '--', 'ip', 'link');
+  assert.is(r.code, 2);
+  assert.match(r.err, /found "nowhere", expected one of: root/);
+});
+
+Cli('walk --packet picks one packet, also as JSON, and refuses one that is not there', () => {
+  const f = 'scenarios/pod-localhost.yaml';
+  const all = JSON.parse(podwire('walk', f, '--json').out) as { packet: number; notes: { where: string }[] }[];
+  const one = JSON.parse(podwire('walk', f, '--json', '--packet', '2').out) as typeof all;
+  assert.equal(one, [all[1]]);
+  assert.match(podwire('walk', f, '--packet', '2').out, /^packet 2\n {2}\S/);
+  const r = podwire('walk', f, '--packet', '99');
+  assert.is(r.code, 2);
+  assert.match(r.err, /found 99, expected at most \d+/);
 });
 
 Cli('diff names interface, frame and field of one flipped byte', () => {

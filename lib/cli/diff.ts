@@ -3,19 +3,7 @@ import { compare, differenceText } from '../capture/compare.js';
 import { compareSteps, type StepComparison, stepDifferenceText } from '../capture/compare-steps.js';
 import { Mappings } from '../capture/equivalence.js';
 import { readCaptures, readSteps } from '../capture/reader.js';
-import { PcapError } from '../../wire/pcap.js';
-import { InputError } from '../sim/input-error.js';
 import { parseArgs, UsageError } from './usage.js';
-
-function read(path: string): ReturnType<typeof readCaptures> {
-  try {
-    return readCaptures(path);
-  } catch (e) {
-    if (e instanceof PcapError) throw new InputError(path, 0, 0, e.message);
-    if (e instanceof Error && 'code' in e) throw new InputError(path, 0, 0, `cannot read: ${String(e.code)}`);
-    throw e;
-  }
-}
 
 /** The outputs of two trees; null unless both have some. */
 function steps(files: readonly string[], maps: Mappings, natPorts: boolean): StepComparison | null {
@@ -29,7 +17,7 @@ export async function main(args: string[]): Promise<number> {
   const maps = new Mappings();
   const natPorts = flags.has('--nat-ports');
   const lone = files.every((f) => f.endsWith('.pcap'));
-  const frames = compare(read(files[0]!), read(files[1]!), { lone, natPorts, maps });
+  const frames = compare(readCaptures(files[0]!), readCaptures(files[1]!), { lone, natPorts, maps });
   const said = steps(files, maps, natPorts);
   const n = frames.differences.length + (said?.differences.length ?? 0);
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify({ ...frames, steps: said }, null, 2)}\n`);

@@ -5,6 +5,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Program } from '../apps/program.js';
+import { ntoa } from '../../wire/inet.js';
+import type { Explainer } from '../capture/narrator.js';
 import { writeCaptures } from '../capture/pcap-writer.js';
 import { type LabOptions, type LabRun, runLab, type StepResult } from '../lab/engine.js';
 import type { Loaded } from './load.js';
@@ -41,10 +43,29 @@ export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outc
   return { run, steps, failures };
 }
 
-/** Writes `dir`: captures, all.pcapng, steps.json. Nothing half-written is ever seen. */
-export function writeTree(dir: string, o: Outcome): void {
+/** Writes `dir`: captures, all.pcapng with names and the explainer's comments, steps.json. Nothing half-written is ever seen. */
+export function writeTree(dir: string, l: Loaded, o: Outcome, explainer?: Explainer): void {
   mkdirSync(dirname(dir), { recursive: true });
-  writeCaptures(dir, o.run.taps, { files: { 'steps.json': `${JSON.stringify(o.steps, null, 2)}\n` } });
+  const roles = l.cluster?.roles;
+  writeCaptures(dir, o.run.taps, {
+    files: { 'steps.json': `${JSON.stringify(o.steps, null, 2)}\n` },
+    about: [l.lab.description === '' ? l.name : `${l.name}: ${l.lab.description}`, `seed ${l.lab.seed}`],
+    names: namesOf(l, o),
+    describe: (iface) => roles?.get(iface.split('/')[0]!),
+    ...(explainer === undefined ? {} : { comments: explainer.commentsOf }),
+  });
+}
+
+/** The cluster's names, then for every other address the namespaces that have it. */
+function namesOf(l: Loaded, o: Outcome): Map<string, string[]> {
+  const own = new Map<string, string[]>();
+  for (const net of o.run.kernel.netns.values()) {
+    for (const { addr } of net.devs.flatMap((d) => (d === net.lo ? [] : d.addrs))) {
+      const list = own.get(ntoa(addr)) ?? [];
+      if (!list.includes(net.name)) own.set(ntoa(addr), [...list, net.name]);
+    }
+  }
+  return new Map([...own, ...(l.cluster?.names ?? [])]);
 }
 
 /** Removes a tree that only served a comparison. */

@@ -1,11 +1,12 @@
 /** A Scenario as input: parsed, reconciled, compiled to its Lab. */
+import { podNetns } from '../kube/cni/bridge.js';
 import { type Compiled, compile } from '../kube/compile.js';
-import { reconcile } from '../kube/controllers.js';
+import { type Cluster, reconcile } from '../kube/controllers.js';
 import { kubectl } from '../kube/kubectl/index.js';
 import { parseScenario } from '../kube/scenario.js';
 import { type Lab, parseLab } from '../lab/lab.js';
 import type { Command } from '../shell/script.js';
-import type { Loaded } from './load.js';
+import type { ClusterView, Loaded } from './load.js';
 
 /** Loads a Scenario text; `read` gives the manifests it names. */
 export function loadScenario(text: string, file: string, read: (path: string) => string): Loaded {
@@ -17,8 +18,42 @@ export function loadScenario(text: string, file: string, read: (path: string) =>
     name: lab.name,
     lab,
     text: c.text,
-    cluster: { kubectl: (args, now) => kubectl(args, cluster, now), steps: c.kubectl, warnings: c.warnings },
+    cluster: {
+      kubectl: (args, now) => kubectl(args, cluster, now),
+      steps: c.kubectl,
+      warnings: c.warnings,
+      ...describe(cluster),
+    },
   };
+}
+
+/** Names for Wireshark: `NODE`, `HOST`, `POD.NAMESPACE.pod`, `SERVICE.NAMESPACE.svc`. */
+function describe(c: Cluster): Pick<ClusterView, 'names' | 'roles'> {
+  const names = new Map<string, string[]>();
+  const roles = new Map<string, string>();
+  const add = (ip: string, name: string): void => {
+    if (ip === '' || ip === 'None') return;
+    const list = names.get(ip);
+    if (list === undefined) names.set(ip, [name]);
+    else if (!list.includes(name)) list.push(name);
+  };
+  for (const [kind, list] of [['node', c.scenario.nodes], ['host', c.scenario.hosts]] as const) {
+    for (const m of list) {
+      for (const a of m.addresses) add(a.split('/')[0]!, m.name);
+      roles.set(m.name, `${kind} ${m.name}`);
+    }
+  } // prettier-ignore
+  for (const s of c.services) {
+    add(s.spec.clusterIP, `${s.metadata.name}.${s.metadata.namespace}.svc`);
+    for (const ip of s.spec.externalIPs) add(ip, `${s.metadata.name}.${s.metadata.namespace}.svc`);
+  }
+  for (const p of c.pods) {
+    add(p.status.podIP, `${p.metadata.name}.${p.metadata.namespace}.pod`);
+    if (!p.spec.hostNetwork) {
+      roles.set(podNetns(p, p.spec.nodeName), `pod ${p.metadata.namespace}/${p.metadata.name}`);
+    }
+  }
+  return { names, roles };
 }
 
 /** The Lab with the places that its commands have in the Scenario; those of the setup stand nowhere in it (line 0). */

@@ -29,6 +29,10 @@ export interface ClusterView {
     expect: { exit?: number; stdout?: string } | null;
   }[];
   warnings: string[];
+  /** IPv4 address → names of pods, services, nodes and hosts. */
+  names: Map<string, string[]>;
+  /** Namespace → what it is: `pod default/client`, `node node1`. */
+  roles: Map<string, string>;
 }
 
 export function readInput(file: string): string {

@@ -11,7 +11,7 @@ import { UsageError } from './usage.js';
 type Verb = (args: string[]) => Promise<number>;
 
 const VERBS: Record<string, { help: string; load: () => Promise<{ main: Verb }> }> = {
-  run: { help: 'run FILE… [-o DIR]            run scenarios or Labs, write captures', load: () => import('./run.js') },
+  run: { help: 'run FILE… [-o DIR] [--no-explain]  run scenarios or Labs, write captures', load: () => import('./run.js') },
   check: { help: 'check [FILE…] [-u] [-o DIR]   run, compare with golden/', load: () => import('./check.js') },
   kernel: { help: 'kernel FILE… [-o DIR] [--record]  record on the real Linux kernel', load: () => import('./kernel.js') },
   diff: { help: 'diff A B                      compare two captures or trees', load: () => import('./diff.js') },

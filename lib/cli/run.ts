@@ -1,20 +1,24 @@
-/** `podwire run FILE… [-o DIR]`: runs, writes captures, one line per scenario. */
+/** `podwire run FILE… [-o DIR] [--no-explain]`: runs, writes captures (with every decision as a comment), one line per scenario. */
 import { join } from 'node:path';
+import { Explainer } from '../capture/narrator.js';
 import { count, execute, type Outcome, writeTree } from './execute.js';
 import { type Loaded, loadAll } from './load.js';
 import { parseArgs } from './usage.js';
 
 export async function main(args: string[]): Promise<number> {
-  const { files, values, flags } = parseArgs('run', args, ['--json'], ['-o']);
+  const { files, values, flags } = parseArgs('run', args, ['--json', '--no-explain'], ['-o']);
   const out = values.get('-o') ?? 'out';
   const all = await loadAll(files);
-  const done: [Loaded, Outcome][] = [];
-  for (const l of all) done.push([l, await execute(l)]);
+  const done: [Loaded, Outcome, Explainer | undefined][] = [];
+  for (const l of all) {
+    const narrator = flags.has('--no-explain') ? undefined : new Explainer();
+    done.push([l, await execute(l, narrator === undefined ? {} : { narrator }), narrator]);
+  }
   let failed = 0;
   const report: unknown[] = [];
-  for (const [l, o] of done) {
+  for (const [l, o, explainer] of done) {
     for (const w of l.cluster?.warnings ?? []) process.stderr.write(`${l.file}: ${w}\n`);
-    writeTree(join(out, l.name), o);
+    writeTree(join(out, l.name), l, o, explainer);
     const { interfaces, frames } = count(o);
     failed += o.failures.length;
     report.push({ name: l.name, interfaces, frames, failures: o.failures });

@@ -24,9 +24,16 @@ export async function main(args: string[]): Promise<number> {
   const quoted = rest.map((w) => `'${w.replaceAll("'", "'\\''")}'`).join(' ');
   const text = `ip netns exec ${netns} ${quoted}`;
   const step = { atNs: at, run: parseScript(text, 'show', 1, 1), text, expect: null, line: 1 };
-  const o = await execute({ ...l, lab: { ...l.lab, steps: [...l.lab.steps, step] }, cluster: null });
-  const r = o.run.steps[o.run.steps.length - 1]!;
+  // What starts later has not happened yet; the Lab's own end would cut the command off.
+  const steps = [...l.lab.steps.filter((s) => s.atNs <= at), step];
+  const lab = { ...l.lab, steps, untilNs: null, captures: [] };
+  const o = await execute({ ...l, lab, cluster: null }, { endWith: steps.length - 1 });
+  const r = o.run.steps.at(-1)!;
   process.stdout.write(r.stdout);
   process.stderr.write(r.stderr);
-  return r.exit ?? 0;
+  if (r.exit === null) process.stderr.write('podwire: show: the command did not end within an hour\n');
+  const names = [...o.run.kernel.netns.keys()];
+  if (r.exit === 255 && !names.includes(netns))
+    throw new UsageError(`show: --in: found "${netns}", expected one of: ${names.join(', ')}`);
+  return r.exit === 0 ? 0 : 1;
 }

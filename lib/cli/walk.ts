@@ -1,99 +1,59 @@
-/** `podwire walk FILE [--packet N]`: each packet's way, told by the code that took the decisions. */
-import { TX } from '../linux/core/netdev.js';
-import type { Kernel } from '../linux/core/kernel.js';
-import type { Netns } from '../linux/core/netns.js';
-import type { Skb } from '../linux/core/skb.js';
-import type { Tracer } from '../linux/core/tracer.js';
+/** `podwire walk FILE [--packet N] [--json]`: each packet's way, told by the code that took the decisions. */
 import { print } from '../../wire/print.js';
+import { Narrator } from '../capture/narrator.js';
+import type { Tap } from '../capture/tap.js';
+import { TX } from '../linux/core/netdev.js';
+import type { Netns } from '../linux/core/netns.js';
 import { execute } from './execute.js';
 import { load } from './load.js';
 import { parseArgs, UsageError } from './usage.js';
 
 interface Note {
-  packet: number;
-  at: number;
   where: string;
   text: string;
 }
 
-/** Collects decisions and frames in the order they happen. */
-class Recorder implements Tracer {
-  readonly notes: Note[] = [];
-  kernel: Kernel | null = null;
+/** Decisions and frames of each packet in the order in which they happen. */
+class Walk extends Narrator {
+  readonly packets = new Map<number, Note[]>();
 
-  note(packet: number, where: string, text: string): void {
-    this.notes.push({ packet, at: this.kernel?.sim.now ?? 0, where, text });
+  private add(id: number, where: string, text: string): void {
+    const list = this.packets.get(id);
+    if (list === undefined) this.packets.set(id, [{ where, text }]);
+    else list.push({ where, text });
   }
 
-  rule(net: Netns, skb: Skb, table: string, chain: string, rule: number | null, verdict: string): void {
-    this.note(skb.id, net.name, `${table}/${chain} ${rule === null ? 'policy' : `rule ${rule}`}: ${verdict}`);
+  protected override note(id: number, net: Netns, dev: string | null, text: string): void {
+    this.add(id, dev === null ? net.name : `${net.name}/${dev}`, text);
   }
 
-  conntrack(net: Netns, skb: Skb, state: string): void {
-    this.note(skb.id, net.name, `conntrack: ${state}`);
-  }
-
-  nat(net: Netns, skb: Skb, kind: 'SNAT' | 'DNAT', before: string, after: string): void {
-    this.note(skb.id, net.name, `${kind}: ${before} → ${after}`);
-  }
-
-  route(net: Netns, skb: Skb, text: string): void {
-    this.note(skb.id, net.name, `route: ${text}`);
-  }
-
-  bridge(net: Netns, skb: Skb, dev: { name: string }, text: string): void {
-    this.note(skb.id, `${net.name}/${dev.name}`, `bridge: ${text}`);
-  }
-
-  drop(net: Netns, skb: Skb, reason: string): void {
-    this.note(skb.id, net.name, `dropped: ${reason}`);
+  protected override frame(tap: Tap, _i: number, _net: Netns, id: number, bytes: Uint8Array, direction: 1 | 2): void {
+    this.add(id, tap.iface, `${direction === TX ? 'out' : 'in '} ${print(bytes, tap.linktype)}`);
   }
 }
 
 export async function main(args: string[]): Promise<number> {
   const { files, values, flags } = parseArgs('walk', args, ['--json'], ['--packet']);
   if (files.length !== 1) throw new UsageError('walk: expected one FILE');
-  const wanted = values.has('--packet') ? Number(values.get('--packet')) : null;
+  const text = values.get('--packet');
+  const wanted = text === undefined ? null : Number(text);
   if (wanted !== null && !(Number.isInteger(wanted) && wanted > 0))
-    throw new UsageError('walk: --packet expects a number from 1');
+    throw new UsageError(`walk: --packet: found "${text}", expected a number from 1`);
   const l = await load(files[0]!);
-  const rec = new Recorder();
-  await execute(l, {
-    onReady: (kernel) => {
-      rec.kernel = kernel;
-      kernel.tracer = rec;
-      for (const net of kernel.netns.values()) {
-        for (const dev of net.devs) {
-          const inner = dev.tap;
-          dev.tap = {
-            frame: (now, dir, buf, start, end, id) => {
-              rec.note(
-                id,
-                `${net.name}/${dev.name}`,
-                `${dir === TX ? 'out' : 'in '} ${print(buf.subarray(start, end), dev.type === 768 ? 101 : 1)}`,
-              );
-              inner?.frame(now, dir, buf, start, end, id);
-            },
-          };
-        }
-      }
-    },
-  });
-  const order = [...new Set(rec.notes.map((n) => n.packet))];
-  if (flags.has('--json')) {
-    process.stdout.write(
-      `${JSON.stringify(
-        order.map((id, i) => ({ packet: i + 1, notes: rec.notes.filter((n) => n.packet === id) })),
-        null,
-        2,
-      )}\n`,
+  const walk = new Walk();
+  await execute({ ...l, lab: { ...l.lab, captures: null } }, { narrator: walk });
+  const all = [...walk.packets.values()].map((notes, i) => ({ packet: i + 1, notes }));
+  if (wanted !== null && wanted > all.length)
+    throw new UsageError(
+      `walk: --packet: found ${wanted}, expected at most ${all.length}: ${l.name} has no more packets`,
     );
-    return 0;
+  const list = wanted === null ? all : [all[wanted - 1]!];
+  if (flags.has('--json')) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
+  else {
+    for (const { packet, notes } of list) {
+      process.stdout.write(`packet ${packet}\n`);
+      for (const n of notes) process.stdout.write(`  ${n.where.padEnd(28)} ${n.text}\n`);
+    }
   }
-  order.forEach((id, i) => {
-    if (wanted !== null && wanted !== i + 1) return;
-    process.stdout.write(`packet ${i + 1}\n`);
-    for (const n of rec.notes) if (n.packet === id) process.stdout.write(`  ${n.where.padEnd(28)} ${n.text}\n`);
-  });
-  return wanted !== null && wanted > order.length ? 1 : 0;
+  return 0;
 }

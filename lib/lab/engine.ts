@@ -4,6 +4,7 @@
  */
 import { EN10MB, RAW } from '../../wire/pcap.js';
 import { Tap, CaptureClock } from '../capture/tap.js';
+import type { Narrator } from '../capture/narrator.js';
 import type { Files, Proc, Program } from '../apps/program.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import { bootKernel } from '../linux/core/machine.js';
@@ -39,6 +40,10 @@ export interface LabOptions {
   seed?: number;
   /** Called once the machine is set up, before the first step. */
   onReady?: (kernel: Kernel) => void;
+  /** Is told every decision and every captured frame from the end of the setup on. */
+  narrator?: Narrator;
+  /** End once this step (0-based) has ended, instead of all. */
+  endWith?: number;
   /** Stop the clock here (ns after setup) instead of at the Lab's own end. */
   stopAt?: number;
 }
@@ -123,8 +128,9 @@ class Machine {
       } else if (tap.linktype !== linktype) {
         throw new InputError(this.lab.file, 0, 0, `captures: ${name} changed its link layer, expected another name`);
       }
-      dev.tap = tap;
+      dev.tap = this.options.narrator?.listen(tap, dev) ?? tap;
     };
+    this.kernel.tracer = this.options.narrator ?? null;
     for (const net of this.kernel.netns.values()) net.devs.forEach(open);
     this.kernel.onDevice = open;
   }
@@ -144,15 +150,16 @@ class Machine {
   steps(): void {
     const { sim } = this.kernel;
     const t0 = sim.now;
-    let open = this.lab.steps.length;
-    for (const step of this.lab.steps) {
+    const { endWith } = this.options;
+    let open = endWith === undefined ? this.lab.steps.length : 1;
+    for (const [i, step] of this.lab.steps.entries()) {
       const r: StepResult = { at: step.atNs, command: step.text, exit: null, stdout: '', stderr: '' };
       this.results.push(r);
       const streams = { out: (t: string) => void (r.stdout += t), err: (t: string) => void (r.stderr += t) };
       sim.after(step.atNs, () =>
         this.script(step.run, 0, 0, streams, (code) => {
           r.exit = code;
-          open--;
+          if (endWith === undefined || endWith === i) open--;
         }),
       );
     }

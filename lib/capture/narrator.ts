@@ -1,0 +1,88 @@
+/**
+ * Words for what the kernel decides, and for which frame: the explainer is the executor, these classes only write down.
+ * @module
+ */
+import type { Netdev, Tap as Listener } from '../linux/core/netdev.js';
+import type { Netns } from '../linux/core/netns.js';
+import type { Skb } from '../linux/core/skb.js';
+import type { Tracer } from '../linux/core/tracer.js';
+import type { Tap } from './tap.js';
+
+/** Turns every decision into one line of text; sees every captured frame as well. */
+export abstract class Narrator implements Tracer {
+  /** A decision about packet `id` in `net`; `dev` when it was a device's. */
+  protected abstract note(id: number, net: Netns, dev: string | null, text: string): void;
+  /** Frame `index` of `tap`, which is packet `id`; its bytes are `buf[start, end)`. */
+  protected abstract frame(tap: Tap, index: number, net: Netns, id: number, bytes: Uint8Array, direction: 1 | 2): void;
+
+  /** What a device gets as its capture: the tap, then this narrator. */
+  listen(tap: Tap, dev: Netdev): Listener {
+    const { net } = dev;
+    return {
+      frame: (now, direction, buf, start, end, id) => {
+        tap.frame(now, direction, buf, start, end, id);
+        this.frame(tap, tap.frames - 1, net, id, buf.subarray(start, end), direction);
+      },
+    };
+  }
+
+  rule(net: Netns, skb: Skb, table: string, chain: string, rule: number | null, verdict: string): void {
+    this.note(skb.id, net, null, `${table}/${chain} ${rule === null ? 'policy' : `rule ${rule}`}: ${verdict}`);
+  }
+
+  conntrack(net: Netns, skb: Skb, state: string): void {
+    this.note(skb.id, net, null, `conntrack: ${state}`);
+  }
+
+  nat(net: Netns, skb: Skb, kind: 'SNAT' | 'DNAT', before: string, after: string): void {
+    this.note(skb.id, net, null, `${kind}: ${before} → ${after}`);
+  }
+
+  route(net: Netns, skb: Skb, text: string): void {
+    this.note(skb.id, net, null, `route: ${text}`);
+  }
+
+  bridge(net: Netns, skb: Skb, dev: { name: string }, text: string): void {
+    this.note(skb.id, net, dev.name, `bridge: ${text}`);
+  }
+
+  drop(net: Netns, skb: Skb, reason: string): void {
+    this.note(skb.id, net, null, `dropped: ${reason}`);
+  }
+}
+
+/**
+ * Comments for the frames of a capture. A decision belongs to the latest frame of its packet in the same namespace: what
+ * happened to this frame next. Before a packet's first frame there (it was made there), to that first frame.
+ */
+export class Explainer extends Narrator {
+  private readonly texts = new Map<Tap, string[][]>();
+  /** Packet → namespace → comments of its latest frame, or those that wait for its first. */
+  private readonly open = new Map<number, Map<Netns, string[]>>();
+
+  protected override note(id: number, net: Netns, dev: string | null, text: string): void {
+    let nets = this.open.get(id);
+    if (nets === undefined) this.open.set(id, (nets = new Map()));
+    let list = nets.get(net);
+    if (list === undefined) nets.set(net, (list = []));
+    list.push(dev === null ? text : `${dev}: ${text}`);
+  }
+
+  protected override frame(tap: Tap, index: number, net: Netns, id: number): void {
+    let frames = this.texts.get(tap);
+    if (frames === undefined) this.texts.set(tap, (frames = []));
+    let nets = this.open.get(id);
+    if (nets === undefined) this.open.set(id, (nets = new Map()));
+    const waiting = nets.get(net);
+    // A list that no frame has taken yet waits for this one.
+    const list = waiting !== undefined && !this.taken.has(waiting) ? waiting : [];
+    this.taken.add(list);
+    nets.set(net, list);
+    frames[index] = list;
+  }
+
+  private readonly taken = new Set<string[]>();
+
+  /** The comments of a frame, in the order of the decisions. */
+  commentsOf = (tap: Tap, index: number): readonly string[] => this.texts.get(tap)?.[index] ?? [];
+}

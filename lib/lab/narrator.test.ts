@@ -1,0 +1,76 @@
+/** Which frame a decision becomes a comment of. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runLab } from './engine.js';
+import { parseLab } from './lab.js';
+import { Explainer } from '../capture/narrator.js';
+
+const LAB = `kind: Lab
+metadata: { name: x }
+spec:
+  setup: |
+    ip netns add r
+    ip netns add a
+    ip netns add b
+    ip link add va netns r address 02:00:00:00:01:01 type veth peer name eth0 netns a address 02:00:00:00:01:02
+    ip link add vb netns r address 02:00:00:00:02:01 type veth peer name eth0 netns b address 02:00:00:00:02:02
+    ip -n r addr add 10.0.1.1/24 dev va
+    ip -n r addr add 10.0.2.1/24 dev vb
+    ip -n a addr add 10.0.1.2/24 dev eth0
+    ip -n b addr add 10.0.2.2/24 dev eth0
+    ip -n r link set va up
+    ip -n r link set vb up
+    ip -n a link set eth0 up
+    ip -n b link set eth0 up
+    ip -n a route add default via 10.0.1.1
+    ip -n b route add default via 10.0.2.1
+    ip netns exec r sysctl -w net.ipv4.ip_forward=1
+    ip netns exec r iptables -t nat -A PREROUTING -d 10.9.9.9/32 -j DNAT --to-destination 10.0.2.2
+    ip netns exec r iptables -A FORWARD -p udp -j DROP
+    ip netns exec a iptables -A OUTPUT -p icmp -j ACCEPT
+  steps:
+  - { at: 0s, run: ip netns exec a ping -c 1 -W 1 10.9.9.9 }
+  - { at: 1s, run: ip netns exec a nc -u -w 1 10.9.9.9 53 <<< hi }
+`;
+
+const Explain = suite('lib/lab/narrator');
+
+function comments(): (iface: string, i: number) => readonly string[] {
+  const narrator = new Explainer();
+  const { taps } = runLab(parseLab(LAB, 'x'), { narrator });
+  return (iface, i) => {
+    const tap = taps.find((t) => t.iface === iface)!;
+    assert.ok(i < tap.frames, `${iface} has ${tap.frames} frames`);
+    return narrator.commentsOf(tap, i);
+  };
+}
+
+Explain('a frame that arrives is told what happens to it next', () => {
+  const of = comments();
+  const echo = of('r/va', 2); // behind the ARP request and reply
+  assert.ok(echo.includes('conntrack: NEW'), echo.join());
+  assert.ok(echo.includes('nat/PREROUTING rule 1: DNAT'), echo.join());
+  assert.ok(
+    echo.some((t) => t.startsWith('DNAT: 10.9.9.9') && t.includes('10.0.2.2')),
+    echo.join(),
+  );
+});
+Explain('decisions before the first frame in a namespace stand at that frame', () => {
+  assert.ok(comments()('a/eth0', 2).includes('filter/OUTPUT rule 1: ACCEPT'));
+});
+Explain('a drop stands at the last frame that was seen', () => {
+  const udp = comments()('r/va', 4);
+  assert.ok(udp.includes('filter/FORWARD rule 1: DROP'), udp.join());
+  assert.ok(
+    udp.some((t) => t.startsWith('dropped: ')),
+    udp.join(),
+  );
+});
+Explain('an explained run gives the same frames', () => {
+  const bytes = (narrator?: Explainer): string =>
+    runLab(parseLab(LAB, 'x'), narrator === undefined ? {} : { narrator })
+      .taps.map((t) => t.iface + Buffer.concat(t.pcap()).toString('hex'))
+      .join();
+  assert.is(bytes(new Explainer()), bytes());
+});
+Explain.run();
