@@ -87,6 +87,12 @@ export const ping: Program = (p) => {
   new Session(p, o, dst).start();
 };
 
+/** What iputils says when connect() fails: EACCES it takes for a broadcast. */
+function connectError(err: number): string {
+  if (err === -13) return 'Do you want to ping broadcast? Then -b. If not, check your local firewall rules';
+  return `connect: ${err === -113 ? 'No route to host' : err === -22 ? 'Invalid argument' : 'Network is unreachable'}`;
+}
+
 class Session {
   private readonly p: Proc;
   private readonly o: Options;
@@ -113,9 +119,7 @@ class Session {
   start(): void {
     const { err } = this.sock.source(this.dst);
     if (err !== 0) {
-      this.p.err(
-        `ping: connect: ${err === -113 ? 'No route to host' : err === -13 ? 'Permission denied' : 'Network is unreachable'}\n`,
-      );
+      this.p.err(`ping: ${connectError(err)}\n`);
       this.sock.close();
       return this.p.exit(2);
     }

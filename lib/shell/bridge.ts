@@ -188,7 +188,7 @@ const sameMac = (a: Uint8Array, b: Uint8Array): boolean => a.every((x, i) => x =
 /** ndo_dflt_fdb_add: an address more that the device itself takes. */
 function ucAdd(dev: Netdev, mac: Uint8Array, kind: string): string {
   if (!dev.isEthernet) rtnl('EINVAL', 255);
-  if (kind !== 'permanent') extack('FDB only supports static addresses', 255);
+  if (kind !== 'permanent') rtnl('EINVAL', 255);
   if ((mac[0]! & 1) !== 0) unsupported('bridge fdb add of a group address');
   if (dev.uc.some((m) => sameMac(m, mac))) rtnl('EEXIST', 255);
   dev.uc.push(mac);

@@ -8,7 +8,7 @@ import { addAddress, delAddress } from '../linux/ipv4/devinet.js';
 import {
   address, device, fail, garbage, type IpContext, matches, prefix, type Prefix, rtnl, SCOPES, unsupported, type Words, wrong,
 } from './ip-args.js'; // prettier-ignore
-import { briefText, detailText, headText, inDumpOrder, lladdrLine } from './ip-link-show.js';
+import { briefText, detailText, headText, inDumpOrder, lladdrLine, netnsText } from './ip-link-show.js';
 
 /** `ip addr …`: what it prints. */
 export function ipAddr(c: IpContext, w: Words): string {
@@ -70,11 +70,14 @@ function words(w: Words): AddressWords {
 function modify(c: IpContext, w: Words, verb: 'add' | 'change' | 'replace' | 'del'): string {
   const a = words(w);
   if (a.dev === null) return fail('Not enough information: "dev" argument is required.', 1);
-  if (a.label !== null && !a.label.startsWith(a.dev)) fail(`"dev" (${a.dev}) must match "label" (${a.label}).`, 1);
   const dev = device(c.net, a.dev);
   if (verb === 'del') return remove(dev, a);
   if (a.local === null) return rtnl('EOPNOTSUPP');
   const { addr, prefix: bits } = a.local;
+  let brd: number | null = null;
+  if (a.brd === '+') brd = addr | ~maskOf(bits);
+  else if (a.brd === '-') brd = addr & maskOf(bits);
+  else if (a.brd !== null) brd = address(a.brd);
   const near = dev.addrs.filter((x) => x.prefix === bits && ((x.addr ^ addr) & maskOf(bits)) === 0);
   if (near.some((x) => x.addr === addr)) {
     if (verb === 'add') rtnl('EEXIST');
@@ -82,10 +85,6 @@ function modify(c: IpContext, w: Words, verb: 'add' | 'change' | 'replace' | 'de
   }
   const scope = a.scope ?? (isLoopback(addr) ? 254 : 0);
   if (near.some((x) => x.scope !== scope)) rtnl('EINVAL');
-  let brd: number | null = null;
-  if (a.brd === '+') brd = addr | ~maskOf(bits);
-  else if (a.brd === '-') brd = addr & maskOf(bits);
-  else if (a.brd !== null) brd = address(a.brd);
   addAddress(dev, addr, bits, brd, scope, a.label ?? dev.name);
   return '';
 }
@@ -175,7 +174,7 @@ function show(c: IpContext, w: Words): string {
     if (addrs.length === 0 && (f.inet || d.addrs.length > 0)) continue;
     if (!linkSelected(f, d)) continue;
     if (c.brief) out += `${briefText(d, false)}${addrs.map((a) => `${ntoa(a.addr)}/${a.prefix} `).join('')}\n`;
-    else out += c.oneline ? '' : linkPart(c, d, f.inet || f.label !== null);
+    else out += c.oneline || f.label !== null ? '' : linkPart(c, d, f.inet);
     if (!c.brief) for (const a of addrs) out += addressText(c, d, a);
   }
   return out;
@@ -184,7 +183,7 @@ function show(c: IpContext, w: Words): string {
 function linkPart(c: IpContext, d: Netdev, inet: boolean): string {
   const ll = inet && !c.details ? '' : `\n    ${lladdrLine(d)}`;
   const alias = d.alias === '' || inet ? '' : `\n    alias ${d.alias}`;
-  return `${headText(d, false)}${ll}${c.details ? detailText(d, '\n', false) : ''}${alias}\n`;
+  return `${headText(d, false)}${ll}${netnsText(d)}${c.details ? detailText(d, '\n', false) : ''}${alias}\n`;
 }
 
 function addressText(c: IpContext, d: Netdev, a: InAddr): string {

@@ -148,7 +148,7 @@ export function unsigned(text: string, max = 0xffffffff): number | null {
 
 /** `on` or `off` of `ip link`. */
 export const onOff = (word: string, value: string): boolean => {
-  if (value !== 'on' && value !== 'off') fail(`Error: argument of "${word}" must be "on" or "off", not "${value}"`);
+  if (value !== 'on' && value !== 'off') fail(`Error: argument of "${word}" must be "on" or "off", not "${value}"`, 1);
   return value === 'on';
 };
 

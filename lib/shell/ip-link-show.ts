@@ -14,13 +14,8 @@ import type { IpContext } from './ip-args.js';
 export const inDumpOrder = (net: Netns): Netdev[] =>
   [...net.devs].sort((a, b) => (a.ifindex & 255) - (b.ifindex & 255) || b.ifindex - a.ifindex);
 
-/** IF_OPER_* as a word (default_operstate, rfc2863_policy). */
-export function operstate(d: Netdev): string {
-  if (!d.up) return 'DOWN';
-  if (d.kind !== 'veth' && d.kind !== 'bridge') return 'UNKNOWN';
-  if (d.carrier) return 'UP';
-  return d.ifindex === d.iflink ? 'DOWN' : 'LOWERLAYERDOWN';
-}
+/** IF_OPER_* as it is shown. */
+export const operstate = (d: Netdev): string => (d.up ? d.operstate : 'DOWN');
 
 /** The device below, in another namespace or this one. */
 const peerOf = (d: Netdev): Netdev | null => (d instanceof Veth && d.peer !== d ? d.peer : null);
@@ -75,24 +70,26 @@ export function headText(d: Netdev, link: boolean): string {
   );
 }
 
-/** `link/ether MAC brd … link-netns …`, without indentation. */
+/** `link/ether MAC brd …`, without indentation. */
 export function lladdrLine(d: Netdev): string {
   const type = d.type === ARPHRD_LOOPBACK ? 'loopback' : d.type === ARPHRD_TUNNEL ? 'ipip' : 'ether';
   const brd = d.type === ARPHRD_TUNNEL ? '0.0.0.0' : d.isEthernet ? 'ff:ff:ff:ff:ff:ff' : '00:00:00:00:00:00';
+  return `link/${type} ${lladdrText(d)} brd ${brd}`;
+}
+
+/** ` link-netns NAME` of a device whose peer lives elsewhere. */
+export function netnsText(d: Netdev): string {
   const peer = peerOf(d);
-  let netns = '';
-  if (peer !== null && peer.net !== d.net) {
-    const named = peer.net.name !== 'root' && d.kernel.netns.get(peer.net.name) === peer.net;
-    netns = named ? ` link-netns ${peer.net.name}` : ` link-netnsid ${d.net.nsid(peer.net)}`;
-  }
-  return `link/${type} ${lladdrText(d)} brd ${brd}${netns}`;
+  if (peer === null || peer.net === d.net) return '';
+  const named = peer.net.name !== 'root' && d.kernel.netns.get(peer.net.name) === peer.net;
+  return named ? ` link-netns ${peer.net.name}` : ` link-netnsid ${d.net.nsid(peer.net)}`;
 }
 
 /** One device as `ip [-d] [-o] link` prints it. */
 export function linkText(c: IpContext, d: Netdev): string {
   if (c.brief) return briefText(d, true);
   const nl = c.oneline ? '\\' : '\n';
-  let s = `${headText(d, true)}${nl}    ${lladdrLine(d)}`;
+  let s = `${headText(d, true)}${nl}    ${lladdrLine(d)}${netnsText(d)}`;
   if (c.details) s += detailText(d, nl, true);
   return `${s}${d.alias === '' ? '' : `${nl}    alias ${d.alias}`}\n`;
 }

@@ -104,9 +104,9 @@ function newName(net: Netns, name: string): string {
 }
 
 /** A name of the kernel's choice, `KIND0` and so on (__dev_alloc_name). */
-function freeName(net: Netns, kind: string): string {
+function freeName(net: Netns, kind: string, taken = ''): string {
   let i = 0;
-  while (net.dev(`${kind}${i}`) !== null) i++;
+  while (net.dev(`${kind}${i}`) !== null || `${kind}${i}` === taken) i++;
   return `${kind}${i}`;
 }
 
@@ -147,16 +147,12 @@ function addPair(c: IpContext, w: Words, net: Netns, l: LinkWords, wanted: strin
   const peerNet = p.netns ?? net;
   check(l, 'veth');
   check(p, 'veth');
-  const name = newName(net, wanted ?? freeName(net, 'veth'));
-  const peerWanted = p.rename ?? p.name;
-  if (peerNet === net && peerWanted === name) rtnl('EEXIST');
-  let peerName = peerWanted;
-  if (peerName === null) {
-    let i = 0;
-    while (peerNet.dev(`veth${i}`) !== null || (peerNet === net && `veth${i}` === name)) i++;
-    peerName = `veth${i}`;
-  }
-  const [a, b] = addVeth(net, name, peerNet, newName(peerNet, peerName));
+  // The peer is made first, and takes its name first.
+  const peerName = newName(peerNet, p.rename ?? p.name ?? freeName(peerNet, 'veth'));
+  const taken = peerNet === net ? peerName : '';
+  const name = newName(net, wanted ?? freeName(net, 'veth', taken));
+  if (name === taken) rtnl('EEXIST');
+  const [a, b] = addVeth(net, name, peerNet, peerName);
   init(b, p);
   init(a, l);
   return '';
@@ -201,7 +197,7 @@ function applyFlags(d: Netdev, l: LinkWords): void {
 
 function set(c: IpContext, w: Words): string {
   const l = parse(c, w);
-  if (l.name === null) return fail('Not enough of information: "dev" argument is required.');
+  if (l.name === null) return fail('Not enough information: "dev" argument is required.');
   const d = device(c.net, l.name);
   let options: ((x: Netdev) => void) | null = null;
   if (w.more) {
@@ -257,7 +253,7 @@ function setMaster(d: Netdev, master: Netdev | false): void {
 
 function del(c: IpContext, w: Words): string {
   const l = parse(c, w);
-  if (l.name === null) return fail('Not enough of information: "dev" argument is required.');
+  if (l.name === null) return fail('Not enough information: "dev" argument is required.');
   const d = device(c.net, l.name);
   if (d.type === ARPHRD_LOOPBACK) rtnl('EOPNOTSUPP');
   if (d.type === ARPHRD_TUNNEL) unsupported(`ip link del ${d.name}`);

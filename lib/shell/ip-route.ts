@@ -169,8 +169,8 @@ function checkNexthop(net: Netns, r: Route): void {
     if (!r.dev.up) extack('Device for nexthop is not up');
     return;
   }
-  if (r.scope >= SCOPE_LINK) extack('Nexthop has invalid scope');
   if (r.onlink) {
+    if (r.scope >= SCOPE_LINK) extack('Nexthop has invalid scope');
     if (r.dev === null) return extack('Nexthop device required for onlink');
     if (!r.dev.up) extack('Nexthop device is not up');
     if (inetAddrType(net, r.gw) !== RTN_UNICAST) extack('Nexthop has invalid gateway');
@@ -194,6 +194,7 @@ function del(net: Netns, w: Words): string {
   checkPrefix(to);
   const scope = x.scope ?? (x.type === null || x.type === RTN_UNICAST ? SCOPE_NOWHERE : defaultScope(x, x.type));
   const table: FibTable | undefined = net.fib.tables.get(x.table ?? ownTable(x.type));
+  if (table?.used !== true && x.table !== null && x.table !== TABLE_MAIN) extack('FIB table does not exist');
   const hit = table?.dump().find(
     (r) =>
       r.dst === to.addr &&

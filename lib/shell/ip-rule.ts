@@ -7,7 +7,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { RTN_BLACKHOLE, RTN_PROHIBIT, RTN_UNREACHABLE } from '../linux/ipv4/fib.js';
 import { defaultPriority, FR_ACT_GOTO, FR_ACT_NOP, type FibRule, rule, sameRule } from '../linux/ipv4/fib-rules.js';
 import {
-  fail, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, TABLES, tosText, tosValue, unsigned, unsupported,
+  extack, fail, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, TABLES, tosText, tosValue, unsigned, unsupported,
   type Words, wrong,
 } from './ip-args.js'; // prettier-ignore
 
@@ -109,7 +109,7 @@ function add(net: Netns, w: Words): string {
   r.table = x.action === null ? (x.table ?? 254) : 0;
   r.proto = x.proto ?? 'unspec';
   r.priority = x.priority ?? defaultPriority(net.fib.rules);
-  if (r.action === FR_ACT_GOTO && r.target <= r.priority) rtnl('EINVAL');
+  if (r.action === FR_ACT_GOTO && r.target <= r.priority) extack('Backward goto not supported');
   if (net.fib.rules.some((o) => sameRule(o, r))) rtnl('EEXIST');
   net.fib.addRule(r);
   return '';

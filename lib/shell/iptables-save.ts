@@ -6,6 +6,7 @@ import { bitsOf, macText, ntoa } from '../../wire/inet.js';
 import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT } from '../linux/core/nf-hook.js';
 import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
+import type { NatRange } from '../linux/netfilter/nat.js';
 import * as xm from '../linux/netfilter/xt-match.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
@@ -47,7 +48,8 @@ function flagText(f: number): string {
   return names(f, TCP_FLAGS);
 }
 
-function ctText(m: xm.ConntrackMatch): string {
+/** The options of `-m conntrack`. */
+export function ctText(m: xm.ConntrackMatch): string {
   let s = '';
   const addr = (opt: string, a: xm.CtAddr | null): void => {
     if (a !== null) s += ` ${not(a.inv)}--${opt} ${ntoa(a.addr)}${a.mask === -1 ? '' : `/${maskText(a.mask)}`}`;
@@ -69,7 +71,8 @@ function ctText(m: xm.ConntrackMatch): string {
   return s;
 }
 
-function matchText(m: Match): string {
+/** The options of a match, beginning with a blank. */
+export function matchText(m: Match): string {
   if (m instanceof xm.TcpMatch) {
     let s = portText(m);
     if (m.option !== 0) s += ` ${not(m.optionInv)}--tcp-option ${m.option}`;
@@ -136,12 +139,17 @@ function portsOf(p: xt.PortRange): string {
 
 const randomText = (random: boolean, fully: boolean): string => (fully ? ' --random-fully' : random ? ' --random' : '');
 
+/** `ADDR[-ADDR][:PORT[-PORT]]`. */
+export function natRangeText(r: NatRange): string {
+  let s = r.ips ? ntoa(r.minAddr) : '';
+  if (r.ips && r.minAddr !== r.maxAddr) s += `-${ntoa(r.maxAddr)}`;
+  return r.proto ? `${s}:${range(r.minPort, r.maxPort, '-')}` : s;
+}
+
 function targetText(t: Target): string {
   if (t instanceof xt.NatTarget) {
     const { range: r } = t;
-    let s = r.ips ? ntoa(r.minAddr) : '';
-    if (r.ips && r.minAddr !== r.maxAddr) s += `-${ntoa(r.maxAddr)}`;
-    if (r.proto) s += `:${range(r.minPort, r.maxPort, '-')}`;
+    const s = natRangeText(r);
     const opt = t.name === 'DNAT' ? '--to-destination' : '--to-source';
     return ` ${opt} ${s}${randomText(r.random, t.fully)}${r.persistent ? ' --persistent' : ''}`;
   }
@@ -161,8 +169,8 @@ function targetText(t: Target): string {
   return '';
 }
 
-/** A rule without `-A CHAIN`, beginning with a blank unless empty. */
-export function ruleText(r: Rule): string {
+/** A rule without `-A CHAIN`, beginning with a blank unless empty; `counters` stand before the target. */
+export function ruleText(r: Rule, counters = ''): string {
   let s = '';
   const net = (opt: string, a: number, m: number, bit: number): void => {
     if (m !== 0 || (r.inv & bit) !== 0) s += ` ${not((r.inv & bit) !== 0)}${opt} ${ntoa(a)}/${maskText(m)}`;
@@ -174,6 +182,7 @@ export function ruleText(r: Rule): string {
   if (r.proto !== 0) s += ` ${not((r.inv & INV_PROTO) !== 0)}-p ${protoText(r.proto)}`;
   if (r.frag) s += ` ${not((r.inv & INV_FRAG) !== 0)}-f`;
   for (const m of r.matches) s += ` -m ${m.name}${matchText(m)}`;
+  s += counters;
   if (r.target !== null) s += ` -j ${r.target.name}${targetText(r.target)}`;
   else if (r.jumpName !== null) s += ` ${r.goto ? '-g' : '-j'} ${r.jumpName}`;
   return s;

@@ -4,7 +4,16 @@
  */
 import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
-import { type Rule, TABLE_NAMES, TableEdit, type TableName, xtTables } from '../linux/netfilter/xtables.js';
+import {
+  type Chain,
+  type Rule,
+  type Table,
+  TABLE_NAMES,
+  TableEdit,
+  type TableName,
+  xtTables,
+} from '../linux/netfilter/xtables.js';
+import { chainHead, type ListFormat, ruleLine } from './iptables-list.js';
 import { parseRule } from './iptables-parse.js';
 import { chainsInOrder, policyText, type Result, ruleText } from './iptables-save.js';
 
@@ -12,6 +21,7 @@ const PROG = 'iptables v1.8.9 (legacy)';
 const LONG: Readonly<Record<string, string>> = {
   '--append': '-A', '--insert': '-I', '--delete': '-D', '--check': '-C', '--replace': '-R', '--new-chain': '-N', '--new': '-N',
   '--flush': '-F', '--delete-chain': '-X', '--policy': '-P', '--list-rules': '-S', '--zero': '-Z',
+  '--list': '-L', '--numeric': '-n', '--verbose': '-v', '--exact': '-x',
 }; // prettier-ignore
 
 /** A failure with exit code 1: the command is well formed but cannot be done. */
@@ -128,30 +138,48 @@ function chainCommand(edit: TableEdit, cmd: string, args: readonly string[]): vo
   }
 }
 
+/** The options of a command line that are no rule's: the table, and how to print. */
+interface Options extends ListFormat {
+  table: string;
+  numeric: boolean;
+  words: string[];
+}
+
+/** `-nvL` is `-n -v -L`. */
+const spread = (argv: readonly string[]): string[] =>
+  argv.flatMap((a) => (/^-[nvxLS]{2,}$/.test(a) ? [...a.slice(1)].map((x) => `-${x}`) : [a]));
+
+function options(argv: readonly string[]): Options {
+  const o: Options = { table: 'filter', verbose: false, exact: false, lineNumbers: false, numeric: false, words: [] };
+  const all = spread(argv);
+  for (let i = 0; i < all.length; i++) {
+    const a = LONG[all[i]!] ?? all[i]!;
+    if (a === '-t' || a === '--table') o.table = all[++i] ?? '';
+    else if (a === '-w' || a === '--wait' || a === '-W' || a === '--wait-interval') {
+      if (/^\d+$/.test(all[i + 1] ?? '')) i++;
+    } else if (a === '-v') o.verbose = true;
+    else if (a === '-x') o.exact = true;
+    else if (a === '-n') o.numeric = true;
+    else if (a === '--line-numbers') o.lineNumbers = true;
+    else o.words.push(all[i]!);
+  }
+  return o;
+}
+
 /** `iptables ARGS` in a namespace. */
 export function iptables(net: Netns, argv: readonly string[]): Result {
-  let table: string = 'filter';
-  const words: string[] = [];
-  let command = false;
-  for (let i = 0; i < argv.length; i++) {
-    const a = argv[i]!;
-    if (a === '-t' || a === '--table') table = argv[++i] ?? '';
-    else if (a === '-w' || a === '--wait' || a === '-W' || a === '--wait-interval') {
-      if (/^\d+$/.test(argv[i + 1] ?? '')) i++;
-    } else {
-      if (/^-[AIDRCNFXPZS]$/.test(LONG[a] ?? a)) command = true;
-      words.push(a);
-    }
-  }
+  const o = options(argv);
+  const { words } = o;
   try {
-    if (!TABLE_NAMES.includes(table as TableName)) {
-      return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${table}': Table does not exist\n` };
+    if (!TABLE_NAMES.includes(o.table as TableName)) {
+      return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${o.table}': Table does not exist\nPerhaps iptables or your kernel needs to be upgraded.\n` }; // prettier-ignore
     }
-    if (!command)
+    if (!words.some((w) => /^-[AIDRCNFXPZSL]$/.test(LONG[w] ?? w)))
       throw new RangeError(words[0] === undefined ? 'no command specified' : `unknown option "${words[0]}"`);
-    const t = xtTables(net).use(table as TableName);
-    const s = words.findIndex((w) => w === '-S' || w === '--list-rules');
-    if (s >= 0) return listRules(net, table as TableName, words.slice(s + 1));
+    const t = xtTables(net).use(o.table as TableName);
+    const show = words.findIndex((w) => /^-[SL]$/.test(LONG[w] ?? w));
+    if (show >= 0) return list(t, o, (LONG[words[show]!] ?? words[show]!) === '-L', words.toSpliced(show, 1));
+    if (o.verbose || o.numeric || o.exact || o.lineNumbers) throw new RangeError('podwire: -v, -n, -x and --line-numbers are supported with -L and -S only'); // prettier-ignore
     const edit = new TableEdit(t, false);
     applyCommand(net, edit, words);
     const bad = edit.check();
@@ -165,13 +193,37 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
   }
 }
 
-function listRules(net: Netns, table: TableName, args: readonly string[]): Result {
-  const t = xtTables(net).use(table);
-  if (args.length > 1) throw new RangeError(`unexpected argument "${args[1]}"`);
-  const chains = chainsInOrder(t).filter((c) => args[0] === undefined || c.name === args[0]);
+/** `-L [CHAIN [N]]` and `-S [CHAIN [N]]`. */
+function list(t: Table, o: Options, table: boolean, args: readonly string[]): Result {
+  const [name, no] = args;
+  if (args.length > 2 || (no !== undefined && !/^\d+$/.test(no))) throw new RangeError(`unexpected argument "${args[args.length - 1]}"`); // prettier-ignore
+  if (table && !o.numeric) throw new RangeError('podwire: -L is supported with -n only');
+  const chains = chainsInOrder(t).filter((c) => name === undefined || c.name === name);
   if (chains.length === 0) throw noChain();
+  const out = chains.map((c) => (table ? listChain(t, c, o, no) : '')).join('\n');
+  return { exit: 0, out: table ? out : saveRules(chains, o.verbose, no), err: '' };
+}
+
+function listChain(t: Table, c: Chain, o: Options, no: string | undefined): string {
+  let s = no === undefined ? chainHead(t, c, o) : '';
+  c.rules.forEach((r, i) => {
+    if (no === undefined || Number(no) === i + 1) s += ruleLine(r, i + 1, o);
+  });
+  return s;
+}
+
+function saveRules(chains: readonly Chain[], verbose: boolean, no: string | undefined): string {
   let out = '';
-  for (const c of chains) out += c.hook < 0 ? `-N ${c.name}\n` : `-P ${c.name} ${policyText(c)}\n`;
-  for (const c of chains) for (const r of c.rules) out += `-A ${c.name}${ruleText(r)}\n`;
-  return { exit: 0, out, err: '' };
+  const count = (packets: number, bytes: number): string => (verbose ? ` -c ${packets} ${bytes}` : '');
+  if (no === undefined) {
+    for (const c of chains) {
+      out += c.hook < 0 ? `-N ${c.name}\n` : `-P ${c.name} ${policyText(c)}${count(c.packets, c.bytes)}\n`;
+    }
+  }
+  for (const c of chains) {
+    c.rules.forEach((r, i) => {
+      if (no === undefined || Number(no) === i + 1) out += `-A ${c.name}${ruleText(r, count(r.packets, r.bytes))}\n`;
+    });
+  }
+  return out;
 }

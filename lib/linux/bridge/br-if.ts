@@ -26,6 +26,7 @@ export function addPort(br: Bridge, dev: Netdev): BrPort {
   for (const fdb of br.fdbs) fdb.addLocal(dev.mac, port, br.kernel.sim.now);
   recalculateId(br);
   adjustMtu(br);
+  br.linkWatch();
   return port;
 }
 
@@ -42,6 +43,7 @@ export function delPort(dev: Netdev): void {
   }
   recalculateId(br);
   adjustMtu(br);
+  br.linkWatch();
 }
 
 /** A bridge whose MTU was not set has the smallest of its ports (br_mtu_auto_adjust). */

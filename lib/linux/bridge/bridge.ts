@@ -95,6 +95,10 @@ export class Bridge extends Netdev {
     for (const p of this.ports) p.disable();
   }
 
+  override linkWatch(): void {
+    this.updateOperstate();
+  }
+
   /** br_dev_xmit: the host sends through the bridge device; `head` at the link header. */
   override xmit(skb: Skb): void {
     skb.mac = skb.head;

@@ -75,6 +75,8 @@ export abstract class Netdev {
   type = ARPHRD_ETHER;
   /** IFF_NOARP: no neighbour resolution. */
   noarp = false;
+  /** IF_OPER_* while the device is up, as of the last change of its carrier. */
+  operstate: 'UNKNOWN' | 'DOWN' | 'LOWERLAYERDOWN' | 'UP' = 'UNKNOWN';
   /** `ip -d link` kind: veth, bridge, dummy, vxlan, ipip; empty for lo. */
   abstract readonly kind: string;
   tap: Tap | null = null;
@@ -115,6 +117,16 @@ export abstract class Netdev {
   carrierLost(): void {
     this.brport?.disable();
     this.net.neigh.carrierDown(this);
+  }
+
+  /** The carrier may have changed here or below (linkwatch_do_dev): the states that follow from it are drawn anew. */
+  linkWatch(): void {
+    this.brport?.master.linkWatch();
+  }
+
+  /** rfc2863_policy, for devices that have a carrier of their own. */
+  protected updateOperstate(): void {
+    this.operstate = this.carrier ? 'UP' : this.ifindex === this.iflink ? 'DOWN' : 'LOWERLAYERDOWN';
   }
 
   get isEthernet(): boolean {

@@ -33,6 +33,7 @@ export function addVeth(netA: Netns, nameA: string, netB: Netns, nameB: string):
   register(a);
   seePeer(a);
   seePeer(b);
+  a.linkWatch();
   return [a, b];
 }
 
@@ -44,7 +45,7 @@ function seePeer(v: Veth): void {
 export function addBridge(net: Netns, name: string): Bridge {
   const br = new Bridge(net, name, net.newIndex());
   register(br);
-  br.fdbs[1]!.addLocal(br.mac, null, net.kernel.sim.now);
+  for (const fdb of br.fdbs) fdb.addLocal(br.mac, null, net.kernel.sim.now);
   return br;
 }
 

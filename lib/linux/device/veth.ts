@@ -24,6 +24,14 @@ export class Veth extends Netdev {
     if (this.peer.up) this.peer.carrierLost();
   }
 
+  override linkWatch(): void {
+    this.updateOperstate();
+    super.linkWatch();
+    if (this.peer === this) return;
+    this.peer.updateOperstate();
+    this.peer.brport?.master.linkWatch();
+  }
+
   override xmit(skb: Skb): void {
     const { peer } = this;
     // is_skb_forwardable: the receiving end bounds the length by its own MTU.

@@ -114,6 +114,7 @@ export function devOpen(dev: Netdev): void {
   if (dev.up) return;
   dev.up = true;
   dev.activated = true;
+  dev.linkWatch();
   if (dev.type === ARPHRD_LOOPBACK) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
   for (const ifa of dev.addrs) addAddressRoutes(dev, ifa);
   arpNotify(dev);
@@ -124,6 +125,7 @@ export function devClose(dev: Netdev): void {
   if (!dev.up) return;
   dev.up = false;
   dev.stopped();
+  dev.linkWatch();
   const { fib, neigh } = dev.net;
   for (const t of fib.tables.values()) t.remove((r) => r.dev === dev && r.scope < SCOPE_HOST);
   neigh.flushDevice(dev);

@@ -220,6 +220,8 @@ export class Fib {
         continue;
       }
       if (r.action === FR_ACT_NOP) continue;
+      // Unlike a route of that type, an unreachable rule says that there is no network (fib4_rule_action).
+      if (r.action === RTN_UNREACHABLE) return null;
       if (r.action !== 0) return ACTIONS[r.action]!;
       const t = this.tables.get(r.table);
       if (t === undefined) continue;
@@ -252,6 +254,5 @@ const action = (type: number): Route => ({
 }); // prettier-ignore
 const ACTIONS: Record<number, Route> = {
   [RTN_BLACKHOLE]: action(RTN_BLACKHOLE),
-  [RTN_UNREACHABLE]: action(RTN_UNREACHABLE),
   [RTN_PROHIBIT]: action(RTN_PROHIBIT),
 };
