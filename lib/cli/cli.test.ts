@@ -140,6 +140,20 @@ Cli('walk --packet picks one packet, also as JSON, and refuses one that is not t
   assert.match(r.err, /found 99, expected at most \d+/);
 });
 
+Cli('a refused run leaves an existing out/ as it was', () => {
+  const out = join(dir, 'kept');
+  const good = podwire('run', 'scenarios/pod-localhost.yaml', '-o', out);
+  assert.is(good.code, 0, good.err);
+  const file = join(dir, 'bad.yaml');
+  const text = readFileSync('scenarios/pod-localhost.yaml', 'utf8');
+  writeFileSync(file, text.replace('containers:', 'bogus: 1\n      containers:'));
+  const before = tree(out);
+  const r = podwire('run', 'scenarios/pod-localhost.yaml', file, '-o', out);
+  assert.is(r.code, 2);
+  assert.match(r.err, /bad\.yaml:\d+:7: spec\.objects\[0\]\.spec: found unknown field "bogus", expected one of: /);
+  assert.is(tree(out), before);
+});
+
 Cli('diff names interface, frame and field of one flipped byte', () => {
   const path = join('golden', 'pod-localhost', 'default_web', 'lo.pcap');
   const b = Buffer.from(readFileSync(path));

@@ -4,8 +4,9 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { isMap, LineCounter, parseAllDocuments } from 'yaml';
+import { isMap } from 'yaml';
 import { parseLab, type Lab } from '../lab/lab.js';
+import { parseYaml } from '../lab/yaml.js';
 import { InputError } from '../sim/input-error.js';
 
 /** A loaded input: the Lab to run, its text form, and what a Scenario adds. */
@@ -59,20 +60,8 @@ function yamlFiles(dir: string): string[] {
 /** Loads a Lab or Scenario. Throws InputError for anything that cannot run. */
 export async function load(file: string): Promise<Loaded> {
   const text = readInput(file);
-  const lines = new LineCounter();
-  const doc = parseAllDocuments(text, { lineCounter: lines })[0];
-  const wrong = doc !== undefined && 'errors' in doc ? doc.errors[0] : undefined;
-  if (wrong !== undefined) {
-    const { line, col } = lines.linePos(wrong.pos[0]);
-    throw new InputError(
-      file,
-      line,
-      col,
-      `wrong YAML: ${wrong.message.split('\n')[0]!.replace(/ at line \d+.*$/, '')}`,
-    );
-  }
-  const kind: unknown =
-    doc !== undefined && 'contents' in doc && isMap(doc.contents) ? doc.contents.get('kind') : undefined;
+  const doc = parseYaml(text, file).docs[0];
+  const kind: unknown = doc !== undefined && isMap(doc.contents) ? doc.contents.get('kind') : undefined;
   if (kind === 'Lab') {
     const lab = parseLab(text, file);
     return { file, name: lab.name, lab, text, cluster: null };

@@ -72,8 +72,10 @@ export function compile(cluster: Cluster): Compiled {
 function kubectlStep(step: ScenarioStep, index: number): KubectlStep {
   const place = step.place.req('run');
   const c = step.commands[0]!;
-  if (c.argv[0] !== 'kubectl')
-    place.fail(`found no "in", expected one for ${quote(c.argv[0]!)} (only kubectl runs without)`);
+  let head = c;
+  while (head.pipeFrom !== null) head = head.pipeFrom;
+  if (head.argv[0] !== 'kubectl')
+    place.fail(`found no "in", expected one for ${quote(head.argv[0]!)} (only kubectl runs without)`);
   if (step.commands.length > 1 || c.pipeFrom !== null || c.redirect !== null || c.stdin !== null || c.background || c.quiet)
     place.fail('found more than a kubectl command, expected one alone'); // prettier-ignore
   const args = c.argv.slice(1);

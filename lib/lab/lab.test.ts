@@ -68,7 +68,7 @@ LabFormat('parseLab() refuses what it does not know, with the place', () => {
   );
   assert.match(failure(TEXT.replace('at: 2s', 'at: 2')), /^f.yaml:14:9: found '2' in at, expected a duration/);
   assert.match(failure(TEXT.replace('seed: 7', 'seed: x')), /^f.yaml:4:9: found 'x' in seed/);
-  assert.match(failure(TEXT.replace('seed: 7', 'seed: 1\n  seed: 2')), /^f.yaml:5:3: .*unique/);
+  assert.match(failure(TEXT.replace('seed: 7', 'seed: 1\n  seed: 2')), /^f.yaml:5:3: .*"seed" twice/);
   assert.match(failure(TEXT.replace('add n\n', 'add $n\n')), /^f.yaml:6:18: found '\$'/);
   assert.match(failure(TEXT.replace('      b\n', '      $b\n')), /^f.yaml:17:7: found '\$'/);
   assert.match(failure(TEXT.replace('[n/lo]', '[n/lo, n/lo]')), /^f.yaml:21:20: found 'n\/lo' twice/);

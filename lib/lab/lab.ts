@@ -2,9 +2,10 @@
  * The Lab format: plain Linux commands and timed steps in one YAML document, read strictly and printed back.
  * @module
  */
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, stringify, type Node, type YAMLMap } from 'yaml';
+import { isMap, isPair, isScalar, isSeq, LineCounter, stringify, type Node, type YAMLMap } from 'yaml';
 import { type Command, parseScript } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
+import { parseYaml } from './yaml.js';
 
 /** What a step has to end with; `stdout` is a text its output contains. */
 export interface Expect {
@@ -69,7 +70,7 @@ export function parseLab(text: string, file: string): Lab {
 class Reader {
   private readonly text: string;
   private readonly file: string;
-  private readonly lines = new LineCounter();
+  private lines = new LineCounter();
 
   constructor(text: string, file: string) {
     this.text = text;
@@ -77,10 +78,10 @@ class Reader {
   }
 
   lab(): Lab {
-    const doc = parseDocument(this.text, { lineCounter: this.lines, prettyErrors: false, uniqueKeys: true });
-    const error = doc.errors[0] ?? doc.warnings[0];
-    if (error !== undefined) this.fail(error.pos[0], `${error.message}, expected one YAML document with distinct keys`);
-    const top = this.fields(doc.contents, 0, 'a Lab', ['kind', 'metadata', 'spec'], ['apiVersion']);
+    const { docs, lines } = parseYaml(this.text, this.file);
+    this.lines = lines;
+    if (docs.length !== 1) this.fail(0, `found ${docs.length} YAML documents, expected one`);
+    const top = this.fields(docs[0]!.contents, 0, 'a Lab', ['kind', 'metadata', 'spec'], ['apiVersion']);
     const kind = this.string(top.get('kind')!, 'kind');
     if (kind !== 'Lab') this.fail(this.at(top.get('kind')), `found kind '${kind}', expected 'Lab'`);
     const meta = this.fields(top.get('metadata'), 0, 'metadata', ['name'], ['description']);

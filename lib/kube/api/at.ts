@@ -1,14 +1,13 @@
 /**
  * A place in a YAML document: typed reads that fail with file:line:column, what was found and what was expected.
  *
- * Bounded on hostile input: nesting of at most 100 levels, aliases followed 1,000 times a document (so an alias bomb ends in
- * an error), duplicate keys found in linear time.
+ * Bounded on hostile input: see lab/yaml.ts; aliases are followed 1,000 times a document, so an alias bomb ends in an error.
  * @module
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, parseAllDocuments } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, type LineCounter, type Node as YamlNode } from 'yaml';
+import { parseYaml } from '../../lab/yaml.js';
 import { InputError } from '../../sim/input-error.js';
 
-const MAX_DEPTH = 100;
 const MAX_ALIASES = 1000;
 
 interface Source {
@@ -203,66 +202,29 @@ export class At {
   }
 }
 
-/** Every document of a YAML text. Syntax errors, duplicate keys and excessive nesting become InputErrors. */
+/** Every document of a YAML text that is not empty. Throws InputError for what is not YAML or out of bounds. */
 export function documents(text: string, file: string): At[] {
-  const lines = new LineCounter();
+  const { docs, lines } = parseYaml(text, file);
   const out: At[] = [];
-  for (const doc of parse(text, file, lines)) {
-    if (!('errors' in doc)) continue;
-    const e = doc.errors[0] ?? doc.warnings[0];
-    if (e !== undefined) {
-      const { line, col } = lines.linePos(e.pos[0]);
-      const why = e.message.split('\n')[0]!.replace(/ at line \d+.*$/, '');
-      throw new InputError(file, line, col, `wrong YAML: ${why.length > 200 ? `${why.slice(0, 197)}...` : why}`);
-    }
+  for (const doc of docs) {
     const source: Source = { file, text, lines, anchors: new Map(), aliasesLeft: MAX_ALIASES };
-    inspect(doc.contents, source, new Map(), 0);
+    bind(doc.contents, source, new Map());
     const at = new At(source, '', doc.contents, 0);
     if (!at.isNull) out.push(at);
   }
   return out;
 }
 
-function parse(text: string, file: string, lines: LineCounter): ReturnType<typeof parseAllDocuments> {
-  try {
-    return parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
-  } catch (e) {
-    // The parser recurses; its stack ends thousands of levels beyond what is accepted.
-    if (!(e instanceof RangeError)) throw e;
-    throw new InputError(
-      file,
-      1,
-      1,
-      `wrong YAML: found nesting too deep to read, expected at most ${MAX_DEPTH} levels`,
-    );
-  }
-}
-
-/** Binds aliases to the anchors before them; refuses duplicate keys, keys that are no scalars, and deep nesting. */
-function inspect(node: unknown, source: Source, known: Map<string, unknown>, depth: number): void {
-  const at = (n: unknown): At => new At(source, '', n, 0);
+/** Binds each alias to the last anchor of its name before it. */
+function bind(node: unknown, source: Source, known: Map<string, unknown>): void {
   if (isAlias(node)) {
     const target = known.get(node.source);
-    if (target === undefined) at({ range: node.range }).fail(`wrong YAML: found an unknown alias *${node.source}`);
+    if (target === undefined) new At(source, '', { range: node.range }, 0).fail(`wrong YAML: found an unknown alias *${node.source.slice(0, 80)}`); // prettier-ignore
     source.anchors.set(node, target);
     return;
   }
-  if (!isMap(node) && !isSeq(node)) {
-    if (isScalar(node) && node.anchor !== undefined) known.set(node.anchor, node);
-    return;
-  }
-  if (depth >= MAX_DEPTH) at(node).fail(`found nesting of more than ${MAX_DEPTH} levels`);
-  if (node.anchor !== undefined) known.set(node.anchor, node);
-  if (isSeq(node)) for (const n of node.items) inspect(n, source, known, depth + 1);
-  else {
-    const seen = new Set<string>();
-    for (const p of node.items) {
-      if (!isScalar(p.key)) return at(p.key).fail('wrong YAML: found a key that is not plain text, expected a name');
-      const key = String(p.key.value);
-      if (seen.has(key)) at(p.key).fail(`wrong YAML: found the key ${quote(key)} twice, expected it once`);
-      seen.add(key);
-      inspect(p.key, source, known, depth + 1);
-      inspect(p.value, source, known, depth + 1);
-    }
-  }
+  const anchor = isScalar(node) || isMap(node) || isSeq(node) ? node.anchor : undefined;
+  if (anchor !== undefined) known.set(anchor, node);
+  if (isSeq(node)) for (const n of node.items) bind(n, source, known);
+  if (isMap(node)) for (const p of node.items) bind(p.value, source, known);
 }

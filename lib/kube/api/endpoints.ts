@@ -4,7 +4,7 @@
  */
 import { type At, quote } from './at.js';
 import { appProtocol, objectMeta } from './meta.js';
-import { addressOfEither, dnsLabel, dnsSubdomain, plainAddress } from './names.js';
+import { addressOfEither, dnsLabel, dnsSubdomain, labelValue, plainAddress } from './names.js';
 import { protocol } from './pod.js';
 import type { Endpoint, Endpoints, EndpointSlice } from './types.js';
 
@@ -31,7 +31,11 @@ function endpoint(e: At, type: EndpointSlice['addressType']): Endpoint {
   e.only('addresses', 'conditions', 'hostname', 'nodeName', 'zone', 'hints', 'targetRef', 'deprecatedTopology');
   const c = e.opt('conditions')?.only('ready', 'serving', 'terminating') ?? null;
   const hints = e.opt('hints')?.only('forZones', 'forNodes') ?? null;
-  const names = (k: string): string[] => (hints?.opt(k)?.list() ?? []).map((z) => z.only('name').req('name').str());
+  const names = (k: string, read: (at: At) => string): string[] => {
+    const list = (hints?.opt(k)?.list() ?? []).map((z) => read(z.only('name').req('name')));
+    if (new Set(list).size < list.length) hints!.req(k).fail('found a name twice, expected it once');
+    return list;
+  };
   const addresses = e.req('addresses').list();
   if (addresses.length === 0) e.req('addresses').fail('found no address, expected at least one');
   if (addresses.length > 100) e.req('addresses').fail(`found ${addresses.length} addresses, expected at most 100`);
@@ -42,10 +46,10 @@ function endpoint(e: At, type: EndpointSlice['addressType']): Endpoint {
       serving: c?.opt('serving')?.bool() ?? c?.opt('ready')?.bool() ?? true,
       terminating: c?.opt('terminating')?.bool() ?? false,
     },
-    hostname: optional(e.opt('hostname'), dnsLabel),
-    nodeName: optional(e.opt('nodeName'), dnsSubdomain),
+    hostname: e.opt('hostname') === null ? '' : dnsLabel(e.req('hostname')),
+    nodeName: e.opt('nodeName') === null ? '' : dnsSubdomain(e.req('nodeName')),
     zone: e.opt('zone')?.str() ?? '',
-    hints: { forZones: names('forZones'), forNodes: names('forNodes') },
+    hints: { forZones: names('forZones', labelValue), forNodes: names('forNodes', dnsSubdomain) },
     targetRef: targetRef(e.opt('targetRef')),
   };
 }
@@ -68,7 +72,11 @@ export function slice(at: At): EndpointSlice {
       const name = optional(p.opt('name'), dnsLabel);
       if (names.has(name)) (p.opt('name') ?? p).fail(`duplicate name ${quote(name)}`);
       names.add(name);
-      return { name, protocol: protocol(p.opt('protocol')), port: p.opt('port')?.int(1, 65535) ?? 0 };
+      return {
+        name,
+        protocol: p.opt('protocol')?.oneOf('TCP', 'UDP', 'SCTP') ?? 'TCP',
+        port: p.opt('port')?.int(1, 65535) ?? 0,
+      };
     }),
   };
 }
@@ -79,7 +87,7 @@ export function endpoints(at: At): Endpoints {
     (list?.list() ?? []).map((a) => ({
       ip: plainAddress(a.only('ip', 'hostname', 'nodeName', 'targetRef').req('ip')),
       hostname: optional(a.opt('hostname'), dnsLabel),
-      nodeName: optional(a.opt('nodeName'), dnsSubdomain),
+      nodeName: a.opt('nodeName') === null ? '' : dnsSubdomain(a.req('nodeName')),
       targetRef: targetRef(a.opt('targetRef')),
     }));
   return {

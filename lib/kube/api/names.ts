@@ -63,6 +63,9 @@ export function qualifiedName(at: At, v: string): void {
 
 export const isLabelValue = (v: string): boolean => v.length <= 63 && (v === '' || QUALIFIED.test(v));
 
+/** A label's value, as zones are. */
+export const labelValue = (at: At): string => text(at, 63, isLabelValue, 'a label value');
+
 /** A map of labels (or of the equal shape: selectors, nodeSelector), keys and values validated. */
 export function labels(at: At | null): Record<string, string> {
   if (at === null) return {};

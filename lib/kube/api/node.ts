@@ -25,6 +25,19 @@ function taint(at: At): Taint {
   return { key, value, effect: at.req('effect').oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute') };
 }
 
+/** Unique by key and effect. */
+function taints(at: At | null): Taint[] {
+  const seen = new Set<string>();
+  return (at?.list() ?? []).map((x) => {
+    const t = taint(x);
+    const key = `${t.key}:${t.effect}`;
+    if (seen.has(key))
+      x.fail(`found the taint ${key} twice, expected it once: taints must be unique by key and effect pair`);
+    seen.add(key);
+    return t;
+  });
+}
+
 const NODE_STATUS = ['capacity', 'allocatable', 'phase', 'conditions', 'addresses', 'daemonEndpoints', 'nodeInfo', 'images', 'volumesInUse', 'volumesAttached', 'config', 'runtimeHandlers', 'features']; // prettier-ignore
 
 /** Reads a Node; its capacities are not read: nodes are never full but for addresses. */
@@ -32,10 +45,11 @@ export function node(at: At): Node {
   at.only('apiVersion', 'kind', 'metadata', 'spec', 'status');
   const spec = at.opt('spec')?.only('podCIDR', 'podCIDRs', 'providerID', 'unschedulable', 'taints', 'externalID', 'configSource') ?? null; // prettier-ignore
   const one = spec?.opt('podCIDR') ?? null;
-  const podCIDR = one === null ? '' : cidr(one);
+  const first = spec?.opt('podCIDRs')?.list()[0];
+  const podCIDR = one !== null ? cidr(one) : first === undefined ? '' : cidr(first);
   for (const [i, c] of (spec?.opt('podCIDRs')?.list() ?? []).entries()) {
     if (i > 0) c.fail('found a second network, expected one (dual-stack is not supported yet)');
-    if (cidr(c) !== podCIDR) c.fail(`found ${c.str()}, expected the podCIDR ${podCIDR || '(which is missing)'}`);
+    if (cidr(c) !== podCIDR) c.fail(`found ${c.str()}, expected the podCIDR ${podCIDR}`);
   }
   const status = at.opt('status')?.only(...NODE_STATUS) ?? null;
   const info = status?.opt('nodeInfo') ?? null;
@@ -47,7 +61,7 @@ export function node(at: At): Node {
     spec: {
       podCIDR,
       unschedulable: spec?.opt('unschedulable')?.bool() ?? false,
-      taints: (spec?.opt('taints')?.list() ?? []).map(taint),
+      taints: taints(spec?.opt('taints') ?? null),
     },
     status: {
       addresses: (status?.opt('addresses')?.list() ?? []).map((a) => ({

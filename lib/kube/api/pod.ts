@@ -1,41 +1,45 @@
 /**
  * Pods and Deployments: YAML to defaulted objects.
  *
- * Every field of PodSpec and Container (Kubernetes 1.34) stands in one of four places: read below; in UNREAD with its reason;
+ * Every field of PodSpec and Container (Kubernetes 1.34) stands in one of four places: read below; in UNREAD_… with its reason;
  * in UNSENT, accepted with a warning because a cluster would send frames for it that podwire does not; or refused by name.
  * @module
  */
 import { type At, quote } from './at.js';
 import { objectMeta } from './meta.js';
-import { address, annotations, dnsLabel, dnsSubdomain, labels, portName } from './names.js';
+import { address, annotations, dnsLabel, dnsSubdomain, isLabelValue, labels, portName, qualifiedName } from './names.js'; // prettier-ignore
 import { labelSelector, requirement, requirements, selects } from './selector.js';
+import { type Shape, unread } from './shape.js';
 import type { Container, ContainerPort, Deployment, NodeSelectorTerm, Pod, PodSpec, Protocol, Toleration } from './types.js'; // prettier-ignore
 
-/** Fields that change no frame, by what they concern. */
-const UNREAD_POD = [
-  // storage and its permissions
-  'volumes',
+/** Fields that change no frame, by what they concern, and the shape that their values have. */
+const UNREAD_POD: Record<string, Shape> = {
+  // storage
+  volumes: 'list',
   // identity towards the API server, image pulls
-  'serviceAccountName', 'serviceAccount', 'automountServiceAccountToken', 'imagePullSecrets',
+  serviceAccountName: 'string', serviceAccount: 'string', automountServiceAccountToken: 'bool', imagePullSecrets: 'list',
   // the end of a pod's life: no pod of podwire ends
-  'restartPolicy', 'terminationGracePeriodSeconds',
+  restartPolicy: ['Always', 'OnFailure', 'Never'], terminationGracePeriodSeconds: 'int',
   // who gives way when a node is full: nodes have no capacities here
-  'priority', 'priorityClassName', 'preemptionPolicy', 'resources', 'resourceClaims', 'overhead',
+  priority: 'int', priorityClassName: 'string', preemptionPolicy: ['Never', 'PreemptLowerPriority'], resources: 'resources',
+  resourceClaims: 'list', overhead: 'quantities',
   // process namespaces, runtimes, users
-  'hostPID', 'hostIPC', 'shareProcessNamespace', 'runtimeClassName', 'hostUsers', 'os',
+  hostPID: 'bool', hostIPC: 'bool', shareProcessNamespace: 'bool', runtimeClassName: 'string', hostUsers: 'bool', os: 'map',
   // environment variables, the kernel's host name
-  'enableServiceLinks', 'setHostnameAsFQDN',
-]; // prettier-ignore
-const UNREAD_CONTAINER = [
+  enableServiceLinks: 'bool', setHostnameAsFQDN: 'bool',
+}; // prettier-ignore
+const UNREAD_CONTAINER: Record<string, Shape> = {
   // storage, cgroups, processes, users
-  'volumeMounts', 'volumeDevices', 'resources', 'resizePolicy', 'securityContext', 'workingDir', 'stdin', 'stdinOnce', 'tty',
+  volumeMounts: 'list', volumeDevices: 'list', resources: 'resources', resizePolicy: 'list', securityContext: 'map',
+  workingDir: 'string', stdin: 'bool', stdinOnce: 'bool', tty: 'bool',
   // image pulls, messages, environment
-  'imagePullPolicy', 'terminationMessagePath', 'terminationMessagePolicy', 'envFrom',
+  imagePullPolicy: ['Always', 'IfNotPresent', 'Never'], terminationMessagePath: 'string',
+  terminationMessagePolicy: ['File', 'FallbackToLogsOnError'], envFrom: 'list',
   // restarts: no container of podwire ends
-  'restartPolicy', 'restartPolicyRules',
-]; // prettier-ignore
+  restartPolicy: ['Always', 'OnFailure', 'Never'], restartPolicyRules: 'list',
+}; // prettier-ignore
 /** kubelet's own traffic to the pod, which podwire does not send: containers are ready from the start. */
-export const UNSENT = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle'];
+const UNSENT: Record<string, Shape> = { livenessProbe: 'map', readinessProbe: 'map', startupProbe: 'map', lifecycle: 'map' }; // prettier-ignore
 const REFUSED_POD: Record<string, string> = {
   initContainers: 'init containers are not supported yet',
   ephemeralContainers: 'ephemeral containers are not supported yet',
@@ -47,7 +51,9 @@ const REFUSED_POD: Record<string, string> = {
 };
 const POD_FIELDS = ['nodeName', 'hostname', 'subdomain', 'hostNetwork', 'dnsPolicy', 'dnsConfig', 'nodeSelector', 'affinity', 'tolerations', 'topologySpreadConstraints', 'schedulerName', 'securityContext', 'containers']; // prettier-ignore
 
-export const protocol = (at: At | null): Protocol => at?.oneOf('TCP', 'UDP', 'SCTP') ?? 'TCP';
+/** TCP when absent or empty. */
+export const protocol = (at: At | null): Protocol =>
+  at === null || at.str() === '' ? 'TCP' : at.oneOf('TCP', 'UDP', 'SCTP');
 
 function containerPorts(at: At, hostNetwork: boolean): ContainerPort[] {
   const names = new Set<string>();
@@ -67,10 +73,12 @@ function containerPorts(at: At, hostNetwork: boolean): ContainerPort[] {
 }
 
 function container(at: At, hostNetwork: boolean): Container {
-  at.only('name', 'image', 'command', 'args', 'ports', 'env', ...UNREAD_CONTAINER, ...UNSENT);
+  at.only('name', 'image', 'command', 'args', 'ports', 'env', ...Object.keys(UNREAD_CONTAINER), ...Object.keys(UNSENT));
+  unread(at, UNREAD_CONTAINER);
+  unread(at, UNSENT);
   const words = (k: string): string[] => (at.opt(k)?.list() ?? []).map((x) => x.str());
   const image = at.req('image').str();
-  const unsent = UNSENT.filter((k) => at.opt(k) !== null);
+  const unsent = Object.keys(UNSENT).filter((k) => at.opt(k) !== null);
   if (image === '' || image !== image.trim()) at.req('image').fail(`found ${quote(image)}, expected an image's name`);
   return {
     name: dnsLabel(at.req('name')),
@@ -125,6 +133,8 @@ function toleration(at: At): Toleration {
   };
   if (t.key === '' && t.operator !== 'Exists')
     at.fail('found no key, expected operator Exists when `key` is empty, which means "match all values and all keys"');
+  if (!isLabelValue(t.value)) at.req('value').fail(`found ${quote(t.value)}, expected a label value`);
+  if (t.key !== '') qualifiedName(at.req('key'), t.key);
   if (t.operator === 'Exists' && t.value !== '')
     at.req('value').fail('found a value, expected none when `operator` is Exists');
   return t;
@@ -157,11 +167,13 @@ function dnsConfig(at: At | null, policy: PodSpec['dnsPolicy'], spec: At): PodSp
 
 /** Reads a PodSpec. */
 export function podSpec(at: At): PodSpec {
-  at.only(...POD_FIELDS, ...UNREAD_POD, ...Object.keys(REFUSED_POD));
+  at.only(...POD_FIELDS, ...Object.keys(UNREAD_POD), ...Object.keys(REFUSED_POD));
+  unread(at, UNREAD_POD);
   for (const [k, why] of Object.entries(REFUSED_POD)) {
     const x = at.opt(k);
     if (x !== null && !(Array.isArray(x.plain()) && x.list().length === 0)) x.fail(why);
   }
+  unread(at, { securityContext: 'map' });
   at.opt('securityContext')?.opt('sysctls')?.fail('sysctls of pods are not supported yet');
   const nodeAt = at.opt('nodeName');
   const nodeName = nodeAt === null || nodeAt.str() === '' ? '' : dnsSubdomain(nodeAt);
@@ -237,6 +249,12 @@ export function deployment(at: At): Deployment {
   at.only('apiVersion', 'kind', 'metadata', 'spec', 'status');
   // How a rollout goes is not read: no rollout happens while a scenario runs.
   const spec = at.req('spec').only('replicas', 'selector', 'template', 'strategy', 'minReadySeconds', 'revisionHistoryLimit', 'progressDeadlineSeconds', 'paused'); // prettier-ignore
+  unread(spec, {
+    strategy: 'map',
+    minReadySeconds: 'int',
+    revisionHistoryLimit: 'int',
+    progressDeadlineSeconds: 'int',
+  });
   if (spec.opt('paused')?.bool() === true) spec.req('paused').fail('paused Deployments are not supported yet');
   const template = spec.req('template').only('metadata', 'spec');
   const tm = template.opt('metadata')?.only('labels', 'annotations', 'name', 'namespace', 'creationTimestamp') ?? null;

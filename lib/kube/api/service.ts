@@ -4,7 +4,7 @@
  */
 import { type At, quote } from './at.js';
 import { appProtocol, objectMeta } from './meta.js';
-import { addressOfEither, addressWithPrefix, dns1035Label, dnsLabel, dnsSubdomain, labels, plainAddress, portName } from './names.js'; // prettier-ignore
+import { addressOfEither, addressWithPrefix, dns1035Label, dnsLabel, dnsSubdomain, labels, plainAddress, portName, qualifiedName } from './names.js'; // prettier-ignore
 import { protocol } from './pod.js';
 import type { Service, ServicePort } from './types.js';
 
@@ -77,11 +77,13 @@ function clusterIPs(s: At, type: Type): { clusterIP: string; clusterIPs: string[
 const isV6 = (v: string): boolean => v.includes(':');
 
 /** Checks ipFamilies; gives the policy. */
-function families(s: At): Service['spec']['ipFamilyPolicy'] {
+function families(s: At, ips: string[]): Service['spec']['ipFamilyPolicy'] {
   const seen: string[] = [];
   for (const f of s.opt('ipFamilies')?.list() ?? []) {
     const v = f.oneOf('IPv4', 'IPv6');
+    const ip = ips[seen.length] ?? 'None';
     if (seen.includes(v)) f.fail(`found ${v} twice, expected it once`);
+    if (ip !== 'None' && isV6(ip) !== (v === 'IPv6')) f.fail(`found ${v}, expected the family of ${ip}`);
     seen.push(v);
   }
   return s.opt('ipFamilyPolicy')?.oneOf('SingleStack', 'PreferDualStack', 'RequireDualStack');
@@ -90,8 +92,7 @@ function families(s: At): Service['spec']['ipFamilyPolicy'] {
 function affinity(s: At): { sessionAffinity: 'None' | 'ClientIP'; sessionAffinityTimeoutSeconds: number } {
   const sessionAffinity = s.opt('sessionAffinity')?.oneOf('None', 'ClientIP') ?? 'None';
   const config = s.opt('sessionAffinityConfig')?.only('clientIP') ?? null;
-  if (config !== null && sessionAffinity === 'None')
-    config.fail('found a configuration, expected none: must not be set when session affinity is None');
+  // Without ClientIP the API server drops the configuration.
   const seconds = config?.opt('clientIP')?.only('timeoutSeconds').opt('timeoutSeconds')?.int(1, 86400) ?? 10800;
   return { sessionAffinity, sessionAffinityTimeoutSeconds: seconds };
 }
@@ -130,9 +131,10 @@ function spec(s: At): Service['spec'] {
     policy.fail(`found ${quote(policy.str())}, expected none: may only be set for externally-accessible services`);
   const externalTrafficPolicy = policy === null || policy.str() === '' ? 'Cluster' : policy.oneOf('Cluster', 'Local');
   onlyFor(s, type, externalTrafficPolicy === 'Local');
-  const family = families(s);
+  const family = families(s, ips.clusterIPs);
   const allocate = s.opt('allocateLoadBalancerNodePorts')?.bool();
   const lbClass = s.opt('loadBalancerClass')?.str();
+  if (lbClass !== undefined) qualifiedName(s.req('loadBalancerClass'), lbClass);
   const health = s.opt('healthCheckNodePort')?.int(0, 65535) ?? 0;
   return {
     type,

@@ -1,0 +1,146 @@
+/** Manifests: what is refused, where, and in which words; what is accepted, and what of it is read. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { InputError } from '../../sim/input-error.js';
+import { loadManifests } from './manifest.js';
+import type { Deployment, Pod, Service } from './types.js';
+
+const read = (text: string): ReturnType<typeof loadManifests> => loadManifests(text, 'm.yaml');
+const error = (text: string): string => {
+  try {
+    read(text);
+  } catch (e) {
+    if (e instanceof InputError) return e.text;
+    throw e;
+  }
+  return 'accepted';
+};
+const svc = (spec: string): string => `apiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: ${spec}\n`;
+const pod = (spec: string, c = '{ name: a, image: busybox }'): string =>
+  `apiVersion: v1\nkind: Pod\nmetadata: { name: web }\nspec: { ${spec}containers: [ ${c} ] }\n`;
+const dep = (selector: string, labels: string): string =>
+  `apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec: { selector: ${selector}, template: { metadata: { labels: ${labels} }, spec: { containers: [ { name: a, image: busybox } ] } } }\n`;
+const meta = (m: string): string => `apiVersion: v1\nkind: Namespace\nmetadata: ${m}\n`;
+
+const BAD: [text: string, message: string][] = [
+  ['a: [', "m.yaml:1:5: wrong YAML: Flow sequence in block collection must be sufficiently indented and end with a ]"],
+  ['kind: Pod\nkind: Pod\n', 'm.yaml:2:1: wrong YAML: found the key "kind" twice, expected it once'],
+  ['kind: *x\n', 'm.yaml:1:7: wrong YAML: found an unknown alias *x'],
+  ['? [a]\n: b\n', 'm.yaml:1:3: wrong YAML: found a key that is not plain text, expected a name'],
+  ['kind: !x Pod\n', 'm.yaml:1:7: wrong YAML: Unresolved tag: !x'],
+  ['kind: Pond\n', 'm.yaml:1:7: kind: found unknown kind "Pond", expected one of: Namespace, Node, Pod, Deployment, Service, Endpoints, EndpointSlice'],
+  ['kind: constructor\n', 'm.yaml:1:7: kind: found unknown kind "constructor", expected one of: Namespace, Node, Pod, Deployment, Service, Endpoints, EndpointSlice'],
+  ['metadata: {}\n', 'm.yaml:1:1: missing "kind"'],
+  ['- a\n', 'm.yaml:1:1: found a list, expected a map'],
+  ['apiVersion: v2\nkind: Pod\n', 'm.yaml:1:13: apiVersion: found "v2", expected "v1" for Pod'],
+  [meta('{ name: A_b }'), `m.yaml:3:19: metadata.name: found "A_b", expected a lowercase RFC 1123 label: lower case alphanumeric characters or '-', starting and ending with an alphanumeric character`],
+  [meta(`{ name: ${'x'.repeat(64)} }`), `m.yaml:3:19: metadata.name: found "${'x'.repeat(64)}" of 64 characters, expected no more than 63 characters`],
+  [meta('{ name: a, namespace: b }'), 'm.yaml:3:33: metadata.namespace: found "b", expected none: not allowed on this type'],
+  [meta('{ name: a, labels: { a/b/c: d } }'), `m.yaml:3:32: metadata.labels: found "a/b/c", expected a name, or a DNS subdomain, '/' and a name`],
+  [meta('{ name: a, labels: { a: "d e" } }'), `m.yaml:3:35: metadata.labels.a: found "d e", expected a label value: up to 63 alphanumeric characters, '-', '_' or '.', starting and ending with an alphanumeric character`],
+  [meta('{ name: a, labels: { a: 1 } }'), 'm.yaml:3:35: metadata.labels.a: found 1, expected a string'],
+  [meta('{ name: a, bogus: 1 }').repeat(1), 'm.yaml:3:22: metadata: found unknown field "bogus", expected one of: name, namespace, uid, labels, annotations, creationTimestamp, deletionTimestamp, ownerReferences, resourceVersion, generation, generateName, managedFields, finalizers, selfLink, deletionGracePeriodSeconds'],
+  [meta('{ name: a, creationTimestamp: today }'), 'm.yaml:3:41: metadata.creationTimestamp: found "today", expected a time like 2024-01-01T00:00:00Z'],
+  [`${meta('{ name: a }')}---\n${meta('{ name: a }')}`, 'm.yaml:7:19: metadata.name: duplicate name: Namespace "a" exists already'],
+  [svc('{ selector: { a: b } }'), 'm.yaml:4:7: spec: found a Service without a port, expected at least one in "ports"'],
+  [svc('{ ports: [] }'), 'm.yaml:4:16: spec.ports: found a Service without a port, expected at least one in "ports"'],
+  [svc('{ ports: [ { port: 0 } ] }'), 'm.yaml:4:26: spec.ports[0].port: found 0, expected a whole number from 1 to 65535'],
+  [svc('{ ports: [ { port: 1e400 } ] }'), 'm.yaml:4:26: spec.ports[0].port: found null, expected a whole number from 1 to 65535'],
+  [svc('{ ports: [ { port: "80" } ] }'), 'm.yaml:4:26: spec.ports[0].port: found "80", expected a whole number from 1 to 65535'],
+  [svc('{ ports: [ { port: 80 }, { port: 81 } ] }'), 'm.yaml:4:18: spec.ports[0]: missing "name": every port of a Service with several ports is named'],
+  [svc('{ ports: [ { name: a, port: 80 }, { name: a, port: 81 } ] }'), 'm.yaml:4:49: spec.ports[1].name: duplicate name "a"'],
+  [svc('{ ports: [ { name: a, port: 80 }, { name: b, port: 80 } ] }'), 'm.yaml:4:58: spec.ports[1].port: found 80/TCP twice, expected it once'],
+  [svc('{ ports: [ { port: 80, targetPort: too-long-for-a-port } ] }'), 'm.yaml:4:42: spec.ports[0].targetPort: found "too-long-for-a-port" of 19 characters, expected no more than 15 characters'],
+  [svc('{ ports: [ { port: 80, nodePort: 30000 } ] }'), "m.yaml:4:40: spec.ports[0].nodePort: found 30000, expected none: may not be used when `type` is 'ClusterIP'"],
+  [svc('{ type: NodePort, ports: [ { port: 80, nodePort: 80 } ] }'), 'm.yaml:4:56: spec.ports[0].nodePort: found 80, expected a whole number from 30000 to 32767'],
+  [svc('{ type: NodePort, clusterIP: None, ports: [ { port: 80 } ] }'), `m.yaml:4:36: spec.clusterIP: found "None", expected an address: may not be set to 'None' for NodePort services`],
+  [svc('{ clusterIP: 10.0.0, ports: [ { port: 80 } ] }'), 'm.yaml:4:20: spec.clusterIP: found "10.0.0", expected an IPv4 address like 10.0.1.2'],
+  [svc('{ clusterIP: 10.96.0.1, clusterIPs: [10.96.0.2], ports: [ { port: 80 } ] }'), 'm.yaml:4:44: spec.clusterIPs[0]: found "10.96.0.2", expected "10.96.0.1": first value must match `clusterIP`'],
+  [svc('{ type: ExternalName }'), 'm.yaml:4:7: spec: missing "externalName"'],
+  [svc('{ type: ExternalName, externalName: a.b, clusterIP: 1.2.3.4 }'), 'm.yaml:4:59: spec.clusterIP: found "1.2.3.4", expected none: may not be set for ExternalName services'],
+  [svc('{ externalTrafficPolicy: Local, ports: [ { port: 80 } ] }'), 'm.yaml:4:32: spec.externalTrafficPolicy: found "Local", expected none: may only be set for externally-accessible services'],
+  [svc('{ externalIPs: [127.0.0.1], ports: [ { port: 80 } ] }'), 'm.yaml:4:23: spec.externalIPs[0]: found 127.0.0.1, expected an address that is not loopback'],
+  [svc('{ trafficDistribution: PreferClose, ports: [ { port: 80 } ] }'), 'm.yaml:4:30: spec.trafficDistribution: trafficDistribution is not supported yet'],
+  [svc('{ loadBalancerIP: 1.2.3.4, type: LoadBalancer, ports: [ { port: 80 } ] }'), 'm.yaml:4:25: spec.loadBalancerIP: no cloud hands out addresses; write status.loadBalancer.ingress instead of loadBalancerIP'],
+  [pod('bogus: 1, ').replace(/containers.*/, '}'), 'm.yaml:4:9: spec: found unknown field "bogus", expected one of: nodeName'],
+  [pod('', '{ name: a, image: busybox, ports: [ { containerPort: 80, hostPort: 80 } ] }'), 'm.yaml:4:90: spec.containers[0].ports[0].hostPort: hostPort is not supported yet (the portmap plugin)'],
+  [pod('', '{ name: a, image: busybox }, { name: a, image: busybox }'), 'm.yaml:4:60: spec.containers[1].name: duplicate name "a"'],
+  [pod('', '{ name: a, image: "" }'), 'm.yaml:4:41: spec.containers[0].image: found "", expected an image\'s name'],
+  [pod('initContainers: [ { name: i, image: busybox } ], '), 'm.yaml:4:25: spec.initContainers: init containers are not supported yet'],
+  [pod('hostAliases: [ { ip: 1.2.3.4 } ], '), 'm.yaml:4:22: spec.hostAliases: entries of /etc/hosts are not supported yet'],
+  [pod('securityContext: { sysctls: [ { name: a, value: b } ] }, '), 'm.yaml:4:37: spec.securityContext.sysctls: sysctls of pods are not supported yet'],
+  [pod('affinity: { podAntiAffinity: {} }, '), 'm.yaml:4:38: spec.affinity.podAntiAffinity: affinity between pods is not supported yet; give spec.nodeName instead'],
+  [pod('schedulerName: mine, '), 'm.yaml:4:24: spec.schedulerName: found "mine", expected default-scheduler (no other scheduler runs)'],
+  [pod('dnsPolicy: None, '), 'm.yaml:4:7: spec: missing "nameservers": must provide at least one DNS nameserver when `dnsPolicy` is None'],
+  [pod('terminationGracePeriodSeconds: soon, '), 'm.yaml:4:40: spec.terminationGracePeriodSeconds: found "soon", expected a whole number from -2147483648 to 2147483647'],
+  [pod('', '{ name: a, image: busybox, resources: { limits: { cpu: much } } }'), 'm.yaml:4:78: spec.containers[0].resources.limits.cpu: found "much", expected a quantity like 100m or 64Mi'],
+  [dep('{}', '{ a: b }'), 'm.yaml:4:19: spec.selector: found an empty selector, expected one: empty selector is invalid for deployment'],
+  [dep('{ matchLabels: { a: b } }', '{ a: c }'), 'm.yaml:4:78: spec.template.metadata.labels: found labels that the selector does not choose, expected: `selector` matches template `labels`'],
+  [dep('{ matchExpressions: [ { key: a, operator: In } ] }', '{ a: c }'), "m.yaml:4:41: spec.selector.matchExpressions[0]: missing \"values\": must be specified when `operator` is 'In' or 'NotIn'"],
+  [dep('{ matchExpressions: [ { key: a, operator: Exists, values: [ b ] } ] }', '{ a: c }'), "m.yaml:4:77: spec.selector.matchExpressions[0].values: found values, expected none: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"],
+  [dep('{ matchExpressions: [ { key: a, operator: Gt, values: [ "1" ] } ] }', '{ a: c }'), 'm.yaml:4:61: spec.selector.matchExpressions[0].operator: found "Gt", expected one of: In, NotIn, Exists, DoesNotExist'],
+  ['apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: a }\naddressType: IPv4\nendpoints: [ { addresses: [] } ]\n', 'm.yaml:5:27: endpoints[0].addresses: found no address, expected at least one'],
+  ['apiVersion: v1\nkind: Endpoints\nmetadata: { name: a }\nsubsets: [ { ports: [ { port: 1 } ] } ]\n', 'm.yaml:4:12: subsets[0]: found no address, expected some: must specify `addresses` or `notReadyAddresses`'],
+  ['apiVersion: v1\nkind: List\nitems: [ { kind: List, apiVersion: v1 } ]\n', 'm.yaml:3:18: items[0].kind: found unknown kind "List", expected one of: Namespace, Node, Pod, Deployment, Service, Endpoints, EndpointSlice'],
+  ['apiVersion: v1\nkind: Node\nmetadata: { name: a }\nspec: { taints: [ { key: a, effect: Never } ] }\n', 'm.yaml:4:37: spec.taints[0].effect: found "Never", expected one of: NoSchedule, PreferNoSchedule, NoExecute'],
+]; // prettier-ignore
+
+const Manifest = suite('lib/kube/api/manifest');
+for (const [text, message] of BAD) {
+  Manifest(`refuses ${message.slice(7, 110)}`, () => {
+    const actual = error(text);
+    // Long lists of known fields are compared as far as the test has them.
+    assert.is(message.endsWith('nodeName') ? actual.slice(0, message.length) : actual, message);
+  });
+}
+
+Manifest('every prefix of a manifest is read or refused with a place', () => {
+  const text = `${svc('{ ports: [ { port: 80 } ] }')}---\n${pod('hostname: a, ')}`;
+  for (let n = 0; n < text.length; n++) assert.match(error(text.slice(0, n)), /^(accepted|m\.yaml:\d+:\d+: )/);
+});
+
+Manifest('an alias stands for its anchor; a bomb of them is refused', () => {
+  const [a, b] = read('apiVersion: v1\nkind: List\nitems:\n- { apiVersion: v1, kind: Namespace, metadata: { name: a, labels: &l { x: y } } }\n- { apiVersion: v1, kind: Namespace, metadata: { name: b, labels: *l } }\n'); // prettier-ignore
+  assert.equal(b!.metadata.labels, a!.metadata.labels);
+  const bomb = ['a0: &a0 [x, x]', ...Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`)];
+  assert.match(
+    error(`kind: List\napiVersion: v1\nmetadata:\n  ${bomb.join('\n  ')}\nitems: *a30\n`),
+    /^m\.yaml:\d+:\d+: /,
+  );
+  assert.match(error('kind: &k [*k]\n'), /^m\.yaml:1:\d+: /);
+});
+
+Manifest('nesting is bounded, however deep', () => {
+  const deep = (n: number): string => `kind: ${'['.repeat(n)}${']'.repeat(n)}\n`;
+  assert.match(error(deep(101)), /^m\.yaml:1:106: wrong YAML: found nesting of more than 100 levels/);
+  assert.match(error(deep(20_000)), /^m\.yaml:1:106: wrong YAML: found nesting of more than 100 levels/);
+  assert.match(error(`kind:\n${Array.from({ length: 200 }, (_, i) => `${' '.repeat(i)}-`).join('\n')}\n`), /nesting/);
+});
+
+Manifest('twenty thousand keys are read in linear time', () => {
+  const keys = Array.from({ length: 20_000 }, (_, i) => `  k${i}: v`).join('\n');
+  assert.match(error(`kind: Namespace\napiVersion: v1\nmetadata:\n${keys}\n`), /^m\.yaml:4:3: metadata: found unknown field "k0"/); // prettier-ignore
+});
+
+Manifest('names of the prototype are ordinary keys', () => {
+  const [o] = read(meta('{ name: a, labels: { constructor: x, toString: y } }'));
+  assert.is(Object.hasOwn(o!.metadata.labels, 'constructor'), true);
+  assert.match(error(meta('{ name: a, labels: { __proto__: x } }')), /__proto__/);
+});
+
+Manifest('defaults are those of the API server', () => {
+  const [s] = read(svc('{ ports: [ { port: 80 } ] }')) as [Service];
+  assert.equal(s.spec.ports, [{ name: '', protocol: 'TCP', port: 80, targetPort: 80, nodePort: 0 }]);
+  assert.is(s.spec.type, 'ClusterIP');
+  const [p] = read(pod('')) as [Pod];
+  assert.equal([p.spec.dnsPolicy, p.spec.hostNetwork, p.metadata.namespace], ['ClusterFirst', false, 'default']);
+  const [d] = read(dep('{ matchExpressions: [ { key: a, operator: NotIn, values: [ x ] } ] }', '{ a: b }')) as [Deployment];
+  assert.is(d.spec.replicas, 1);
+}); // prettier-ignore
+
+Manifest('of a given status: phase, readiness and restarts', () => {
+  const text = `${pod('nodeName: n, ')}status: { podIP: 10.0.1.9, podIPs: [ { ip: 10.0.1.9 } ], phase: Running, conditions: [ { type: Ready, status: "False" } ], containerStatuses: [ { name: a, restartCount: 2 }, { name: b, restartCount: 3 } ] }\n`; // prettier-ignore
+  const [p] = read(text) as [Pod];
+  assert.equal(p.status, { podIP: '10.0.1.9', hostIP: '', phase: 'Running', ready: false, restarts: 5 });
+});
+Manifest.run();

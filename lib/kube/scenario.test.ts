@@ -1,0 +1,117 @@
+/** Scenarios: what is refused and where; the places that errors of steps have; machines in several networks. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { InputError } from '../sim/input-error.js';
+import { compile } from './compile.js';
+import { reconcile } from './controllers.js';
+import { parseScenario } from './scenario.js';
+
+const build = (text: string): ReturnType<typeof compile> =>
+  compile(reconcile(parseScenario(text, 's.yaml', () => fail('no file'))));
+const fail = (why: string): never => {
+  throw new InputError('m.yaml', 0, 0, why);
+};
+const error = (text: string): string => {
+  try {
+    build(text);
+  } catch (e) {
+    if (e instanceof InputError) return e.text;
+    throw e;
+  }
+  return 'accepted';
+};
+const N1 = '{ name: node1, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 }';
+const N2 = '{ name: node2, address: 192.168.56.12/24, podCIDR: 10.0.2.0/24 }';
+const scenario = (rest: string, nodes = N1): string => `kind: Scenario\nmetadata: { name: t }\nspec:\n  nodes: [ ${nodes} ]\n  ${rest}\n`; // prettier-ignore
+const object = (o: string): string => scenario(`objects:\n  - ${o}`);
+const POD =
+  '{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, image: busybox } ] } }';
+const step = (s: string): string => scenario(`objects: [ ${POD} ]\n  steps:\n  - ${s}`);
+const svc = (name: string, spec: string): string => `{ apiVersion: v1, kind: Service, metadata: { name: ${name} }, spec: { ${spec} } }`; // prettier-ignore
+
+const BAD: [text: string, message: string][] = [
+  ['kind: Lab\n', 's.yaml:1:7: kind: found "Lab", expected one of: Scenario'],
+  [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, hosts, ingressControllers, manifests, objects, steps, until'],
+  [scenario('').replace('name: t', 'name: ../t'), `s.yaml:2:19: metadata.name: found "../t", expected letters, digits, '-', '_' and '.'`],
+  [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:23: spec.ingressControllers: ingress controllers are not supported yet'],
+  [scenario('cni: { plugin: flannel }'), 's.yaml:5:18: spec.cni.plugin: found "flannel", expected bridge (other plugins are not supported yet)'],
+  [scenario('cni: { bridge: a-name-of-17-char }'), 's.yaml:5:18: spec.cni.bridge: found "a-name-of-17-char", expected an interface name of at most 15 characters that is free'],
+  [scenario('kubeProxy: { mode: nftables }'), 's.yaml:5:22: spec.kubeProxy.mode: '],
+  [scenario('manifests: [ x.yaml ]'), 's.yaml:5:16: spec.manifests[0]: found "x.yaml", expected a manifest\'s file: no file'],
+  [scenario('', ''), 's.yaml:4:10: spec.nodes: found 0 nodes, expected from 1 to 5000'],
+  [scenario('', N1.replace('node1', 'gw')), 's.yaml:4:20: spec.nodes[0].name: found "gw", expected a name other than lan, gw, root'],
+  [scenario('', N1.replace('.11/24', '.0/24')), 's.yaml:4:36: spec.nodes[0].address: found 192.168.56.0/24, expected the address of a machine'],
+  [scenario('', N1.replace('.11/24', '.11')), 's.yaml:4:36: spec.nodes[0].address: found "192.168.56.11", expected an address with its prefix length like 192.168.56.11/24'],
+  [scenario('', N1.replace('10.0.1.0', '10.0.1.1')), 's.yaml:4:63: spec.nodes[0].podCIDR: found "10.0.1.1/24", expected a network: 10.0.1.0/24'],
+  [scenario('', N1.replace('10.0.1.0', '10.9.1.0')), 's.yaml:4:63: spec.nodes[0].podCIDR: found 10.9.1.0/24, expected a part of the podSubnet 10.0.0.0/16'],
+  [scenario('', `${N1}, ${N2.replace('10.0.2.0/24', '10.0.0.0/17')}`), 's.yaml:4:63: spec.nodes[0].podCIDR: found 10.0.1.0/24, expected a network apart from 10.0.0.0/17 of node2'],
+  [scenario('', `${N1}, ${N2.replace('.12', '.11')}`), 's.yaml:4:78: spec.nodes[1]: duplicate name or address "192.168.56.11" among nodes and hosts'],
+  [scenario('', N1.replace('192.168.56.11', '10.0.1.7')), 's.yaml:4:36: spec.nodes[0].address: found 10.0.1.7/24, expected an address outside 10.0.1.0/24 (node1)'],
+  [scenario('networking: { serviceSubnet: 10.0.0.0/8 }'), 's.yaml:5:32: spec.networking.serviceSubnet: found podSubnet 10.0.0.0/16 and serviceSubnet 10.0.0.0/8, expected networks that do not overlap'],
+  [scenario('hosts: [ { name: h, address: 203.0.113.1/24, podCIDR: 10.0.3.0/24 } ]'), 's.yaml:5:48: spec.hosts[0]: found unknown field "podCIDR", expected one of: name, address, addresses'],
+  [step('{ at: soon, in: pod/p, run: ls }'), 's.yaml:7:11: spec.steps[0].at: found "soon", expected a duration like 2s or 500ms'],
+  [step('{ at: 0s, in: pod/q, run: ls }'), 's.yaml:7:19: spec.steps[0].in: found "pod/q", expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists'],
+  [step('{ at: 0s, run: ls }'), 's.yaml:7:20: spec.steps[0].run: found no "in", expected one for "ls" (only kubectl runs without)'],
+  [step('{ at: 0s, in: pod/p, run: "ls $HOME" }'), `s.yaml:7:35: found '$' (a variable or substitution), expected plain text; quote it with '…'`],
+  [step('{ at: 0s, run: kubectl scale deployment/a --replicas=3 }'), `s.yaml:7:20: spec.steps[0].run: podwire's kubectl: "scale" is not supported yet (expected get, describe svc)`],
+  [step('{ at: 0s, run: kubectl get frobs }'), `s.yaml:7:20: spec.steps[0].run: error: the server doesn't have a resource type "frobs" (expected pods, services, deployments, replicasets, endpoints, endpointslices, nodes, namespaces)`],
+  [step('{ at: 0s, run: kubectl frob }'), 's.yaml:7:20: spec.steps[0].run: error: unknown command "frob" for "kubectl" (expected get, describe svc)'],
+  [step('{ at: 0s, run: "kubectl get svc | cat" }'), 's.yaml:7:20: spec.steps[0].run: found more than a kubectl command, expected one alone'],
+  [object('{ apiVersion: v1, kind: Pod, metadata: { name: p, namespace: no }, spec: { containers: [ { name: a, image: b } ] } }'), 's.yaml:6:66: spec.objects[0].metadata.namespace: Pod "p": found namespace "no", expected one that exists: namespaces "no" not found (add a Namespace object)'],
+  [object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { nodeName: no, containers: [ { name: a, image: b } ] } }'), 's.yaml:6:75: spec.objects[0].spec.nodeName: Pod "p": found nodeName "no", expected one of: node1'],
+  [object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, image: b } ] }, status: { podIP: 10.0.2.2 } }'), 's.yaml:6:123: spec.objects[0].status.podIP: Pod "p": found podIP 10.0.2.2, expected an address in 10.0.1.0/24 of node1'],
+  [object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, image: b } ] }, status: { podIP: 10.0.1.1 } }'), 's.yaml:6:123: spec.objects[0].status.podIP: Pod "p": found podIP 10.0.1.1, expected one that is free: it is the gateway'],
+  [object('{ apiVersion: v1, kind: Node, metadata: { name: x } }'), 's.yaml:6:53: spec.objects[0].metadata.name: Node "x": found a Node without a machine, expected one of spec.nodes: node1'],
+  [object(svc('a', 'clusterIP: 10.1.1.1, ports: [ { port: 80 } ]')), 's.yaml:6:80: spec.objects[0].spec.clusterIP: Service "a": found clusterIP 10.1.1.1, expected an address in 10.96.0.0/12: the provided IP is not in the valid range'],
+  [object(`${svc('a', 'clusterIP: 10.96.1.1, ports: [ { port: 80 } ]')}\n  - ${svc('b', 'clusterIP: 10.96.1.1, ports: [ { port: 80 } ]')}`), 's.yaml:7:80: spec.objects[1].spec.clusterIP: Service "b": found clusterIP 10.96.1.1, expected a free one: the provided IP is already allocated to "a"'],
+  [object(`${svc('a', 'type: NodePort, ports: [ { port: 80, nodePort: 30000 } ]')}\n  - ${svc('b', 'type: NodePort, ports: [ { port: 80, nodePort: 30000 } ]')}`), 's.yaml:7:116: spec.objects[1].spec.ports[0].nodePort: Service "b": found 30000, expected a free port: provided port is already allocated to "a"'],
+  [object(svc('a', 'ipFamilies: [ IPv6 ], ports: [ { port: 80 } ]')), 's.yaml:6:83: spec.objects[0].spec.ipFamilies[0]: Service "a": found IPv6, expected IPv4 (IPv6 is not supported yet)'],
+  [scenario(`coredns: {}\n  objects: [ { apiVersion: v1, kind: Service, metadata: { name: kube-dns, namespace: kube-system }, spec: { ports: [ { port: 53 } ] } } ]`), 's.yaml:6:65: spec.objects[0].metadata.name: Service "kube-dns": duplicate name: "kube-dns" is made by spec.coredns'],
+  [object('{ apiVersion: apps/v1, kind: Deployment, metadata: { name: d }, spec: { replicas: 2000000000, selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [ { name: a, image: b } ] } } } }'), 's.yaml:6:87: spec.objects[0].spec.replicas: Deployment "d": found 2000000000 replicas, expected at most 150000 pods in a cluster'],
+  [object('{ apiVersion: apps/v1, kind: Deployment, metadata: { name: d }, spec: { replicas: 254, selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [ { name: a, image: b } ] } } } }'), 's.yaml:6:75: spec.objects[0].spec: Deployment "d": no IP addresses available in 10.0.1.0/24 of node1, expected a free one for each of 254 pods'],
+]; // prettier-ignore
+
+const Scenario = suite('lib/kube/scenario');
+for (const [text, message] of BAD) {
+  Scenario(`refuses ${message.slice(7, 110)}`, () => {
+    const actual = error(text).replace(/^s\.yaml: /, '');
+    assert.is(message.endsWith(': ') ? actual.slice(0, message.length) : actual.replace(/^(.*): Pod "d-.*?":/, '$1: Deployment "d":'), message); // prettier-ignore
+  });
+}
+
+Scenario('each part of a pipeline runs in the namespace, a heredoc stays whole', () => {
+  const c = build(
+    step(
+      "at: 0s\n    in: pod/p\n    run: |\n      echo a | cat # c\n      nc -w 1 10.0.1.1 80 <<'X'\n      a | b\n      X",
+    ),
+  );
+  const run = (c.text.match(/run: \|-\n([\s\S]*)$/)?.[1] ?? '').replace(/^ {8}/gm, '');
+  assert.is(run, "ip netns exec default_p echo a | ip netns exec default_p cat\nip netns exec default_p nc -w 1 10.0.1.1 80 <<'X'\na | b\nX\n".replace(/\n$/, '\n')); // prettier-ignore
+});
+
+Scenario('a router joins networks that differ, and knows the podCIDRs of nodes behind it', () => {
+  const nodes = `${N1}, ${N2.replace('192.168.56.12/24', '172.16.0.18/28')}`;
+  const c = build(scenario('hosts: [ { name: laptop, address: 172.16.0.17/28 } ]', nodes));
+  const lines = c.text.split('\n').map((l) => l.trim());
+  for (const l of [
+    'ip -n gw addr add 192.168.56.1/24 dev eth0',
+    'ip -n gw addr add 172.16.0.30/28 dev eth1',
+    'ip -n node1 route add default via 192.168.56.1',
+    'ip -n laptop route add default via 172.16.0.30',
+    'ip -n gw route add 10.0.1.0/24 via 192.168.56.11',
+    'ip -n gw route add 10.0.2.0/24 via 172.16.0.18',
+  ]) assert.ok(lines.includes(l), l); // prettier-ignore
+  assert.not(c.text.includes('node1 route add 10.0.2.0/24'));
+});
+
+Scenario('a node whose name is no interface name has a numbered port on the switch', () => {
+  const c = build(scenario('', `${N1.replace('node1', 'br0')}, ${N2.replace('node2', 'ip-10-0-0-2.ec2.internal')}`));
+  assert.match(c.text, /ip -n br0 link add eth0 .* peer name port0 /);
+  assert.match(c.text, /ip -n ip-10-0-0-2\.ec2\.internal link add eth0 .* peer name port1 /);
+});
+
+Scenario('probes are named on stderr, since none is sent', () => {
+  const c = build(object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, image: busybox, livenessProbe: { tcpSocket: { port: 80 } } } ] } }')); // prettier-ignore
+  assert.equal(c.warnings, ['livenessProbe: no probes or hooks are run, containers are ready from the start']);
+});
+Scenario.run();
