@@ -38,6 +38,7 @@ function quantities(at: At): void {
       e.keyAt.fail(`found ${quote(e.key)}, expected a standard resource type or a fully qualified one`);
     const v = e.at.plain();
     const text = typeof v === 'number' ? String(v) : e.at.str();
+    if (e.key.includes('/') && /[.mun]/.test(text)) e.at.fail(`found ${quote(text)}, expected a whole number`);
     if (!QUANTITY.test(text)) e.at.fail(`found ${quote(text)}, expected a quantity like 100m or 64Mi`);
   }
 }

@@ -29,15 +29,17 @@ export function findPort(p: Pod, target: number | string, protocol: Protocol): n
 }
 
 /** The pods behind a Service: chosen by its selector, with an address, not ended (ShouldPodBeInEndpoints). */
-export const podsBehind = (svc: Service, pods: Pod[]): Pod[] =>
-  pods.filter(
+export function podsBehind(svc: Service, pods: Pod[]): Pod[] {
+  const wanted = mapSelector(svc.spec.selector);
+  return pods.filter(
     (p) =>
       p.metadata.namespace === svc.metadata.namespace &&
       p.status.podIP !== '' &&
       p.status.phase !== 'Succeeded' &&
       p.status.phase !== 'Failed' &&
-      selects(mapSelector(svc.spec.selector), p.metadata.labels),
+      selects(wanted, p.metadata.labels),
   );
+}
 
 /** True when the endpoints of a Service are derived from pods. */
 export const hasSelector = (s: Service): boolean =>

@@ -18,11 +18,10 @@ export const replicaSetName = (d: Deployment): string => `${d.metadata.name}-${t
 
 /** True when a pod is one of a Deployment's: its selector chooses it and a ReplicaSet of that Deployment owns it. */
 export function owns(d: Deployment, p: Pod): boolean {
+  if (p.metadata.namespace !== d.metadata.namespace) return false;
   const rs = p.metadata.ownerReferences.find((r) => r.kind === 'ReplicaSet')?.name ?? '';
   return (
-    p.metadata.namespace === d.metadata.namespace &&
-    rs.slice(0, rs.lastIndexOf('-')) === d.metadata.name &&
-    selects(requirements(d.spec.selector), p.metadata.labels)
+    rs.slice(0, rs.lastIndexOf('-')) === d.metadata.name && selects(requirements(d.spec.selector), p.metadata.labels)
   );
 }
 
