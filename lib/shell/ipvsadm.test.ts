@@ -14,23 +14,23 @@ const run = (net: Netns, line: string): string => {
 };
 
 /** Last octets that 16 connections of clients 10.1.0.1 .. .8 get; X: refused. */
-function picks(net: Netns, proto: number, n = 16): string {
+function picks(net: Netns, proto: number, n = 16, cport = 2000): string {
   const v = ipvs(net);
   const s = v.lookup(proto, aton('10.96.0.1')!, 53)!;
   let out = '';
   for (let k = 0; k < n; k++) {
-    const c = v.schedule(s, aton(`10.1.0.${(k % 8) + 1}`)!, 2000 + k, 0);
+    const c = v.schedule(s, aton(`10.1.0.${(k % 8) + 1}`)!, cport + k, 0);
     if (c !== null) v.conns.transition(c, false, 2, 0);
     out += c === null ? 'X' : String(c.dest.addr & 255);
   }
   return out;
 }
 
-function sequence(sched: string, weights: number[], proto = 't'): string {
+function sequence(sched: string, weights: number[], proto = 't', cport = 2000): string {
   const net = fresh();
   run(net, `-A -${proto} 10.96.0.1:53 -s ${sched}`);
   weights.forEach((w, i) => run(net, `-a -${proto} 10.96.0.1:53 -r 10.2.0.${i + 1}:53 -m -w ${w}`));
-  return picks(net, proto === 't' ? 6 : 17);
+  return picks(net, proto === 't' ? 6 : 17, 16, cport);
 }
 
 const Ipvsadm = suite('lib/shell/ipvsadm');
@@ -51,11 +51,28 @@ Ipvsadm('schedulers serve in the order that the kernel was seen to serve', () =>
   assert.is(sequence('sh', [1, 2, 3]).slice(0, 8), '32131333');
   assert.is(sequence('sh', [1, 0, 1]).slice(0, 8), '331X1313');
   assert.is(sequence('sh -b sh-fallback', [1, 0, 1]).slice(0, 8), '33111313');
+  assert.is(sequence('mh', [1, 1, 1]).slice(0, 8), '23322131');
+  assert.is(sequence('mh', [1, 2, 3]).slice(0, 8), '23322133');
+  assert.is(sequence('mh', [1, 0, 1]).slice(0, 8), '33333131');
+  assert.is(sequence('mh -b mh-port', [1, 1, 1], 't', 14600), '3333133113311131');
+});
+Ipvsadm('a server of mh keeps its slots when its weight becomes 0', () => {
+  for (const [sched, expected] of [
+    ['mh', 'X33XX131'],
+    ['mh -b mh-fallback', '13333131'],
+  ]) {
+    const net = fresh();
+    run(net, `-A -t 10.96.0.1:53 -s ${sched}`);
+    for (const i of [1, 2, 3]) run(net, `-a -t 10.96.0.1:53 -r 10.2.0.${i}:53 -m -w 1`);
+    run(net, '-e -t 10.96.0.1:53 -r 10.2.0.2:53 -m -w 0');
+    assert.is(picks(net, 6, 8), expected);
+  }
 });
 Ipvsadm('save and restore round trip, list prints the padded form', () => {
   const net = fresh();
   const text =
-    '-A -t 10.96.0.1:53 -s rr -p 360\n-a -t 10.96.0.1:53 -r 10.2.0.1:53 -m -w 1\n-A -u 10.96.0.1:53 -s sh -b sh-port\n';
+    '-A -t 10.96.0.1:53 -s rr -p 360\n-a -t 10.96.0.1:53 -r 10.2.0.1:53 -m -w 1\n-A -u 10.96.0.1:53 -s sh -b sh-port\n' +
+    '-A --sctp-service 10.96.0.1:53 -s mh -b mh-fallback,mh-port\n';
   assert.is(ipvsadm(net, ['-R'], text).exit, 0);
   assert.is(run(net, '-Sn'), text);
   assert.is(run(net, '-Ln').split('\n')[4], '  -> 10.2.0.1:53                  Masq    1      0          0         ');

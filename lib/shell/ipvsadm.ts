@@ -176,15 +176,21 @@ function change(v: Ipvs, p: Parsed): void {
 function schedFlags(name: string, text: string | undefined): number {
   let f = 0;
   for (const w of text?.split(',') ?? []) {
-    if (name === 'sh' && w === 'sh-fallback') f |= SCHED1;
-    else if (name === 'sh' && w === 'sh-port') f |= SCHED2;
-    else throw new Bad(`scheduler flag '${w}' is not supported with ${name}, expected sh-fallback or sh-port with sh`);
+    const hashing = name === 'sh' || name === 'mh';
+    if (hashing && w === `${name}-fallback`) f |= SCHED1;
+    else if (hashing && w === `${name}-port`) f |= SCHED2;
+    else
+      throw new Bad(
+        `scheduler flag '${w}' is not supported with ${name}, expected NAME-fallback or NAME-port of sh or mh`,
+      );
   }
   return f;
 }
 
 const flagText = (s: Service): string =>
-  [(s.flags & SCHED1) !== 0 ? 'sh-fallback' : '', (s.flags & SCHED2) !== 0 ? 'sh-port' : ''].filter(Boolean).join(',');
+  [(s.flags & SCHED1) !== 0 ? `${s.sched.name}-fallback` : '', (s.flags & SCHED2) !== 0 ? `${s.sched.name}-port` : '']
+    .filter(Boolean)
+    .join(',');
 const ep = (a: number, port: number): string => `${ntoa(a)}:${port}`;
 interface Ends {
   addr: number;

@@ -94,7 +94,7 @@ export class Ipvs {
     this.conns.sweep(this.net.kernel.sim.now);
     const d = this.trash.get(k) ?? new Dest(addr, port, weight);
     this.trash.delete(k);
-    d.weight = weight;
+    d.weight = d.lastWeight = weight;
     d.available = true;
     s.dests.unshift(d);
     s.sched.added(s, d);
@@ -104,6 +104,7 @@ export class Ipvs {
 
   editDest(s: Service, d: Dest, weight: number): void {
     d.weight = weight;
+    if (weight !== 0) d.lastWeight = weight;
     s.sched.changed(s);
   }
 

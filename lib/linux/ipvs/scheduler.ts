@@ -9,6 +9,7 @@ import { Rr } from './sched-rr.js';
 import { Wrr } from './sched-wrr.js';
 import { Fo, Lc, Nq, Ovf, Sed, Wlc } from './sched-lc.js';
 import { Dh, Sh } from './sched-hash.js';
+import { Mh } from './sched-mh.js';
 
 export interface Scheduler {
   readonly name: string;
@@ -32,6 +33,7 @@ const MAKERS: Readonly<Record<string, () => Scheduler>> = {
   ovf: () => new Ovf(),
   sh: () => new Sh(),
   dh: () => new Dh(),
+  mh: () => new Mh(),
 };
 export const SCHEDULERS: readonly string[] = Object.keys(MAKERS);
 

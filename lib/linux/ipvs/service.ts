@@ -4,7 +4,7 @@
  */
 import type { Scheduler } from './scheduler.js';
 
-/** Service flags as `-b` sets them: fallback and port, for sh. */
+/** Service flags as `-b` sets them: fallback and port, for sh and mh. */
 export const SCHED1 = 0x08;
 export const SCHED2 = 0x10;
 
@@ -12,6 +12,8 @@ export class Dest {
   readonly addr: number;
   readonly port: number;
   weight: number;
+  /** The last weight that was not 0 since it was added, or 0. */
+  lastWeight: number;
   active = 0;
   inactive = 0;
   /** Upper and lower connection thresholds are not supported: a server is never overloaded. */
@@ -21,6 +23,7 @@ export class Dest {
     this.addr = addr;
     this.port = port;
     this.weight = weight;
+    this.lastWeight = weight;
   }
 }
 
