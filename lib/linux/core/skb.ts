@@ -77,6 +77,14 @@ export class Skb {
   rtSrc = 0;
   /** Sent by a local socket. */
   local = false;
+  /** TCP's own words on a received segment (tcp_skb_cb): the stream range it holds and its flags. */
+  seq = 0;
+  endSeq = 0;
+  tcpFlags = 0;
+  /** What the kernel's skb would take of a socket's receive buffer (truesize). */
+  truesize = 0;
+  /** Bytes its buffer would have free behind the data (skb_tailroom). */
+  tailroom = 0;
   /** One number for a packet at all its hops; copies keep it. */
   id = 0;
   /** Next in a queue (neighbour). */
@@ -171,6 +179,8 @@ export class SkbPool {
     s.rtFlags = from.rtFlags;
     s.rtSrc = from.rtSrc;
     s.local = from.local;
+    s.truesize = from.truesize;
+    s.tailroom = from.tailroom;
     s.id = from.id;
     return s;
   }
@@ -205,6 +215,8 @@ export class SkbPool {
     s.rtFlags = 0;
     s.rtSrc = 0;
     s.local = false;
+    s.truesize = 0;
+    s.tailroom = 0;
     return s;
   }
 }

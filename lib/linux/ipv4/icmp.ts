@@ -4,6 +4,7 @@
  * Kernel counterpart: net/ipv4/icmp.c. Not here: timestamp replies, PMTU discovery from 3/4, redirects received.
  * @module
  */
+import { u16 } from '../../../wire/bytes.js';
 import * as icmp from '../../../wire/icmp.js';
 import { isMulticast } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
@@ -14,6 +15,7 @@ import { CT_IS_REPLY, CT_RELATED, CT_RELATED_REPLY, PACKET_HOST, type Skb } from
 import { RTN_LOCAL } from './fib.js';
 import { ipBuildAndSend, selectIdent } from './ip-output.js';
 import { inetAddrType, ROUTE_BROADCAST, ROUTE_MULTICAST, routeOutput } from './route.js';
+import { tcpV4Err } from './tcp-ipv4.js';
 import { udpErr } from './udp.js';
 
 const MAX_LEN = 576;
@@ -78,7 +80,10 @@ function icmpEcho(net: Netns, req: Skb): void {
 function icmpUnreach(net: Netns, skb: Skb, type: number): void {
   const inner = skb.trans + icmp.HLEN;
   if (ipv4.headerLen(skb.buf, inner) < ipv4.HLEN) return;
-  if (ipv4.proto(skb.buf, inner) === ipv4.UDP) udpErr(net, skb, inner, type, icmp.code(skb.buf, skb.trans));
+  const proto = ipv4.proto(skb.buf, inner);
+  const code = icmp.code(skb.buf, skb.trans);
+  if (proto === ipv4.UDP) udpErr(net, skb, inner, type, code);
+  else if (proto === ipv4.TCP) tcpV4Err(net, skb, inner, type, code, u16(skb.buf, skb.trans + 6));
 }
 
 export const ttlDefault = (net: Netns): number => net.sysctl.get('net.ipv4.ip_default_ttl') ?? 64;

@@ -2,7 +2,7 @@
  * IPv4 receive path: everything between a netdev and either ip-forward.ts or a transport handler.
  *
  *   netifReceiveSkb ─▶ ipRcv ─[PRE_ROUTING]▶ ipRcvFinish ─▶ route?
- *                                              ├─ local ─▶ ipLocalDeliver ─[LOCAL_IN]▶ udpRcv | icmpRcv
+ *                                              ├─ local ─▶ ipLocalDeliver ─[LOCAL_IN]▶ tcpV4Rcv | udpRcv | icmpRcv
  *                                              └─ other ─▶ ipForward      (ip-forward.ts)
  *
  * Kernel counterpart: net/ipv4/ip_input.c. Not here: options, multicast, reassembly (fragments for this machine are dropped).
@@ -18,6 +18,7 @@ import { icmpRcv, icmpSend } from './icmp.js';
 import { ipForward } from './ip-forward.js';
 import { rawDeliver } from './raw.js';
 import { EACCES, EHOSTUNREACH, ENETUNREACH, ROUTE_FORWARD, ROUTE_NONE, routeInput } from './route.js';
+import { tcpV4Rcv } from './tcp-ipv4.js';
 import { udpRcv } from './udp.js';
 
 /** A frame reached IPv4. Rejects it, or trims Ethernet padding and hands it to PRE_ROUTING. */
@@ -70,6 +71,7 @@ function ipLocalDeliverFinish(net: Netns, skb: Skb): void {
   skb.trans = skb.net + ipv4.headerLen(skb.buf, skb.net);
   const proto = ipv4.proto(skb.buf, skb.net);
   const raw = rawDeliver(net, skb, proto);
+  if (proto === ipv4.TCP) return tcpV4Rcv(net, skb);
   if (proto === ipv4.UDP) return udpRcv(net, skb);
   if (proto === ipv4.ICMP) return icmpRcv(net, skb);
   if (!raw) icmpSend(net, skb, 3, 2, 0);

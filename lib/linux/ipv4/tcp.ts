@@ -1,0 +1,457 @@
+/**
+ * TCP sockets as a process sees them: connect, listen, accept, send, recv, shutdown, close. Nothing here waits: a call that
+ * would block returns -EAGAIN or -EINPROGRESS, and `onReady` runs from the run queue when poll() would wake.
+ *
+ * Kernel counterpart: net/ipv4/tcp.c, af_inet.c. Not here: urgent data, SO_LINGER, splice, zero copy.
+ * @module
+ */
+import * as tcp from '../../../wire/tcp.js';
+import type { Runnable } from '../../sim/sim.js';
+import { jiffies, modTimer } from '../core/jiffies.js';
+import type { Netns } from '../core/netns.js';
+import type { Skb } from '../core/skb.js';
+import { reqskDrop } from './inet-connection-sock.js';
+import { ehashRemove, getPort, listenerAdd, listenerRemove, putPort } from './inet-hashtables.js';
+import { inetAddrType, routeOutput, RTN_LOCAL } from './route.js';
+import { slowStartAfterIdle } from './tcp-cong.js';
+import { cleanupRbuf, purgeOfo, rcvSpaceAdjust, sndbufExpand } from './tcp-data.js';
+import { mtuReduced, tcpV4Connect, tcpV4DoRcv } from './tcp-ipv4.js';
+import { timeWait } from './tcp-minisocks.js';
+import { pathMtu, sendActiveReset } from './tcp-output.js';
+import * as T from './tcp-sock.js';
+import * as timers from './tcp-timer.js';
+import { EADDRINUSE, EADDRNOTAVAIL, EINVAL } from './udp.js';
+import { boundToHalfWnd, currentMss, pushPending, sendFin, unlinkRtx, writeXmit } from './tcp-write.js';
+
+export const EAGAIN = 11;
+export const EINPROGRESS = 115;
+export const ENOTCONN = 107;
+export const EISCONN = 106;
+export const EPIPE = 32;
+const SOMAXCONN = 4096;
+const MAX_RECV = 1 << 20;
+
+/** A SOCK_STREAM socket. Addresses and ports are host-order numbers. Calls return 0 (or a count) or a negative errno. */
+export class TcpSock extends T.TcpState implements Runnable {
+  /** Called from the run queue when the socket's state, data or room has changed. */
+  onReady: (() => void) | null = null;
+  queued = false;
+
+  constructor(net: Netns) {
+    super(net, [
+      () => timers.writeTimer(this),
+      () => timers.delackTimer(this),
+      () => timers.keepaliveTimer(this),
+      () => timers.compressedAckTimer(this),
+    ]);
+  }
+
+  run(): void {
+    this.onReady?.();
+  }
+
+  /** Wakes the process that polls this socket. */
+  wake(): void {
+    if (this.onReady !== null) this.net.kernel.sim.wake(this);
+  }
+
+  /** An integer of net.ipv4 in this namespace. */
+  sysctl(name: string, fallback: number): number {
+    return this.net.sysctl.get(`net.ipv4.${name}`) ?? fallback;
+  }
+
+  /** The MTU of the way to the peer as it is now. */
+  routeMtu(): void {
+    const probe = this.net.kernel.skbs.alloc();
+    const err = routeOutput(this.net, probe, this.daddr, this.saddr, null);
+    if (err === 0) this.dstMtu = pathMtu(this, probe.rtDev!.mtu);
+    this.net.kernel.skbs.free(probe);
+  }
+
+  /** Binds to a local address and port; address 0 is any, port 0 a free one. */
+  bind(addr: number, port: number): number {
+    if (this.state !== T.CLOSE || this.bindPort !== 0) return -EINVAL;
+    if (addr !== 0 && inetAddrType(this.net, addr) !== RTN_LOCAL) return -EADDRNOTAVAIL;
+    const err = getPort(this.net, this, addr, port);
+    if (err !== 0) return err;
+    this.bindAddr = this.saddr = addr;
+    return 0;
+  }
+
+  /** Accepts connections from now on; up to `backlog` + 1 wait for accept(). */
+  listen(backlog: number): number {
+    if (this.state !== T.CLOSE && this.state !== T.LISTEN) return -EINVAL;
+    this.maxAckBacklog = Math.min(backlog, this.sysctl('somaxconn', SOMAXCONN));
+    if (this.state === T.LISTEN) return 0;
+    if (this.sport === 0) {
+      const err = getPort(this.net, this, this.bindAddr, 0);
+      if (err !== 0) return err;
+    }
+    for (const s of this.net.socks.tcp.listeners.get(this.sport) ?? []) {
+      if (s.bindAddr === this.bindAddr || s.bindAddr === 0 || this.bindAddr === 0) return -EADDRINUSE;
+    }
+    this.state = T.LISTEN;
+    listenerAdd(this.net, this);
+    return 0;
+  }
+
+  /** The next connection, or null. */
+  accept(): TcpSock | null {
+    const c = this.acceptQueue.shift() ?? null;
+    if (c !== null) c.parent = null;
+    return c;
+  }
+
+  /** Starts to connect: -EINPROGRESS, or another negative errno. `connected` or an error tells the end. */
+  connect(addr: number, port: number): number {
+    if (this.state !== T.CLOSE) return this.state === T.SYN_SENT ? -EINPROGRESS : -EISCONN;
+    this.lock();
+    const err = tcpV4Connect(this, addr, port);
+    this.release();
+    return err === 0 ? -EINPROGRESS : err;
+  }
+
+  /** The handshake is complete. */
+  get connected(): boolean {
+    return this.state !== T.SYN_SENT && this.state !== T.SYN_RECV && this.state !== T.CLOSE && this.state !== T.LISTEN;
+  }
+
+  /** recv() would not return -EAGAIN (EPOLLIN). */
+  get readable(): boolean {
+    if (this.state === T.LISTEN) return this.acceptQueue.length > 0;
+    return this.rcvHead !== null || (this.shutdown_ & T.RCV_SHUTDOWN) !== 0 || this.err !== 0;
+  }
+
+  /** send() would take something (EPOLLOUT); asking makes the socket tell when that changes. */
+  get writable(): boolean {
+    if (this.state === T.SYN_SENT || this.state === T.SYN_RECV) return false;
+    if ((this.shutdown_ & T.SEND_SHUTDOWN) !== 0 || this.err !== 0) return true;
+    const ok = isWriteable(this);
+    if (!ok) this.noSpace = true;
+    return ok;
+  }
+
+  /** The pending error as a positive errno (SO_ERROR), cleared; 0: none. */
+  takeError(): number {
+    const e = this.err;
+    this.err = 0;
+    return e;
+  }
+
+  /** Queues as much of `data` as the send buffer takes and sends what may go: bytes taken or a negative errno. */
+  send(data: Uint8Array): number {
+    this.lock();
+    const n = sendmsg(this, data);
+    this.release();
+    return n;
+  }
+
+  /** Up to `max` bytes in order; length 0 is the end of the stream. A negative errno when there is none (-EAGAIN). */
+  recv(max = 65536): Uint8Array | number {
+    this.lock();
+    const r = recvmsg(this, Math.min(max, MAX_RECV));
+    this.release();
+    return r;
+  }
+
+  /** TCP_NODELAY: small segments go out at once. */
+  setNodelay(): void {
+    this.nonagle = T.NAGLE_OFF;
+    this.lock();
+    if (this.writeQueue.head !== null) pushPending(this, currentMss(this), this.nonagle | T.NAGLE_PUSH);
+    this.release();
+  }
+
+  /** shutdown(SHUT_WR): sends FIN after what is queued. */
+  shutdown(): number {
+    if (this.state === T.CLOSE) return -ENOTCONN;
+    this.lock();
+    this.shutdown_ |= T.SEND_SHUTDOWN;
+    tcpShutdown(this);
+    this.release();
+    return 0;
+  }
+
+  /** Ends the process's hold; the connection ends in its own time. */
+  close(): void {
+    this.onReady = null;
+    this.lock();
+    tcpClose(this);
+    this.release();
+  }
+
+  /** lock_sock: packets wait in the backlog. */
+  lock(): void {
+    this.owned = true;
+  }
+
+  /** release_sock: the backlog is handled, then the softirq's turn comes. */
+  release(): void {
+    for (let s = this.backlogHead; s !== null; s = this.backlogHead) {
+      this.backlogHead = s.next;
+      if (s.next === null) this.backlogTail = null;
+      s.next = null;
+      tcpV4DoRcv(this, s);
+    }
+    this.owned = false;
+    if (this.mtuInfo !== 0) {
+      const mtu = this.mtuInfo;
+      this.mtuInfo = 0;
+      mtuReduced(this, mtu);
+    }
+    this.net.kernel.sim.drain();
+  }
+}
+
+/** Room for another write: a third of the buffer is free (__sk_stream_is_writeable). */
+const isWriteable = (sk: TcpSock): boolean =>
+  sk.sndBuf - sk.wmemQueued >= sk.wmemQueued >> 1 && sk.wmemQueued < sk.sndBuf;
+
+/** Wakes a writer that found no room (tcp_check_space). */
+export function checkSpace(sk: TcpSock): void {
+  if (!sk.noSpace || sk.dead) return;
+  if (T.packetsInFlight(sk) < sk.cwnd) {
+    sndbufExpand(sk);
+    sk.cwndStampJ = jiffies(sk.net.kernel.sim);
+  }
+  if (!isWriteable(sk)) return;
+  sk.noSpace = false;
+  sk.wake();
+}
+
+/** Bytes one queue entry may hold (tcp_xmit_size_goal). */
+const sizeGoal = (sk: TcpSock, mss: number): number =>
+  Math.max(mss, Math.floor(boundToHalfWnd(sk, T.GSO_MAX_SIZE) / mss) * mss);
+
+const forcedPush = (sk: TcpSock): boolean => tcp.after(sk.writeSeq, (sk.pushedSeq + (sk.maxWindow >>> 1)) | 0);
+
+function markPush(sk: TcpSock, s: T.TxSeg): void {
+  s.flags |= tcp.PSH;
+  sk.pushedSeq = sk.writeSeq;
+}
+
+/** tcp_skb_entail: a new entry at the end of the write queue. */
+function entail(sk: TcpSock): T.TxSeg {
+  const s = new T.TxSeg();
+  s.seq = s.endSeq = sk.writeSeq;
+  s.flags = tcp.ACK;
+  sk.wmemQueued += T.TX_TRUESIZE;
+  sk.writeQueue.push(s);
+  slowStartAfterIdle(sk);
+  return s;
+}
+
+/** tcp_sendmsg. */
+function sendmsg(sk: TcpSock, data: Uint8Array): number {
+  if (sk.err !== 0) return -sk.takeError();
+  if (sk.state === T.SYN_SENT || sk.state === T.SYN_RECV) return -EAGAIN;
+  if ((sk.shutdown_ & T.SEND_SHUTDOWN) !== 0 || (sk.state !== T.ESTABLISHED && sk.state !== T.CLOSE_WAIT))
+    return -EPIPE;
+  let copied = 0;
+  const mss = currentMss(sk);
+  const goal = sizeGoal(sk, mss);
+  while (copied < data.length) {
+    let s = sk.writeQueue.tail;
+    let room = s === null ? 0 : goal - s.len;
+    if (room <= 0) {
+      if (sk.wmemQueued >= sk.sndBuf) {
+        sk.noSpace = true;
+        if (copied === 0) return -EAGAIN;
+        break;
+      }
+      s = entail(sk);
+      room = goal;
+    }
+    const n = Math.min(room, data.length - copied);
+    if (copied === 0) s!.flags &= ~tcp.PSH;
+    T.appendTx(sk, data, copied, n);
+    sk.wmemQueued += n;
+    sk.writeSeq = (sk.writeSeq + n) | 0;
+    s!.endSeq = (s!.endSeq + n) | 0;
+    s!.pcount = 0;
+    copied += n;
+    if (copied === data.length || s!.len < goal) continue;
+    if (forcedPush(sk)) {
+      markPush(sk, s!);
+      pushPending(sk, mss, T.NAGLE_PUSH);
+    } else if (s === sk.writeQueue.head) writeXmit(sk, mss, T.NAGLE_PUSH, 1);
+  }
+  const tail = sk.writeQueue.tail;
+  if (tail !== null) {
+    markPush(sk, tail);
+    pushPending(sk, mss, copied < data.length ? T.NAGLE_PUSH : sk.nonagle);
+  }
+  return copied;
+}
+
+/** tcp_recvmsg. */
+function recvmsg(sk: TcpSock, max: number): Uint8Array | number {
+  const { skbs } = sk.net.kernel;
+  const avail = Math.min(max, (sk.rcvNxt - sk.copiedSeq) | 0);
+  const out = new Uint8Array(Math.max(0, avail));
+  let n = 0;
+  for (let s = sk.rcvHead; s !== null; s = sk.rcvHead) {
+    const offset = (sk.copiedSeq - s.seq) | 0;
+    const len = s.tail - s.head;
+    const take = Math.min(max - n, len - offset);
+    if (take > 0) {
+      out.set(s.buf.subarray(s.head + offset, s.head + offset + take), n);
+      n += take;
+      sk.copiedSeq = (sk.copiedSeq + take) | 0;
+      rcvSpaceAdjust(sk);
+    }
+    if (offset + Math.max(0, take) < len) break;
+    const fin = (s.tcpFlags & tcp.FIN) !== 0;
+    if (fin && n > 0 && take <= 0) break;
+    eatSkb(sk, s, skbs);
+    if (fin) {
+      sk.copiedSeq = (sk.copiedSeq + 1) | 0;
+      break;
+    }
+  }
+  if (n > 0) {
+    cleanupRbuf(sk, n);
+    return n === out.length ? out : out.subarray(0, n);
+  }
+  if (sk.done) return out.subarray(0, 0);
+  if (sk.err !== 0) return -sk.takeError();
+  if ((sk.shutdown_ & T.RCV_SHUTDOWN) !== 0) return out.subarray(0, 0);
+  if (sk.state === T.CLOSE) return -ENOTCONN;
+  return -EAGAIN;
+}
+
+/** Unlinks a read skb; what shares its buffer takes over its charge (tcp_eat_recv_skb). */
+function eatSkb(sk: TcpSock, s: Skb, skbs: { free(s: Skb): void }): void {
+  sk.rcvHead = s.next;
+  if (s.next === null) sk.rcvTail = null;
+  if (s.next !== null && s.next.truesize === 0) s.next.truesize = s.truesize;
+  else sk.rmemAlloc -= s.truesize;
+  s.next = null;
+  skbs.free(s);
+}
+
+/** Changes the state; CLOSE leaves the tables (tcp_set_state). */
+export function setState(sk: TcpSock, state: number): void {
+  if (state === T.CLOSE) {
+    if (sk.state === T.LISTEN) listenerRemove(sk.net, sk);
+    ehashRemove(sk.net, sk);
+    if (sk.bindPort === 0) putPort(sk.net, sk.sport, sk);
+  }
+  sk.state = state;
+}
+
+/** Ends every queue of a socket. */
+function purge(sk: TcpSock): void {
+  for (let s = sk.rtxQueue.head; s !== null; s = sk.rtxQueue.head) unlinkRtx(sk, s);
+  for (let s = sk.writeQueue.head; s !== null; s = sk.writeQueue.head) sk.writeQueue.remove(s);
+  sk.wmemQueued = sk.packetsOut = sk.backoff = 0;
+  sk.retransmitHint = sk.highestSack = null;
+  sk.txLen = 0;
+}
+
+/** The connection is over (tcp_done). */
+export function tcpDone(sk: TcpSock): void {
+  setState(sk, T.CLOSE);
+  timers.clearTimers(sk);
+  sk.shutdown_ = T.RCV_SHUTDOWN | T.SEND_SHUTDOWN;
+  if (sk.dead) destroy(sk);
+  else sk.wake();
+}
+
+/** The connection is over for a reason the process will read (tcp_done_with_error). */
+export function tcpDoneWithError(sk: TcpSock, err: number): void {
+  sk.err = err;
+  purge(sk);
+  tcpDone(sk);
+}
+
+/** Frees what a dead socket still holds (inet_csk_destroy_sock). */
+function destroy(sk: TcpSock): void {
+  purge(sk);
+  purgeOfo(sk);
+  putPort(sk.net, sk.sport, sk);
+  timers.clearTimers(sk);
+  flushReceive(sk);
+}
+
+/** Drops the receive queue; true when it held bytes nobody has read. */
+function flushReceive(sk: TcpSock): boolean {
+  let unread = false;
+  for (let s = sk.rcvHead; s !== null;) {
+    const { next }: Skb = s;
+    if (tcp.after((s.endSeq - (s.tcpFlags & tcp.FIN)) | 0, sk.copiedSeq)) unread = true;
+    sk.net.kernel.skbs.free(s);
+    s = next;
+  }
+  sk.rcvHead = sk.rcvTail = null;
+  sk.rmemAlloc = 0;
+  return unread;
+}
+
+/** The state after closing this direction; true when a FIN is due (tcp_close_state). */
+function closeState(sk: TcpSock): boolean {
+  switch (sk.state) {
+    case T.ESTABLISHED:
+    case T.SYN_RECV:
+      setState(sk, T.FIN_WAIT1);
+      return true;
+    case T.CLOSE_WAIT:
+      setState(sk, T.LAST_ACK);
+      return true;
+    case T.SYN_SENT:
+      setState(sk, T.CLOSE);
+      return false;
+    default:
+      return false;
+  }
+}
+
+/** FIN if one is due (tcp_shutdown). */
+export function tcpShutdown(sk: TcpSock): void {
+  if (sk.state !== T.ESTABLISHED && sk.state !== T.SYN_SENT && sk.state !== T.CLOSE_WAIT) return;
+  if (closeState(sk)) sendFin(sk);
+}
+
+/** inet_csk_listen_stop: children nobody accepted are reset, requests forgotten. */
+function listenStop(sk: TcpSock): void {
+  for (const c of sk.acceptQueue.splice(0)) {
+    c.parent = null;
+    c.lock();
+    if (c.state !== T.CLOSE && c.state !== T.FIN_WAIT2) {
+      setState(c, T.CLOSE);
+      sendActiveReset(c);
+    }
+    c.dead = true;
+    c.owned = false;
+    destroy(c);
+  }
+  for (const r of [...sk.requests]) reqskDrop(r);
+}
+
+/** __tcp_close. */
+function tcpClose(sk: TcpSock): void {
+  const { sim } = sk.net.kernel;
+  sk.shutdown_ = T.RCV_SHUTDOWN | T.SEND_SHUTDOWN;
+  if (sk.state === T.LISTEN) {
+    setState(sk, T.CLOSE);
+    listenStop(sk);
+  } else {
+    const unread = flushReceive(sk);
+    if (sk.state !== T.CLOSE) {
+      if (unread) {
+        setState(sk, T.CLOSE);
+        sendActiveReset(sk);
+      } else if (closeState(sk)) sendFin(sk);
+    }
+  }
+  sk.dead = true;
+  const before = sk.state;
+  sk.release();
+  if ((before as number) !== T.CLOSE && sk.state === T.CLOSE) return;
+  if (sk.state === T.FIN_WAIT2) {
+    const tmo = timers.finTime(sk);
+    if (tmo <= T.TIMEWAIT_LEN) return timeWait(sk, T.FIN_WAIT2, tmo);
+    modTimer(sim, sk.keepaliveTimer, jiffies(sim) + tmo - T.TIMEWAIT_LEN);
+  }
+  if (sk.state === T.CLOSE) destroy(sk);
+}
