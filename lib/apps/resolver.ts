@@ -51,17 +51,24 @@ export interface Answer {
   addresses: Uint8Array[];
 }
 
-/** Asks for one type along the search list; null: not found. */
-export function lookup(p: Proc, c: ResolvConf, name: string, type: number, done: (a: Answer | null) => void): void {
+/** Asks for one type along the search list; null: not found, or (`again`) no server answered. */
+export function lookup(
+  p: Proc,
+  c: ResolvConf,
+  name: string,
+  type: number,
+  done: (a: Answer | null, again: boolean) => void,
+): void {
   const names = candidates(name, c).filter(validName);
   const next = (i: number): void => {
-    if (i >= names.length) return done(null);
+    if (i >= names.length) return done(null, false);
     ask(p, c, names[i]!, type, (m) => {
-      if (m === null) return done(null);
+      if (m === null) return done(null, true);
       let canonical = names[i]!;
       for (const r of m.answer) if (r.type === TYPE.CNAME) canonical = dataName(r) ?? canonical;
       const addresses = m.answer.filter((r) => r.type === type).map(plainData);
-      if ((m.flags & 15) === 0 && addresses.length > 0) done({ canonical: canonical.replace(/\.$/, ''), addresses });
+      if ((m.flags & 15) === 0 && addresses.length > 0)
+        done({ canonical: canonical.replace(/\.$/, ''), addresses }, false);
       else next(i + 1);
     });
   };

@@ -8,6 +8,7 @@ import { pseudo, sum } from '../../wire/checksum.js';
 import * as icmp from '../../wire/icmp.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
+import { alignTcp, alignTcpId, type TcpPair } from './tcp-flows.js';
 
 const VXLAN_PORTS = [4789, 8472];
 const MAX_DEPTH = 8;
@@ -19,14 +20,30 @@ class Aligner {
   private readonly maps: Mappings;
   private readonly options: EquivalenceOptions;
   private readonly lo: boolean;
+  private readonly pair: TcpPair;
 
-  constructor(e: Uint8Array, a: Uint8Array, n: Uint8Array, lo: boolean, maps: Mappings, options: EquivalenceOptions) {
+  constructor(e: Uint8Array, a: Uint8Array, n: Uint8Array, iface: string, maps: Mappings, options: EquivalenceOptions) {
     this.e = e;
     this.a = a;
     this.n = n;
-    this.lo = lo;
+    this.lo = iface.endsWith('/lo');
     this.maps = maps;
     this.options = options;
+    this.pair = {
+      e,
+      a,
+      iface,
+      maps,
+      accept: (name, o, length) => {
+        if (equalAt(e, o, a, o, length)) return false;
+        maps.used(name);
+        this.take(o, length);
+        return true;
+      },
+      refuse: (o) => {
+        if (n[o] === e[o]) n[o] = e[o]! ^ 0xff;
+      },
+    };
   }
 
   private take(o: number, length: number): void {
@@ -88,7 +105,12 @@ class Aligner {
     const proto = ipv4.proto(e, o);
     let dirty = false;
     // Mapped even when TTL or addresses differ, so that the field that is wrong is the one that is named.
-    if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) dirty = this.map16('ip-id', `${proto}/${total}`, o + ipv4.ID);
+    const tcp = proto === ipv4.TCP && !ipv4.isFragment(e, o) && o + hlen + 4 <= end;
+    if (tcp) {
+      dirty = alignTcpId(this.pair, this.maps.tcp, o, o + hlen);
+    } else if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) {
+      dirty = this.map16('ip-id', `${proto}/${total}`, o + ipv4.ID);
+    }
     this.checksum(o + ipv4.CSUM, dirty, (b) => ipv4.csumOk(b, o));
     if (!equalAt(e, o + 6, a, o + 6, 2) || !equalAt(e, o + 12, a, o + 12, hlen - 12)) return dirty;
     const at = o + hlen;
@@ -122,6 +144,7 @@ class Aligner {
     if (end - o < 8) return false;
     const proto = ipv4.proto(e, ip);
     let dirty = this.ports(proto, o, quoted);
+    if (proto === ipv4.TCP && alignTcp(this.pair, this.maps.tcp, ip, o, end)) dirty = true;
     if (proto === ipv4.UDP && whole && u16(e, o + 4) === u16(a, o + 4)) {
       const dns = this.options.dnsPorts ?? [53];
       const fixed = (p: number): boolean => u16(e, p) === u16(a, p);
@@ -210,7 +233,7 @@ export function align(
   options: EquivalenceOptions,
 ): Uint8Array {
   const n = actual.slice();
-  const aligner = new Aligner(expected, actual, n, iface.endsWith('/lo'), maps, options);
+  const aligner = new Aligner(expected, actual, n, iface, maps, options);
   if (linktype === 1) aligner.ether(0, n.length, 0);
   else if (linktype === 101) aligner.ip(0, n.length, 0, false);
   return n;

@@ -5,6 +5,7 @@
  * later E must be A and every later A must come from E. Equal values are recorded too.
  * @module
  */
+import { TcpFlows } from './tcp-flows.js';
 
 export interface Equivalence {
   name: string;
@@ -14,7 +15,9 @@ export interface Equivalence {
 export const EQUIVALENCES = [
   {
     name: 'ip-id',
-    reason: 'Linux draws IP IDs from keyed per-boot generators; mapped per (protocol, total length); zero stays zero',
+    reason:
+      'Linux draws IP IDs from keyed per-boot generators; mapped per (protocol, total length); zero stays zero. In TCP the ' +
+      "difference is one constant for each direction of a connection, so that the socket's steps of one are checked",
   },
   {
     name: 'port',
@@ -22,6 +25,18 @@ export const EQUIVALENCES = [
       'client ports are random: mapped per protocol if both values are ephemeral (32768-60999; with natPorts ' +
       "1024-65535, the range of masquerade --random-fully), the frame's other port is equal, and the port was first " +
       'seen as a source port',
+  },
+  {
+    name: 'tcp-seq',
+    reason:
+      'initial sequence numbers are random: one constant difference for each direction of a connection, in sequence ' +
+      'numbers, acknowledgements and SACK blocks; initial ones are mapped over the tree, zero in a lone RST stays zero',
+  },
+  {
+    name: 'tcp-timestamp',
+    reason:
+      "time stamps are the machine's clock with a random offset: they must not fall behind an earlier one of their " +
+      'direction, and an echo must be that of the frame which the expected run echoes; zero stays zero',
   },
   {
     name: 'icmp-echo-id',
@@ -62,12 +77,15 @@ export class Mappings {
   readonly counts: Partial<Record<MappingName, number>> = {};
   /** Why the latest mapping was refused, for the message. */
   note = '';
+  /** What is known of each TCP connection. */
+  readonly tcp: TcpFlows;
   private readonly forward = new Map<string, string | number>();
   private readonly backward = new Map<string, string | number>();
   private readonly base: Mappings | null;
 
   constructor(base: Mappings | null = null) {
     this.base = base;
+    this.tcp = base === null ? new TcpFlows() : base.tcp;
   }
 
   /** A copy for a guess; `adopt` takes over what it found. */

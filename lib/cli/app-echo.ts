@@ -1,24 +1,32 @@
-/** `podwire app echo --udp PORT` on a real socket. */
+/** `podwire app echo --udp PORT | --tcp PORT` on a real socket. */
 import { createSocket } from 'node:dgram';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createServer, type Socket } from 'node:net';
+import { echoArgs } from '../apps/echo.js';
+import { BACKLOG } from '../apps/tcp-server.js';
+import { tellReady, tellReadyWarm } from './app-ready.js';
 import { UsageError } from './usage.js';
 
 export function main(args: string[]): Promise<number> {
-  const port = Number(args[1]);
-  if (args[0] !== '--udp' || args.length !== 2 || !Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new UsageError(`app echo: found "${args.join(' ')}", expected --udp PORT (TCP is not supported yet)`);
-  }
-  const sock = createSocket('udp4');
+  const a = echoArgs(args);
+  if (a === null) throw new UsageError(`app echo: found "${args.join(' ')}", expected --udp PORT or --tcp PORT`);
   return new Promise((resolve) => {
-    sock.on('message', (data, peer) => sock.send(data, peer.port, peer.address));
-    sock.on('error', (e) => {
+    const fail = (e: Error): void => {
       process.stderr.write(`podwire: app echo: ${e.message}\n`);
       resolve(1);
-    });
-    sock.bind(port, '0.0.0.0', () => {
-      const dir = process.env['PODWIRE_READY_DIR'];
-      if (dir !== undefined) writeFileSync(join(dir, String(process.pid)), '');
-    });
+    };
+    if (a.udp) {
+      const sock = createSocket('udp4');
+      sock.on('message', (data, peer) => sock.send(data, peer.port, peer.address));
+      sock.on('error', fail);
+      sock.bind(a.port, '0.0.0.0', tellReady);
+      return;
+    }
+    const serve = (c: Socket): void => {
+      c.on('data', (d) => void c.write(d));
+      c.on('error', () => c.destroy());
+    };
+    const server = createServer(serve);
+    server.on('error', fail);
+    server.listen(a.port, '0.0.0.0', BACKLOG, () => tellReadyWarm(serve, 'x'));
   });
 }

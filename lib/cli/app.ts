@@ -1,8 +1,9 @@
-/** `podwire app echo|coredns …`: podwire's own servers on real sockets. */
+/** `podwire app echo|http|coredns …`: podwire's own servers on real sockets. */
 import { UsageError } from './usage.js';
 
 export async function main(args: string[]): Promise<number> {
   if (args[0] === 'echo') return (await import('./app-echo.js')).main(args.slice(1));
+  if (args[0] === 'http') return (await import('./app-http.js')).main(args.slice(1));
   if (args[0] === 'coredns') return (await import('./app-coredns.js')).main(args.slice(1));
-  throw new UsageError(`app: found "${args[0] ?? ''}", expected echo or coredns`);
+  throw new UsageError(`app: found "${args[0] ?? ''}", expected echo, http or coredns`);
 }

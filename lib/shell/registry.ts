@@ -3,7 +3,9 @@
  * @module
  */
 import { echoServer } from '../apps/echo.js';
+import { curl } from '../apps/curl.js';
 import { getent } from '../apps/getent.js';
+import { httpServer } from '../apps/http-server.js';
 import { nc } from '../apps/nc.js';
 import { ping } from '../apps/ping.js';
 import type { Program } from '../apps/program.js';
@@ -37,10 +39,11 @@ export const commands: Record<string, SyncCommand> = {
   echo: (_k, _n, argv) => ({ exit: 0, out: `${argv.slice(1).join(' ')}\n`, err: '' }),
 };
 
-const PROGRAMS: Record<string, Program> = { ping, nc, getent };
+const PROGRAMS: Record<string, Program> = { ping, nc, getent, curl };
 
 /** The program a command line starts, or null when there is none of that name. */
 export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
+  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'http') return httpServer;
   return PROGRAMS[argv[0]!] ?? null;
 }

@@ -1,0 +1,142 @@
+/**
+ * One HTTP/1.1 connection as `podwire app http` serves it: request bytes in, reply bytes out. The same code answers on
+ * the engine's sockets and on the machine's own, so that both send the same bytes.
+ *
+ * Every path answers 200 with the same body; connections stay open unless the request says otherwise (RFC 9112 9.3).
+ * @module
+ */
+
+const MAX_HEAD = 65536;
+const latin1 = (b: Uint8Array): string => {
+  let s = '';
+  for (let i = 0; i < b.length; i++) s += String.fromCharCode(b[i]!);
+  return s;
+};
+
+export interface HttpReply {
+  /** Bytes to send, possibly none. */
+  bytes: Uint8Array;
+  /** Close after sending them. */
+  close: boolean;
+}
+
+interface Head {
+  method: string;
+  minor: number;
+  close: boolean;
+  /** Body bytes to skip; -1: chunked. */
+  body: number;
+}
+
+const NOTHING = new Uint8Array(0);
+
+export class HttpSession {
+  private readonly body: Uint8Array;
+  private buf = NOTHING;
+  private skip = 0;
+  private chunked = false;
+  private pending: Head | null = null;
+  private over = false;
+
+  constructor(body: string) {
+    this.body = new TextEncoder().encode(body);
+  }
+
+  /** Takes bytes of the peer; the replies to all requests they complete. */
+  data(input: Uint8Array): HttpReply {
+    if (this.over) return { bytes: NOTHING, close: true };
+    const joined = new Uint8Array(this.buf.length + input.length);
+    joined.set(this.buf);
+    joined.set(input, this.buf.length);
+    this.buf = joined;
+    const out: Uint8Array[] = [];
+    while (!this.over && this.step(out));
+    let n = 0;
+    for (const b of out) n += b.length;
+    const bytes = new Uint8Array(n);
+    n = 0;
+    for (const b of out) {
+      bytes.set(b, n);
+      n += b.length;
+    }
+    return { bytes, close: this.over };
+  }
+
+  /** One step forward; false when more bytes are needed. */
+  private step(out: Uint8Array[]): boolean {
+    if (this.pending !== null) {
+      if (!this.bodyDone()) return false;
+      out.push(this.reply(this.pending));
+      this.over = this.pending.close;
+      this.pending = null;
+      return true;
+    }
+    const text = latin1(this.buf.subarray(0, MAX_HEAD));
+    const end = text.indexOf('\r\n\r\n');
+    if (end < 0) return this.buf.length >= MAX_HEAD ? this.bad(out) : false;
+    const head = parseHead(text.slice(0, end));
+    this.buf = this.buf.slice(end + 4);
+    if (head === null) return this.bad(out);
+    this.pending = head;
+    this.skip = Math.max(0, head.body);
+    this.chunked = head.body < 0;
+    return true;
+  }
+
+  private bad(out: Uint8Array[]): boolean {
+    out.push(new TextEncoder().encode('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'));
+    this.over = true;
+    return false;
+  }
+
+  /** Takes the request's body off the buffer; false when not all of it has come. */
+  private bodyDone(): boolean {
+    if (!this.chunked) {
+      const n = Math.min(this.skip, this.buf.length);
+      this.buf = this.buf.slice(n);
+      this.skip -= n;
+      return this.skip === 0;
+    }
+    for (;;) {
+      const line = latin1(this.buf.subarray(0, 1024)).split('\r\n', 1)[0]!;
+      const size = Number.parseInt(line, 16);
+      if (Number.isNaN(size) || this.buf.length < line.length + 2 + size + 2) return false;
+      this.buf = this.buf.slice(line.length + 2 + size + 2);
+      if (size === 0) return true;
+    }
+  }
+
+  private reply(h: Head): Uint8Array {
+    const close = h.close ? 'Connection: close\r\n' : h.minor === 0 ? 'Connection: keep-alive\r\n' : '';
+    const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${this.body.length}\r\n${close}\r\n`;
+    const bytes = new TextEncoder().encode(head);
+    if (h.method === 'HEAD') return bytes;
+    const all = new Uint8Array(bytes.length + this.body.length);
+    all.set(bytes);
+    all.set(this.body, bytes.length);
+    return all;
+  }
+}
+
+/** The request's head, or null when it is not HTTP/1.x. */
+function parseHead(text: string): Head | null {
+  const [first = '', ...lines] = text.split('\r\n');
+  const m = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP\/1\.([01])$/.exec(first);
+  if (m === null) return null;
+  const head: Head = { method: m[1]!, minor: Number(m[3]), close: m[3] === '0', body: 0 };
+  for (const line of lines) {
+    const at = line.indexOf(':');
+    if (at < 1) return null;
+    const name = line.slice(0, at).toLowerCase();
+    const value = line.slice(at + 1).trim();
+    if (name === 'connection') {
+      const words = value.toLowerCase().split(/\s*,\s*/);
+      if (words.includes('close')) head.close = true;
+      else if (words.includes('keep-alive')) head.close = false;
+    } else if (name === 'content-length') {
+      if (!/^\d{1,15}$/.test(value)) return null;
+      head.body = Number(value);
+    } else if (name === 'transfer-encoding' && value.toLowerCase() === 'chunked') head.body = -1;
+  }
+  return head;
+}
