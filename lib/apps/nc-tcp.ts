@@ -7,7 +7,7 @@
 import { ntoa } from '../../wire/inet.js';
 import { EAGAIN, EINPROGRESS, TcpSock } from '../linux/ipv4/tcp.js';
 import { CLOSE, RCV_SHUTDOWN, SEND_SHUTDOWN } from '../linux/ipv4/tcp-sock.js';
-import { type Runnable, SEC, Timer } from '../sim/sim.js';
+import { type Runnable, SEC, type Task, Timer } from '../sim/sim.js';
 import { strerror } from './errno.js';
 import type { NcOptions } from './nc.js';
 import type { Proc } from './program.js';
@@ -118,6 +118,7 @@ export function ncTcpServer(p: Proc, o: NcOptions): void {
 /** readwrite(): standard input to the network, the network to standard output, until both are done. */
 class ReadWrite implements Runnable {
   queued = false;
+  readonly task: Task | null;
   readonly sock: TcpSock;
   private readonly p: Proc;
   private readonly o: NcOptions;
@@ -141,6 +142,7 @@ class ReadWrite implements Runnable {
     this.stdin = !o.detach;
     this.idle = new Timer(() => this.finish());
     if (!o.listen) p.onKill = () => sock.close();
+    this.task = sock.task;
     sock.onReady = () => this.run();
     p.net.kernel.sim.wake(this);
   }

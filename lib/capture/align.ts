@@ -143,7 +143,7 @@ class Aligner {
     const { e, a } = this;
     if (end - o < 8) return false;
     const proto = ipv4.proto(e, ip);
-    let dirty = this.ports(proto, o, quoted);
+    let dirty = this.ports(proto, o);
     if (proto === ipv4.TCP && alignTcp(this.pair, this.maps.tcp, ip, o, end)) dirty = true;
     if (proto === ipv4.UDP && whole && u16(e, o + 4) === u16(a, o + 4)) {
       const dns = this.options.dnsPorts ?? [53];
@@ -170,7 +170,7 @@ class Aligner {
   }
 
   /** See the equivalence `port`: exactly one port may differ, and it must have been introduced as a source port. */
-  private ports(proto: number, o: number, quoted: boolean): boolean {
+  private ports(proto: number, o: number): boolean {
     const { e, a, maps } = this;
     const same = [u16(e, o) === u16(a, o), u16(e, o + 2) === u16(a, o + 2)];
     const key = String(proto);
@@ -183,7 +183,7 @@ class Aligner {
       maps.note = `port: mapped only within ${low}-${high}`;
       return false;
     }
-    if ((at !== o || quoted) && !maps.known('port', key, x, y)) {
+    if (at !== o && !maps.known('port', key, x, y)) {
       maps.note = 'port: not seen as a source port before';
       return false;
     }

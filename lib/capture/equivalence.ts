@@ -24,7 +24,7 @@ export const EQUIVALENCES = [
     reason:
       'client ports are random: mapped per protocol if both values are ephemeral (32768-60999; with natPorts ' +
       "1024-65535, the range of masquerade --random-fully), the frame's other port is equal, and the port was first " +
-      'seen as a source port',
+      'seen as a source port (of a packet that an error quotes, where the packet itself was never sent)',
   },
   {
     name: 'tcp-seq',

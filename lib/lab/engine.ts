@@ -262,7 +262,7 @@ class Machine {
       onKill: null,
     };
     this.running.push(entry);
-    program(entry.proc);
+    this.kernel.sim.runAs({ ranAt: 0 }, () => program(entry.proc));
   }
 
   /** `/etc/netns/NAME/x` stands over `/etc/x` (ip netns exec). */

@@ -2,7 +2,8 @@
  * The virtual clock and everything that waits for it.
  *
  *   softirq ring   frames handed over "now" (the per-CPU backlog): FIFO, drained first
- *   run queue      processes that have been woken: FIFO, one at a time, the ring drained after each
+ *   run queue      processes that have been woken: FIFO, one at a time, the ring drained after each; one that has slept
+ *                  preempts the running process where that leaves a system call (`preempt`)
  *   timer heap     (at, seq): earliest first, insertion order among equals
  *
  * Time is nanoseconds since boot of the Lab as a plain number (exact up to 104 days). Nothing here is asynchronous.
@@ -39,11 +40,19 @@ export class Timer {
   }
 }
 
+/** A process as the scheduler sees it: all sockets of one program share it. */
+export interface Task {
+  /** When it last gave the CPU away. */
+  ranAt: number;
+}
+
 /** A process waiting for the CPU. */
 export interface Runnable {
   run(): void;
   /** True while in the run queue; kept by `Sim.wake`. */
   queued: boolean;
+  /** The process it belongs to, where that matters for who runs first. */
+  task?: Task | null;
 }
 
 /** What the ring drains: a receiver and its argument. */
@@ -64,6 +73,9 @@ export class Sim {
   private runHead = 0;
   /** What was done since the clock last moved. */
   private atOnce = 0;
+  private preemptq: Runnable[] = [];
+  /** The process that runs now, null in softirqs and timers. */
+  current: Task | null = null;
 
   /** Appends to the softirq ring (`netif_rx`); it runs once the caller's softirq or system call has ended. */
   raise<T>(to: Softirq<T>, arg: T): void {
@@ -94,7 +106,40 @@ export class Sim {
   wake(p: Runnable): void {
     if (p.queued) return;
     p.queued = true;
-    this.runq.push(p);
+    const t = p.task ?? null;
+    if (t !== null && t !== this.current && t.ranAt < this.now) this.preemptq.push(p);
+    else this.runq.push(p);
+  }
+
+  /**
+   * A system call ends: processes that were woken and had slept run at once, as CFS lets a sleeper run before the process
+   * that woke it; one that has run at this very moment waits until the running one sleeps.
+   */
+  preempt(): void {
+    if (this.inSoftirq) return;
+    for (let p = this.preemptq.shift(); p !== undefined; p = this.preemptq.shift()) {
+      if (++this.atOnce > MAX_AT_ONCE) throw new EndlessLoop(this.now);
+      this.runOne(p);
+      this.drain();
+    }
+  }
+
+  /** Runs `start`, the beginning of a process, as that process. */
+  runAs(task: Task, start: () => void): void {
+    const before = this.current;
+    this.current = task;
+    start();
+    task.ranAt = this.now;
+    this.current = before;
+  }
+
+  private runOne(p: Runnable): void {
+    const before = this.current;
+    p.queued = false;
+    this.current = p.task ?? null;
+    p.run();
+    if (this.current !== null) this.current.ranAt = this.now;
+    this.current = before;
   }
 
   /** Arms (or re-arms) a timer at an absolute time. Throws on a time in the past: that is a bug. */
@@ -124,6 +169,7 @@ export class Sim {
   settle(): void {
     for (;;) {
       this.drain();
+      this.preempt();
       if (this.runHead === this.runq.length) break;
       const p = this.runq[this.runHead++]!;
       if (++this.atOnce > MAX_AT_ONCE) throw new EndlessLoop(this.now);
@@ -131,8 +177,7 @@ export class Sim {
         this.runq.length = 0;
         this.runHead = 0;
       }
-      p.queued = false;
-      p.run();
+      this.runOne(p);
     }
   }
 

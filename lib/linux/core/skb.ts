@@ -77,6 +77,8 @@ export class Skb {
   rtSrc = 0;
   /** Sent by a local socket. */
   local = false;
+  /** Waits in a queue of this machine (a neighbour's, a queueing discipline's): a socket does not send it again. */
+  waiting = false;
   /** TCP's own words on a received segment (tcp_skb_cb): the stream range it holds and its flags. */
   seq = 0;
   endSeq = 0;
@@ -215,6 +217,7 @@ export class SkbPool {
     s.rtFlags = 0;
     s.rtSrc = 0;
     s.local = false;
+    s.waiting = false;
     s.truesize = 0;
     s.tailroom = 0;
     return s;

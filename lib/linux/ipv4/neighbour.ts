@@ -126,6 +126,7 @@ export class Neigh {
     for (let skb = this.takeQueue(); skb !== null;) {
       const next = skb.next;
       skb.next = null;
+      skb.waiting = false;
       skb.head = skb.net;
       icmpSend(net, skb, 3, 1, 0);
       drop(net, skb, 'NEIGH_FAILED');
@@ -165,6 +166,7 @@ export class Neigh {
       drop(this.dev.net, old, 'NEIGH_QUEUEFULL');
     }
     skb.next = null;
+    skb.waiting = true;
     if (this.queueTail === null) this.queueHead = skb;
     else this.queueTail.next = skb;
     this.queueTail = skb;
@@ -209,6 +211,7 @@ export class Neigh {
     for (let skb = this.takeQueue(); skb !== null;) {
       const next = skb.next;
       skb.next = null;
+      skb.waiting = false;
       skb.head = skb.net;
       neighOutput(this, skb);
       skb = next;

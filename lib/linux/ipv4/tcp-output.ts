@@ -100,7 +100,7 @@ function putEstablishedOptions(sk: TcpSock, b: Uint8Array, p: number): void {
 }
 
 /** MSS to offer in a SYN: the route's, at least 88 (dst_metric_advmss, tcp_advertise_mss). */
-export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu - 40, 65535 - 20), T.MIN_MSS);
+export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) - 40, T.MIN_MSS);
 
 /** The MTU on the way to `daddr`: the device's, or less where an ICMP error said so. */
 export function pathMtu(sk: TcpSock, devMtu: number): number {
@@ -222,10 +222,13 @@ export function transmitSeg(sk: TcpSock, s: T.TxSeg): number {
     chargeSegment(skb, n, pcount > 1);
     if (i === 0 && (s.flags & tcp.ACK) !== 0) eventAckSent(sk);
     if (i === 0 && len > 0) eventDataSent(sk, pcount);
+    s.skb = skb;
+    s.skbId = skb.id;
     err = ipQueueXmit(sk, skb);
   }
   if (err === 0) {
     s.sentUs = sk.mstampUs;
+    s.sentMs = T.timeStamp(sk);
     s.delivered = sk.delivered;
     T.tsortedMoveTail(sk, s);
   }

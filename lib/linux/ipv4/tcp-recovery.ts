@@ -91,7 +91,7 @@ const ecrBefore = (sk: TcpSock, when: number): boolean =>
 
 /** True when the segment was acknowledged by a copy sent before its retransmission (tcp_skb_spurious_retrans). */
 export const spuriousRetrans = (sk: TcpSock, s: T.TxSeg): boolean =>
-  (s.sacked & T.RETRANS) !== 0 && ecrBefore(sk, Math.floor(s.sentUs / 1000) | 0);
+  (s.sacked & T.RETRANS) !== 0 && ecrBefore(sk, s.sentMs);
 
 function packetDelayed(sk: TcpSock): boolean {
   if (sk.retransStamp !== 0) return ecrBefore(sk, sk.retransStamp);

@@ -99,10 +99,14 @@ export class TxSeg {
   /** Segments of `mss` bytes it goes out as; 0: not yet decided. */
   pcount = 0;
   mss = 0;
-  /** Time of the latest transmission. */
+  /** Time of the latest transmission, and its time stamp. */
   sentUs = 0;
+  sentMs = 0;
   /** tp->delivered when it was sent (tcp_rate.c). */
   delivered = 0;
+  /** The packet of its latest transmission, as long as `skbId` is its number. */
+  skb: Skb | null = null;
+  skbId = 0;
   next: TxSeg | null = null;
   prev: TxSeg | null = null;
   /** In the list ordered by sending time (tsorted_sent_queue). */
@@ -360,16 +364,19 @@ export const winFromSpace = (space: number): number => space - (space >> 1);
 
 export const inPingpong = (sk: TcpState): boolean => sk.pingpong >= 1;
 
-/** Refreshes the socket's clock (tcp_mstamp_refresh). */
+/**
+ * Refreshes the socket's clock (tcp_mstamp_refresh). It moves on by a microsecond at least, as the kernel's does while it
+ * works: what is sent later has a later time.
+ */
 export function mstampRefresh(sk: TcpState): void {
-  sk.mstampUs = Math.floor(sk.net.kernel.sim.now / 1000);
+  sk.mstampUs = Math.max(Math.floor(sk.net.kernel.sim.now / 1000), sk.mstampUs + 1);
 }
 
 /** Microseconds since `stamp`, at least LEAST_RTT_US. */
 export const sinceUs = (sk: TcpState, stamp: number): number => Math.max(LEAST_RTT_US, sk.mstampUs - stamp);
 
 /** The millisecond clock behind time stamps, without the connection's offset (tcp_time_stamp). */
-export const timeStamp = (sk: TcpState): number => Math.floor(sk.mstampUs / 1000) | 0;
+export const timeStamp = (sk: TcpState): number => Math.floor(sk.net.kernel.sim.now / 1e6) | 0;
 
 /** Copies `n` bytes of the stream from sequence number `seq` on into `b` at `o`. */
 export function copyTx(sk: TcpState, seq: number, n: number, b: Uint8Array, o: number): void {

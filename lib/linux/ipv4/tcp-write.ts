@@ -14,6 +14,7 @@ import { clearXmitTimer, probe0When, rearmRto, resetXmitTimer, rtoDeltaUs } from
 import type { TcpSock } from './tcp.js';
 
 const { after, before } = tcp;
+const EBUSY = 16;
 
 /** Payload per segment for a path MTU, options not counted (tcp_mtu_to_mss, tcp_sync_mss). */
 export function syncMss(sk: TcpSock, pmtu: number): number {
@@ -57,6 +58,7 @@ export function fragment(sk: TcpSock, queue: T.TxQueue, s: T.TxSeg, len: number,
   s.flags &= ~(tcp.FIN | tcp.PSH);
   rest.sacked = s.sacked;
   rest.sentUs = s.sentUs;
+  rest.sentMs = s.sentMs;
   rest.delivered = s.delivered;
   sk.wmemQueued += T.TX_TRUESIZE;
   const old = s.pcount;
@@ -252,6 +254,7 @@ export function unlinkRtx(sk: TcpSock, s: T.TxSeg): void {
 
 /** Sends an entry again, at most `segs` segments of it (__tcp_retransmit_skb): 0 or a negative errno. */
 function retransmitOne(sk: TcpSock, s: T.TxSeg, segs: number): number {
+  if (s.skb !== null && s.skb.id === s.skbId && s.skb.waiting) return -EBUSY;
   if (before(s.seq, sk.sndUna)) {
     if ((s.flags & tcp.SYN) !== 0) {
       s.flags &= ~tcp.SYN;
@@ -299,7 +302,7 @@ export function retransmitSkb(sk: TcpSock, s: T.TxSeg, segs: number): number {
     s.sacked |= T.RETRANS;
     sk.retransOut += s.pcount;
   }
-  if (sk.retransStamp === 0) sk.retransStamp = Math.floor(s.sentUs / 1000) | 0;
+  if (sk.retransStamp === 0) sk.retransStamp = s.sentMs;
   if (sk.undoRetrans < 0) sk.undoRetrans = 0;
   sk.undoRetrans += s.pcount;
   return err;

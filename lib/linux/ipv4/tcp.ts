@@ -6,7 +6,7 @@
  * @module
  */
 import * as tcp from '../../../wire/tcp.js';
-import type { Runnable } from '../../sim/sim.js';
+import type { Runnable, Task } from '../../sim/sim.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
@@ -36,6 +36,8 @@ export class TcpSock extends T.TcpState implements Runnable {
   /** Called from the run queue when the socket's state, data or room has changed. */
   onReady: (() => void) | null = null;
   queued = false;
+  /** The process that opened the socket. */
+  task: Task | null;
 
   constructor(net: Netns) {
     super(net, [
@@ -44,6 +46,7 @@ export class TcpSock extends T.TcpState implements Runnable {
       () => timers.keepaliveTimer(this),
       () => timers.compressedAckTimer(this),
     ]);
+    this.task = net.kernel.sim.current;
   }
 
   run(): void {
@@ -98,7 +101,9 @@ export class TcpSock extends T.TcpState implements Runnable {
   /** The next connection, or null. */
   accept(): TcpSock | null {
     const c = this.acceptQueue.shift() ?? null;
-    if (c !== null) c.parent = null;
+    if (c === null) return null;
+    c.parent = null;
+    c.task = this.task;
     return c;
   }
 
@@ -185,7 +190,7 @@ export class TcpSock extends T.TcpState implements Runnable {
     this.owned = true;
   }
 
-  /** release_sock: the backlog is handled, then the softirq's turn comes. */
+  /** release_sock: the backlog is handled, then softirqs and processes that preempt the caller have their turn. */
   release(): void {
     for (let s = this.backlogHead; s !== null; s = this.backlogHead) {
       this.backlogHead = s.next;
@@ -200,6 +205,7 @@ export class TcpSock extends T.TcpState implements Runnable {
       mtuReduced(this, mtu);
     }
     this.net.kernel.sim.drain();
+    this.net.kernel.sim.preempt();
   }
 }
 
