@@ -73,9 +73,10 @@ function fileOf(iface: string): string {
   return `${iface}.pcap`;
 }
 
+/** Wireshark shows the last name of a record: the best one goes there. */
 function record(ip: string, names: readonly string[]): { addr: Uint8Array; names: readonly string[] }[] {
   const a = aton(ip);
-  return a === null ? [] : [{ addr: Uint8Array.of(a >>> 24, a >>> 16, a >>> 8, a), names }];
+  return a === null ? [] : [{ addr: Uint8Array.of(a >>> 24, a >>> 16, a >>> 8, a), names: [...names].reverse() }];
 }
 
 /** Writes `all.pcapng`: every interface with a frame, all frames in time order. */

@@ -62,6 +62,23 @@ Capture('writeCaptures() replaces a tree as a whole; readCaptures() reads it', (
   });
   assert.match(text, /^a\/eth0\t7\t\S+\t1704067200\.000000000\t\nb\/eth0\t7\t\S+\t1704067200\.000001000\tarrived\n$/);
 });
+Capture('names and descriptions reach Wireshark: -N n resolves from the file itself', (c) => {
+  if (!existsSync('/usr/bin/tshark')) return;
+  const dir = join(c['dir'] as string, 'names');
+  const tap = new Tap(new CaptureClock(), 'a/eth0', 1);
+  const ping = '0200000000010200000000020800' + '4500001c00004000400126dd0a0001020a000103' + '0800f7ff00000000'; // 10.0.1.2 > 10.0.1.3
+  const b = unhex(ping);
+  tap.frame(0, 1, b, 0, b.length, 1);
+  const names = new Map([
+    ['10.0.1.2', ['client.default.pod', 'second']],
+    ['10.0.1.3', ['web.default.svc']],
+  ]);
+  writeCaptures(dir, [tap], { names, describe: (iface) => `role of ${iface}`, comments: () => ['one', 'two → three'] });
+  const fields = ['ip.src_host', 'ip.dst_host', 'frame.interface_description', 'frame.comment'];
+  const args = ['-r', join(dir, 'all.pcapng'), '-N', 'n', '-T', 'fields', ...fields.flatMap((f) => ['-e', f])];
+  const text = execFileSync('/usr/bin/tshark', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  assert.is(text, 'client.default.pod\tweb.default.svc\trole of a/eth0\tone,two → three\n');
+});
 Capture('PcapWriter gives the file its name on close', (c) => {
   const path = join(c['dir'] as string, 'x.pcap');
   const w = new PcapWriter(path, { linktype: 101 });
