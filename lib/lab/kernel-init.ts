@@ -48,6 +48,8 @@ export interface DriverPlan {
   atNs: number[];
   untilNs: number | null;
   captures: string[] | null;
+  /** The kernel powers itself off then, even if nobody is left that waits for it. */
+  limitMs: number;
 }
 
 /** Second process: setup, captures on, steps at their times, captures off, power off. */
@@ -59,6 +61,7 @@ export function driverScript(plan: DriverPlan): string {
 umask 022
 off() { sync; exec busybox poweroff -f; }
 die() { echo "$1" >> /out/error; off; }
+( sleep ${Math.ceil(plan.limitMs / 1000)}; die 'no end after ${Math.ceil(plan.limitMs / 1000)} s' ) &
 uname -r > /out/kernel
 ip link >/dev/null || die 'ip does not run'
 echo /podwire/bin/modprobe > /proc/sys/kernel/modprobe

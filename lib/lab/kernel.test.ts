@@ -16,7 +16,7 @@ Recorder('the capture program is correct Perl', () => {
 
 Recorder('driver and init are correct bash', () => {
   if (!existsSync('/bin/bash')) return;
-  const plan = { cwd: '/', servers: 1, atNs: [2e9, 0], untilNs: null, captures: ['a/eth0'] };
+  const plan = { cwd: '/', servers: 1, atNs: [2e9, 0], untilNs: null, captures: ['a/eth0'], limitMs: 1e5 };
   for (const text of [driverScript(plan), driverScript({ ...plan, untilNs: 3e9 }), initScript('/tmp/x')]) {
     const r = spawnSync('/bin/bash', ['-n'], { input: text, encoding: 'utf8' });
     assert.is(r.status, 0, r.stderr);

@@ -34,7 +34,7 @@ export interface KernelRun {
 }
 
 export interface KernelOptions {
-  /** Wall-clock limit; default 120 s more than the Lab's last time. */
+  /** Wall-clock limit from the boot on; default 120 s more than the Lab's last time. */
   timeoutMs?: number;
   /** podwire's own entry for `podwire app`; default: the compiled lib/cli/main.js next to this file's folder. */
   main?: string;
@@ -84,9 +84,10 @@ export async function runOnKernel(lab: Lab, outDir: string, options: KernelOptio
   if (missing.length > 0) throw new MissingRecorder(missing);
   const work = mkdtempSync(join(tmpdir(), 'podwire-kernel-'));
   try {
-    prepare(lab, work, options.main ?? fileURLToPath(new URL('../cli/main.js', import.meta.url)));
     const last = Math.max(lab.untilNs ?? 0, ...lab.steps.map((s) => s.atNs)) / 1e6;
-    const boot = await bootUml(work, usesPodwire(lab) ? '1536M' : '512M', options.timeoutMs ?? last + 120_000);
+    const limit = options.timeoutMs ?? last + 120_000;
+    prepare(lab, work, limit, options.main ?? fileURLToPath(new URL('../cli/main.js', import.meta.url)));
+    const boot = await bootUml(work, usesPodwire(lab) ? '1536M' : '512M', limit + BOOT_MS);
     const read = (name: string): string => {
       const path = join(work, 'out', name);
       return existsSync(path) ? readFileSync(path, 'utf8') : '';
@@ -121,7 +122,7 @@ function usesPodwire(lab: Lab): boolean {
   return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(isApp));
 }
 
-function prepare(lab: Lab, work: string, main: string): void {
+function prepare(lab: Lab, work: string, limitMs: number, main: string): void {
   for (const d of ['root', 'out', 'bin', 'uml']) mkdirSync(join(work, d));
   const script = (name: string, text: string): void => writeFileSync(join(work, name), text, { mode: 0o755 });
   script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
@@ -136,9 +137,13 @@ function prepare(lab: Lab, work: string, main: string): void {
     atNs: lab.steps.map((s) => s.atNs),
     untilNs: lab.untilNs,
     captures: lab.captures,
+    limitMs,
   };
   script('drive.sh', driverScript(plan));
 }
+
+/** A kernel that has not begun by then (3 s on an idle machine) never will. */
+const BOOT_MS = 600_000;
 
 /** Boots and waits for the power-off; returns the console's text. */
 function bootUml(work: string, mem: string, timeoutMs: number): Promise<string> {
