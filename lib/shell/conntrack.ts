@@ -15,7 +15,7 @@ import {
 } from '../linux/netfilter/conntrack.js';
 import type { Tuple } from '../linux/netfilter/ct-tuple.js';
 import { TCP_STATES } from '../linux/netfilter/ct-tcp.js';
-import { address, number, protocol } from './iptables-parse.js';
+import { address, number, protocol } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'conntrack v1.4.7 (conntrack-tools)';

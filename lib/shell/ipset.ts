@@ -6,7 +6,7 @@ import { ntoa } from '../../wire/inet.js';
 import type { Netns } from '../linux/core/netns.js';
 import { IpSet, ipsets, SET_TYPES, type SetEntry, type SetType } from '../linux/netfilter/ipset.js';
 import { SetMatch } from '../linux/netfilter/xt-match.js';
-import { address, number, PROTOCOLS, splitLine } from './iptables-parse.js';
+import { address, number, PROTOCOLS, splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'ipset v7.17';

@@ -1,7 +1,8 @@
 /** The options of `-m ipvs`, both ways (libxt_ipvs.c). @module */
 import { bitsOf, ntoa } from '../../wire/inet.js';
 import { type IpvsMatch, type IpvsTest, METHODS } from '../linux/ipvs/xt-ipvs.js';
-import { address, number, type Parser, protocol } from './iptables-parse.js';
+import { type Parser } from './iptables-parse.js';
+import { address, number, protocol } from './iptables-values.js';
 
 /** Reads the options into `m`. */
 export function ipvsMatch(m: IpvsMatch): Parser {

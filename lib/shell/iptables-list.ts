@@ -8,7 +8,7 @@ import * as xt from '../linux/netfilter/xt-target.js';
 import {
   type Chain, INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, type Rule, type Table, type Target,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
-import { ADDRTYPES } from './iptables-parse.js';
+import { ADDRTYPES } from './iptables-values.js';
 import { ctText, matchText, natRangeText, policyText } from './iptables-save.js';
 
 /** What `-L` was asked for. */
@@ -43,7 +43,7 @@ export function chainHead(t: Table, c: Chain, f: ListFormat): string {
   const counts = f.exact ? '    pkts      bytes ' : ' pkts bytes ';
   return (
     `Chain ${c.name} (${policy})\n${f.lineNumbers ? 'num  ' : ''}${f.verbose ? counts : ''}target     prot opt` +
-    `${f.verbose ? ' in     out   ' : ''} source               destination         \n`
+    `${f.verbose ? ' in     out    ' : ''} source               destination         \n`
   );
 }
 
@@ -57,7 +57,9 @@ export function ruleLine(r: Rule, no: number, f: ListFormat): string {
   const { inv } = r;
   let s = f.lineNumbers ? `${String(no).padEnd(4)} ` : '';
   if (f.verbose) s += `${countText(r.packets, f.exact)} ${countText(r.bytes, f.exact)} `;
-  s += `${(r.target?.name ?? r.jumpName ?? '').padEnd(9)} `;
+  // NOTRACK is a revision of CT, and stands as such.
+  const name = r.target instanceof xt.NotrackTarget ? 'CT' : (r.target?.name ?? r.jumpName ?? '');
+  s += `${name.padEnd(9)} `;
   s += `${(inv & INV_PROTO) !== 0 ? '!' : ' '}${String(r.proto).padEnd(4)} `;
   s += `${(inv & INV_FRAG) !== 0 ? '!' : '-'}${r.frag ? 'f' : '-'} `;
   if (f.verbose) {
@@ -92,7 +94,7 @@ function matchLine(m: Match): string {
     const value = ` ${hex(m.value)}${m.mask === -1 ? '' : `/${hex(m.mask)}`}`;
     return m instanceof xm.MarkMatch
       ? ` mark match${m.inv ? ' !' : ''}${value}`
-      : ` connmark match ${m.inv ? ' !' : ''}${value}`;
+      : ` connmark match ${bang(m.inv)}${value}`;
   }
   if (m instanceof xm.StatisticMatch) {
     const s = matchText(m).replaceAll(' --', ' ');
@@ -185,5 +187,5 @@ function targetLine(t: Target): string {
   if (t instanceof xt.ConnmarkTarget) return connmarkLine(t);
   if (t instanceof xt.LogTarget)
     return ` LOG flags 0 level ${t.level}${t.prefix === '' ? '' : ` prefix "${t.prefix}"`}`;
-  return t instanceof xt.NotrackTarget && t.name === 'CT' ? ' NOTRACK' : '';
+  return t instanceof xt.NotrackTarget ? (t.name === 'CT' ? ' CT notrack' : ' NOTRACK') : '';
 }

@@ -4,7 +4,7 @@
  * Errors are `RangeError`s with the text of iptables 1.8.9 where it has one; callers turn them into exit code 2.
  * @module
  */
-import { aton, macBytes, maskOf } from '../../wire/inet.js';
+import { aton, macBytes } from '../../wire/inet.js';
 import type { Netns } from '../linux/core/netns.js';
 import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
 import { ipsets } from '../linux/netfilter/ipset.js';
@@ -15,98 +15,9 @@ import {
   INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, Rule, type Target,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
 import { ipvsMatch } from './iptables-ipvs.js';
-
-export const PROTOCOLS: Readonly<Record<string, number>> = {
-  all: 0, icmp: 1, igmp: 2, ipencap: 4, ipip: 4, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, ospf: 89, sctp: 132, udplite: 136,
-}; // prettier-ignore
-export const CTSTATES = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'] as const;
-export const ADDRTYPES = [
-  'UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT',
-] as const; // prettier-ignore
-export const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG'] as const;
-export const ICMP_TYPES: Readonly<Record<string, readonly [number, number, number]>> = {
-  any: [255, 0, 255], 'echo-reply': [0, 0, 255], pong: [0, 0, 255], 'destination-unreachable': [3, 0, 255],
-  'network-unreachable': [3, 0, 0], 'host-unreachable': [3, 1, 1], 'protocol-unreachable': [3, 2, 2],
-  'port-unreachable': [3, 3, 3], 'fragmentation-needed': [3, 4, 4], redirect: [5, 0, 255], 'echo-request': [8, 0, 255],
-  ping: [8, 0, 255], 'time-exceeded': [11, 0, 255], 'ttl-exceeded': [11, 0, 255], 'parameter-problem': [12, 0, 255],
-  'timestamp-request': [13, 0, 255], 'timestamp-reply': [14, 0, 255],
-}; // prettier-ignore
-
-/** Splits a line into words; double and single quotes and backslashes as iptables-restore understands them. */
-export function splitLine(line: string): string[] {
-  const words: string[] = [];
-  let cur = '';
-  let open = '';
-  let any = false;
-  for (let i = 0; i < line.length; i++) {
-    const ch = line[i]!;
-    if (ch === '\\' && open !== "'" && i + 1 < line.length) {
-      cur += line[++i]!;
-      any = true;
-    } else if (open !== '') {
-      if (ch === open) open = '';
-      else cur += ch;
-    } else if (ch === '"' || ch === "'") {
-      open = ch;
-      any = true;
-    } else if (ch === ' ' || ch === '\t') {
-      if (any) words.push(cur);
-      cur = '';
-      any = false;
-    } else {
-      cur += ch;
-      any = true;
-    }
-  }
-  if (open !== '') throw new RangeError('unterminated quoted string');
-  if (any) words.push(cur);
-  return words;
-}
-
-export function number(text: string, max = 0xffffffff): number {
-  const n = /^(0x[0-9a-fA-F]+|\d+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n <= max)) throw new RangeError(`invalid value "${text}" (expected a number up to ${max})`);
-  return n;
-}
-
-/** `a.b.c.d[/len|/mask]` → address already masked, mask. */
-export function address(text: string): [number, number] {
-  const [a, m] = text.split('/') as [string, string?];
-  const addr = aton(a);
-  let mask: number | null = -1;
-  if (m !== undefined) mask = /^\d+$/.test(m) && Number(m) <= 32 ? maskOf(Number(m)) : aton(m);
-  if (addr === null || mask === null) throw new RangeError(`host/network \`${text}' not found`);
-  return [addr & mask, mask];
-}
-
-function ports(text: string, sep = ':'): [number, number] {
-  const i = text.indexOf(sep);
-  if (i < 0) {
-    const p = number(text, 65535);
-    return [p, p];
-  }
-  const lo = i === 0 ? 0 : number(text.slice(0, i), 65535);
-  const hi = i === text.length - 1 ? 65535 : number(text.slice(i + 1), 65535);
-  if (lo > hi) throw new RangeError(`invalid portrange (min > max): ${text}`);
-  return [lo, hi];
-}
-
-export const protocol = (text: string): number => PROTOCOLS[text.toLowerCase()] ?? number(text, 255);
-
-function valueMask(text: string): [number, number] {
-  const [v, m] = text.split('/') as [string, string?];
-  return [number(v) | 0, m === undefined ? -1 : number(m) | 0];
-}
-
-function bitsOfNames(text: string, names: readonly string[], what: string): number {
-  let bits = 0;
-  for (const w of text.split(',')) {
-    const i = names.indexOf(w.toUpperCase());
-    if (i < 0) throw new RangeError(`Bad ${what} "${w}"`);
-    bits |= 1 << i;
-  }
-  return bits;
-}
+import {
+  PROTOCOLS, CTSTATES, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames,
+} from './iptables-values.js'; // prettier-ignore
 
 /** Where an option stands: `inv` for a `!` before it, `next()` for its value. */
 export interface Arg {
@@ -292,7 +203,8 @@ const statisticOptions = (add: (m: Match) => void): Parser => {
     if (a.opt === '--probability') {
       const t = a.next();
       const p = Number(t);
-      if (!(p >= 0 && p <= 1)) throw new RangeError(`bad value for --probability: "${t}" (expected 0 to 1)`);
+      if (!(p >= 0 && p <= 1))
+        throw new RangeError('statistic: bad value for option "--probability", or out of range (0-1).\n');
       m.probability = Math.round(p * 0x80000000);
       m.inv = a.inv;
     } else if (a.opt === '--every') {
@@ -352,9 +264,10 @@ function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser 
     });
     case 'set': return late(add, (a) => {
       if (a.opt !== '--match-set') return null;
-      const set = ipsets(net).sets.get(a.next());
+      const name = a.next();
+      const set = ipsets(net).sets.get(name);
       const dirs = a.next().split(',');
-      if (set === undefined) throw new RangeError(`Set doesn't exist.`);
+      if (set === undefined) throw new RangeError(`Set ${name} doesn't exist.\n`);
       if (dirs.some((d) => d !== 'src' && d !== 'dst')) throw new RangeError(`set: bad direction (expected src or dst)`);
       if (dirs.length < set.dimensions) throw new RangeError(`set: type ${set.type} needs ${set.dimensions} directions`);
       return new xm.SetMatch(set, dirs.map((d) => d === 'src'), a.inv);
@@ -393,7 +306,7 @@ function targetParser(name: string): TargetParser | null {
   };
   const none = (): boolean => false;
   const need = (opt: string): string => {
-    if (text === null) throw new RangeError(`${name}: option "${opt}" must be specified`);
+    if (text === null) throw new RangeError(`${name}: option "${opt}" must be specified\n`);
     return text;
   };
   switch (name) {
@@ -571,14 +484,15 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
       case '-c': r.packets = number(a.next()); r.bytes = number(a.next(), Number.MAX_SAFE_INTEGER); continue;
       case '-m': {
         const name = a.next();
-        if (load(name) === null) throw new RangeError(`Couldn't load match \`${name}':No such file or directory`);
+        if (load(name) === null) throw new RangeError(`Couldn't load match \`${name}':No such file or directory\n`);
         continue;
       }
       case '-j': case '-g': {
         const name = a.next();
         if (opt === '-j') target = targetParser(name);
         if (target === null) {
-          if (!hasChain(name)) throw new RangeError(`Couldn't load target \`${name}':No such file or directory`);
+          if (!hasChain(name) && opt === '-g') throw new RangeError(`goto '${name}' is not a chain`);
+          if (!hasChain(name)) throw new RangeError(`Couldn't load target \`${name}':No such file or directory\n`);
           r.jumpName = name;
           r.goto = opt === '-g';
         }

@@ -6,7 +6,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
 import { TABLE_NAMES, TableEdit, type TableName, xtTables } from '../linux/netfilter/xtables.js';
 import { applyCommand, Refused } from './iptables.js';
-import { splitLine } from './iptables-parse.js';
+import { splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'iptables-restore v1.8.9 (legacy)';

@@ -14,7 +14,7 @@ import {
   type TableName, type Target, xtTables,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
 import { ipvsText } from './iptables-ipvs.js';
-import { ADDRTYPES, CTSTATES, PROTOCOLS, TCP_FLAGS } from './iptables-parse.js';
+import { ADDRTYPES, CTSTATES, PROTOCOLS, TCP_FLAGS } from './iptables-values.js';
 
 /** Exit code and both outputs of a command. */
 export interface Result {

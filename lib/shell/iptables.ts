@@ -18,6 +18,7 @@ import { parseRule } from './iptables-parse.js';
 import { chainsInOrder, policyText, type Result, ruleText } from './iptables-save.js';
 
 const PROG = 'iptables v1.8.9 (legacy)';
+const TRY_HELP = "Try `iptables -h' or 'iptables --help' for more information.";
 const LONG: Readonly<Record<string, string>> = {
   '--append': '-A', '--insert': '-I', '--delete': '-D', '--check': '-C', '--replace': '-R', '--new-chain': '-N', '--new': '-N',
   '--flush': '-F', '--delete-chain': '-X', '--policy': '-P', '--list-rules': '-S', '--zero': '-Z',
@@ -29,8 +30,8 @@ export class Refused extends Error {}
 
 const noChain = (): Refused => new Refused('No chain/target/match by that name.');
 
-function need(edit: TableEdit, chain: string | undefined): string {
-  if (chain === undefined) throw new RangeError('option requires an argument');
+function need(edit: TableEdit, chain: string | undefined, cmd: string): string {
+  if (chain === undefined) throw new RangeError(`option "${cmd}" requires an argument`);
   if (!edit.has(chain)) throw noChain();
   return chain;
 }
@@ -50,23 +51,32 @@ export function applyCommand(net: Netns, edit: TableEdit, words: readonly string
   let args = words.slice(at + 1);
   const chain = args[0];
   const has = (n: string): boolean => edit.has(n) && !edit.isBase(n);
-  const parse = (w: readonly string[]): Rule => parseRule(net, [...before, ...w], has);
-  const index = (max: number): number => {
+  const parse = (w: readonly string[]): Rule => {
+    const r = parseRule(net, [...before, ...w], has);
+    // Only where a packet has both devices, or the one asked for.
+    if (r.inIf !== '' && (chain === 'OUTPUT' || chain === 'POSTROUTING'))
+      throw new RangeError(`Can't use -i with ${chain}\n`);
+    if (r.outIf !== '' && (chain === 'INPUT' || chain === 'PREROUTING'))
+      throw new RangeError(`Can't use -o with ${chain}\n`);
+    return r;
+  };
+  const index = (max: number, what: string): number => {
     const n = /^\d+$/.test(args[1] ?? '') ? Number(args[1]) : 0;
-    if (n < 1 || n > max) throw new Refused('Index of insertion too big.');
+    if (n < 1) throw new RangeError(`Invalid rule number \`${args[1] ?? ''}'`);
+    if (n > max) throw new Refused(`Index of ${what} too big.`);
     return n;
   };
   switch (cmd) {
     case '-A': {
       const r = parse(args.slice(1));
-      edit.list(need(edit, chain)).push(r);
+      edit.list(need(edit, chain, cmd)).push(r);
       return r;
     }
     case '-I': {
-      const l = edit.list(need(edit, chain));
+      const l = edit.list(need(edit, chain, cmd));
       let n = 1;
       if (/^\d+$/.test(args[1] ?? '')) {
-        n = index(l.length + 1);
+        n = index(l.length + 1, 'insertion');
         args = args.slice(1);
       }
       const r = parse(args.slice(1));
@@ -74,15 +84,15 @@ export function applyCommand(net: Netns, edit: TableEdit, words: readonly string
       return r;
     }
     case '-R': {
-      const l = edit.list(need(edit, chain));
-      const n = index(l.length);
+      const l = edit.list(need(edit, chain, cmd));
+      const n = index(l.length, 'replacement');
       const r = parse(args.slice(2));
       l[n - 1] = r;
       return r;
     }
     case '-D': {
-      const l = edit.list(need(edit, chain));
-      if (args.length === 2 && /^\d+$/.test(args[1]!)) l.splice(index(l.length) - 1, 1);
+      const l = edit.list(need(edit, chain, cmd));
+      if (args.length === 2 && /^\d+$/.test(args[1]!)) l.splice(index(l.length, 'deletion') - 1, 1);
       else {
         const i = findRule(l, parse(args.slice(1)));
         if (i < 0) throw new Refused('Bad rule (does a matching rule exist in that chain?).');
@@ -91,7 +101,8 @@ export function applyCommand(net: Netns, edit: TableEdit, words: readonly string
       return null;
     }
     case '-C':
-      if (findRule(edit.rules(need(edit, chain)), parse(args.slice(1))) < 0) {
+      if (chain === undefined) throw new RangeError('option "-C" requires an argument');
+      if (!edit.has(chain) || findRule(edit.rules(chain), parse(args.slice(1))) < 0) {
         throw new Refused('Bad rule (does a matching rule exist in that chain?).');
       }
       return null;
@@ -112,26 +123,27 @@ function chainCommand(edit: TableEdit, cmd: string, args: readonly string[]): vo
       edit.create(chain);
       return;
     case '-F':
-      for (const c of chain === undefined ? edit.names() : [need(edit, chain)]) edit.flush(c);
+      for (const c of chain === undefined ? edit.names() : [need(edit, chain, cmd)]) edit.flush(c);
       return;
     case '-X':
-      for (const c of chain === undefined ? edit.names().filter((n) => !edit.isBase(n)) : [need(edit, chain)]) {
-        if (edit.isBase(c)) throw new Refused('Invalid argument.');
-        if (edit.rules(c).length > 0) throw new Refused('Directory not empty.');
+      for (const c of chain === undefined ? edit.names().filter((n) => !edit.isBase(n)) : [need(edit, chain, cmd)]) {
+        if (edit.isBase(c)) throw new Refused("Invalid argument. Run `dmesg' for more information.");
         if (edit.references(c) > 0) throw new Refused('Too many links.');
+        if (edit.rules(c).length > 0) throw new Refused('Directory not empty.');
         edit.remove(c);
       }
       return;
     case '-P': {
       const policy = args[1];
-      if (!edit.isBase(need(edit, chain))) throw new Refused('Bad built-in chain name.');
+      if (chain === undefined) throw new RangeError('option "-P" requires an argument');
+      if (!edit.isBase(chain)) throw new Refused('Bad built-in chain name.');
       if (policy !== 'ACCEPT' && policy !== 'DROP')
         throw new Refused("Bad policy name. Run `dmesg' for more information.");
       edit.policy(chain!, policy === 'DROP' ? NF_DROP : NF_ACCEPT);
       return;
     }
     case '-Z':
-      for (const c of chain === undefined ? edit.names() : [need(edit, chain)]) edit.zero(c);
+      for (const c of chain === undefined ? edit.names() : [need(edit, chain, cmd)]) edit.zero(c);
       return;
     default:
       throw new Error(`BUG: command ${cmd}`);
@@ -172,7 +184,7 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
   const { words } = o;
   try {
     if (!TABLE_NAMES.includes(o.table as TableName)) {
-      return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${o.table}': Table does not exist\nPerhaps iptables or your kernel needs to be upgraded.\n` }; // prettier-ignore
+      return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${o.table}': Table does not exist (do you need to insmod?)\nPerhaps iptables or your kernel needs to be upgraded.\n` }; // prettier-ignore
     }
     if (!words.some((w) => /^-[AIDRCNFXPZSL]$/.test(LONG[w] ?? w)))
       throw new RangeError(words[0] === undefined ? 'no command specified' : `unknown option "${words[0]}"`);
@@ -183,12 +195,17 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
     const edit = new TableEdit(t, false);
     applyCommand(net, edit, words);
     const bad = edit.check();
-    if (bad !== null) return { exit: 1, out: '', err: `iptables: Invalid argument: ${bad}\n` };
+    if (bad !== null)
+      return {
+        exit: 1,
+        out: '',
+        err: `iptables: ${bad.startsWith('loop ') ? 'Too many levels of symbolic links' : 'Invalid argument'}. Run \`dmesg' for more information.\n`,
+      };
     edit.commit();
     return { exit: 0, out: '', err: '' };
   } catch (e) {
     if (e instanceof Refused) return { exit: 1, out: '', err: `iptables: ${e.message}\n` };
-    if (e instanceof RangeError) return { exit: 2, out: '', err: `${PROG}: ${e.message}\n` };
+    if (e instanceof RangeError) return { exit: 2, out: '', err: `${PROG}: ${e.message}\n${TRY_HELP}\n` };
     throw e;
   }
 }

@@ -49,7 +49,15 @@ export function sysctlRead(net: Netns, key: string): string | null {
   if (c !== null) return String(c.conf[c.name]);
   if (k in CT_TIMEOUTS) return String(conntrack(net)[CT_TIMEOUTS[k]!] / SEC);
   if (k in PLAIN) return String(net.sysctl.get(k) ?? PLAIN[k]);
-  if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? 0);
+  if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? (k.startsWith('net.ipv6.') ? 1 : 0));
+  return null;
+}
+
+/** Why podwire cannot give effect to a value that the kernel would take; null when it can. */
+export function sysctlRefusal(key: string, value: number): string | null {
+  const k = key.replaceAll('/', '.');
+  if (/^net\.ipv6\..*\.disable_ipv6$/.test(k) && value === 0) return `${key}=0: the machine has no IPv6`;
+  if (/^net\.ipv4\.conf\..*\.arp_filter$/.test(k) && value !== 0) return `${key}=${value} is not supported yet`;
   return null;
 }
 
