@@ -1,55 +1,76 @@
 /**
- * `getent hosts NAME` and `getent ahosts NAME` in a namespace without IPv6 ("hosts: files dns").
+ * `getent hosts|ahosts|ahostsv4|ahostsv6 KEY…` of glibc in a namespace without IPv6 addresses (nss/getent.c).
  * @module
  */
-import { TYPE } from '../../wire/dns.js';
-import { aton, ntoa } from '../../wire/inet.js';
+import { addressBytes, addressText } from '../../wire/inet6.js';
+import { getAddrInfo, getHostByAddr, getHostByName, type Host, type HostFound } from './netdb.js';
 import type { Proc, Program } from './program.js';
-import { type Answer, lookup, parseResolvConf } from './resolver.js';
+import { Resolver, type Status } from './resolver.js';
 
-const text = (a: Uint8Array): string =>
-  a.length === 4
-    ? a.join('.')
-    : Array.from({ length: 8 }, (_, i) => ((a[2 * i]! << 8) | a[2 * i + 1]!).toString(16)).join(':');
-
-/** First line of /etc/hosts that names `name`. */
-function fromFile(hosts: string | null, name: string): Answer | null {
-  for (const line of (hosts ?? '').split('\n')) {
-    const [ip = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
-    const a = aton(ip);
-    if (a !== null && names.some((n) => n.toLowerCase() === name.toLowerCase())) {
-      return { canonical: names[0]!, addresses: [Uint8Array.of(a >>> 24, a >>> 16, a >>> 8, a)] };
-    }
-  }
-  return null;
-}
+const HINT = "Try `getent --help' or `getent --usage' for more information.\n";
+const DATABASES =
+  'ahosts ahostsv4 ahostsv6 aliases ethers group gshadow hosts initgroups netgroup networks passwd protocols rpc services shadow';
 
 export const getent: Program = (p: Proc): void => {
-  const [, db, name, extra] = p.argv;
-  if ((db !== 'hosts' && db !== 'ahosts') || name === undefined || extra !== undefined) {
-    p.err('getent: expected hosts NAME or ahosts NAME\n');
-    return p.exit(1);
-  }
-  const print = (a: Answer | null): void => {
-    if (a === null) return p.exit(2);
-    if (db === 'hosts') for (const x of a.addresses) p.out(`${text(x).padEnd(15)} ${a.canonical}\n`);
-    else
-      a.addresses.forEach((x, i) => {
-        p.out(`${text(x).padEnd(15)} STREAM ${i === 0 ? a.canonical : ''}\n`);
-        p.out(`${text(x).padEnd(15)} DGRAM  \n${text(x).padEnd(15)} RAW    \n`);
-      });
-    p.exit(0);
+  const [, db, ...keys] = p.argv;
+  const usage = (text: string, code: number): void => {
+    p.err(`${text}\n${HINT}`);
+    p.exit(code);
   };
-  const numeric = aton(name);
-  if (numeric !== null)
-    return print({
-      canonical: name === ntoa(numeric) ? name : ntoa(numeric),
-      addresses: [Uint8Array.of(numeric >>> 24, numeric >>> 16, numeric >>> 8, numeric)],
+  const option = p.argv.slice(1).find((w) => /^-./.test(w));
+  if (option !== undefined) {
+    p.err(`podwire: getent: option ${option} is not supported yet\n`);
+    return p.exit(2);
+  }
+  if (db === undefined) return usage('getent: wrong number of arguments', 1);
+  const known = ['hosts', 'ahosts', 'ahostsv4', 'ahostsv6'].includes(db);
+  if (!known && !DATABASES.split(' ').includes(db)) return usage(`Unknown database: ${db}`, 1);
+  if (!known || keys.length === 0) {
+    p.err(
+      `podwire: getent: found "${[db, ...keys].join(' ')}", expected hosts, ahosts, ahostsv4 or ahostsv6 and a name\n`,
+    );
+    return p.exit(2);
+  }
+  const r = new Resolver(p);
+  if (r.conf.unsupported !== '') {
+    p.err(`podwire: getent: /etc/resolv.conf: "${r.conf.unsupported}" is not supported yet\n`);
+    return p.exit(2);
+  }
+  let code = 0;
+  const next = (i: number): void => {
+    const key = keys[i];
+    if (key === undefined) return p.exit(code);
+    look(p, r, db, key, (status, host) => {
+      if (status === 'truncated') {
+        p.err(`podwire: getent: the answer for "${key}" is truncated and TCP is not supported yet\n`);
+        return p.exit(2);
+      }
+      if (host === null) code = 2;
+      else print(p, db, host);
+      next(i + 1);
     });
-  const local = fromFile(p.files.read('/etc/hosts'), name);
-  if (local !== null) return print(local);
-  const conf = parseResolvConf(p.files.read('/etc/resolv.conf'));
-  const v4 = (): void => lookup(p, conf, name, TYPE.A, print);
-  if (db === 'ahosts') v4();
-  else lookup(p, conf, name, TYPE.AAAA, (a) => (a !== null ? print(a) : v4()));
+  };
+  next(0);
 };
+
+function look(p: Proc, r: Resolver, db: string, key: string, done: HostFound): void {
+  // AI_ADDRCONFIG: without an IPv6 address of the machine, AAAA is not asked for.
+  if (db === 'ahostsv6') return done('notfound', null);
+  if (db !== 'hosts') return getAddrInfo(p, r, key, [4], done);
+  const address = addressBytes(key);
+  if (address !== null) return getHostByAddr(p, r, address, done);
+  getHostByName(p, r, key, 6, (status: Status, host) => {
+    if (host !== null || status === 'truncated') done(status, host);
+    else getHostByName(p, r, key, 4, done);
+  });
+}
+
+function print(p: Proc, db: string, host: Host): void {
+  const rows = host.addresses.map((a) => addressText(a).padEnd(15));
+  if (db === 'hosts') for (const a of rows) p.out(`${[`${a} ${host.canonical}`, ...host.aliases].join(' ')}\n`);
+  else
+    rows.forEach((a, i) => {
+      p.out(`${a} STREAM ${i === 0 ? host.canonical : ''}\n`);
+      p.out(`${a} DGRAM  \n${a} RAW    \n`);
+    });
+}

@@ -1,35 +1,30 @@
 /**
- * getaddrinfo() for IPv4 addresses, "hosts: files dns".
+ * getaddrinfo() as nc and curl call it: IPv4 and IPv6 without AI_ADDRCONFIG, so A and AAAA are asked for together.
  * @module
  */
-import { TYPE } from '../../wire/dns.js';
 import { i32 } from '../../wire/bytes.js';
-import { aton } from '../../wire/inet.js';
+import { getAddrInfo } from './netdb.js';
 import type { Proc } from './program.js';
-import { lookup, parseResolvConf } from './resolver.js';
+import { Resolver, type Status } from './resolver.js';
 
 export const EAI_NONAME = 'Name or service not known';
 export const EAI_AGAIN = 'Temporary failure in name resolution';
 
-/** Addresses of a name in /etc/hosts. */
-function fromFile(text: string | null, name: string): number[] {
-  const found: number[] = [];
-  for (const line of (text ?? '').split('\n')) {
-    const [ip = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
-    const a = aton(ip);
-    if (a !== null && names.some((n) => n.toLowerCase() === name.toLowerCase())) found.push(a);
-  }
-  return found;
-}
+const MESSAGES: Record<Exclude<Status, 'ok'>, string> = {
+  notfound: EAI_NONAME,
+  norecovery: EAI_NONAME,
+  nodata: 'No address associated with hostname',
+  again: EAI_AGAIN,
+  truncated: 'the answer is truncated and DNS over TCP is not supported yet',
+};
 
-/** The addresses of `host` (int32, in the resolver's order), or getaddrinfo's message. */
+/** The IPv4 addresses of `host` (int32, in the order to try them), or getaddrinfo's message. */
 export function getaddrinfo(p: Proc, host: string, done: (r: number[] | string) => void): void {
-  const numeric = aton(host);
-  if (numeric !== null) return done([numeric]);
-  const local = fromFile(p.files.read('/etc/hosts'), host);
-  if (local.length > 0) return done(local);
-  lookup(p, parseResolvConf(p.files.read('/etc/resolv.conf')), host, TYPE.A, (a, again) => {
-    if (a !== null) done(a.addresses.map((b) => i32(b, 0)));
-    else done(again ? EAI_AGAIN : EAI_NONAME);
+  const r = new Resolver(p);
+  if (r.conf.unsupported !== '') return done(`/etc/resolv.conf: "${r.conf.unsupported}" is not supported yet`);
+  getAddrInfo(p, r, host, [4, 6], (status, found) => {
+    if (found === null) return done(MESSAGES[status === 'ok' ? 'nodata' : status]);
+    const v4 = found.addresses.filter((b) => b.length === 4).map((b) => i32(b, 0));
+    done(v4.length > 0 ? v4 : 'it has IPv6 addresses only, which are not supported yet');
   });
 }

@@ -2,6 +2,7 @@
  * Every command of the Lab language, by name.
  * @module
  */
+import { dig } from '../apps/dig.js';
 import { echoServer } from '../apps/echo.js';
 import { curl } from '../apps/curl.js';
 import { getent } from '../apps/getent.js';
@@ -39,7 +40,7 @@ export const commands: Record<string, SyncCommand> = {
   echo: (_k, _n, argv) => ({ exit: 0, out: `${argv.slice(1).join(' ')}\n`, err: '' }),
 };
 
-const PROGRAMS: Record<string, Program> = { ping, nc, getent, curl };
+const PROGRAMS: Record<string, Program> = { ping, nc, getent, curl, dig };
 
 /** The program a command line starts, or null when there is none of that name. */
 export function programFor(argv: readonly string[]): Program | null {

@@ -50,6 +50,8 @@ export class UdpSock implements Runnable {
   /** IP_MTU_DISCOVER: 0 DONT (DF clear), 1 WANT. */
   pmtudisc = 1;
   tos = 0;
+  /** IP_RECVERR: errors that may pass (host unreachable) are reported too. */
+  recverr = false;
   private ident = 0;
   private error = 0;
   private readonly queue: Datagram[] = [];
@@ -236,8 +238,13 @@ export function udpErr(net: Netns, skb: Skb, inner: number, type: number, code: 
   const s = lookup(net, ipv4.dst(b, inner), udp.dport(b, t), ipv4.src(b, inner), udp.sport(b, t));
   if (s === null || s.dport === 0) return;
   if (type === icmp.PARAMETERPROB) s.fail(EPROTO);
-  else if (type === icmp.DEST_UNREACH && code < FATAL.length && FATAL[code] !== 0) s.fail(FATAL[code]!);
+  else if (type === icmp.DEST_UNREACH && code < FATAL.length) {
+    if (FATAL[code] !== 0) s.fail(FATAL[code]!);
+    else if (s.recverr) s.fail(SOFT[code]!);
+  }
 }
 
 /** errno of the unreachable codes that end a connected socket's call, 0 for the others (icmp_err_convert[].fatal). */
 const FATAL = [0, 0, 92, ECONNREFUSED, EMSGSIZE, 0, 101, 112, 64, 101, 113, 0, 0, 113, 113, 113];
+/** errno of the other ones, which only a socket with IP_RECVERR learns. */
+const SOFT = [101, 113, 0, 0, 0, 95, 0, 0, 0, 0, 0, 101, 113];

@@ -1,0 +1,252 @@
+/**
+ * `dig`, BIND 9.18 (bin/dig/dighost.c): every try on a socket of its own, DF clear, the next server after the tries.
+ *
+ * Not here: TCP (so no `+tcp`, and a truncated answer ends without `+ignore`), TSIG, `+trace`, DNSSEC, IDN.
+ * @module
+ */
+import { type DnsMessage, packDns, optRr, RCODE, TC, validName } from '../../wire/dns.js';
+import { unpackDns } from '../../wire/dns-unpack.js';
+import { aton, ntoa } from '../../wire/inet.js';
+import { UdpSock } from '../linux/ipv4/udp.js';
+import { SEC, Timer } from '../sim/sim.js';
+import { digArgs, type DigOptions, type Lookup, VERSION } from './dig-args.js';
+import { messageText, shortText } from './dig-text.js';
+import { getAddrInfo } from './netdb.js';
+import type { Proc, Program } from './program.js';
+import { Resolver } from './resolver.js';
+
+/** Time of day at the start of the virtual clock, in Unix seconds: 2024-01-01 00:00:00 UTC. */
+const EPOCH = 1704067200;
+const ERRORS: Record<number, string> = { 99: 'address not available', 101: 'network unreachable', 111: 'connection refused', 113: 'host unreachable' }; // prettier-ignore
+
+export const dig: Program = (p) => {
+  const o = digArgs(p.argv.slice(1));
+  if (o === 'version') {
+    p.err(`DiG ${VERSION}\n`);
+    return p.exit(0);
+  }
+  if ('error' in o) {
+    p.err(o.error);
+    return p.exit(o.code);
+  }
+  p.err(o.warnings);
+  const r = new Resolver(p);
+  const start = (servers: number[]): void => new Dig(p, o, r, servers).run(0);
+  if (o.server === null) return start(r.conf.servers);
+  const address = aton(o.server);
+  if (address !== null) return start([address]);
+  getAddrInfo(p, r, o.server, [4], (_status, host) => {
+    if (host !== null) return start(host.addresses.map((b) => b.reduce((x, y) => (x << 8) | y, 0)));
+    p.err(`dig: couldn't get address for '${o.server}': ${_status === 'again' ? 'failure' : 'not found'}\n`);
+    p.exit(1);
+  });
+};
+
+/** `Mon Jan  1 …` as strftime prints it, UTC. */
+function whenText(ns: number): string {
+  const seconds = EPOCH + Math.floor(ns / 1e9);
+  const days = Math.floor(seconds / 86400);
+  const rest = seconds - days * 86400;
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const z = days + 719468;
+  const era = Math.floor(z / 146097);
+  const doe = z - era * 146097;
+  const yoe = Math.floor((doe - Math.floor(doe / 1460) + Math.floor(doe / 36524) - Math.floor(doe / 146096)) / 365);
+  const doy = doe - (365 * yoe + Math.floor(yoe / 4) - Math.floor(yoe / 100));
+  const mp = Math.floor((5 * doy + 2) / 153);
+  const month = mp < 10 ? mp + 3 : mp - 9;
+  const year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+  const day = doy - Math.floor((153 * mp + 2) / 5) + 1;
+  const name = 'SunMonTueWedThuFriSat'.substr(((days + 4) % 7) * 3, 3);
+  const mon = 'JanFebMarAprMayJunJulAugSepOctNovDec'.substr((month - 1) * 3, 3);
+  const time = [rest / 3600, (rest / 60) % 60, rest % 60].map((x) => two(Math.floor(x))).join(':');
+  return `${name} ${mon} ${two(day)} ${time} UTC ${year}`;
+}
+
+class Dig {
+  private readonly p: Proc;
+  private readonly o: DigOptions;
+  private readonly r: Resolver;
+  private readonly servers: number[];
+  private readonly cookie: string;
+  private banner: string;
+  private code = 0;
+  /** Whether the latest try got as far as sending. */
+  private setup = true;
+
+  constructor(p: Proc, o: DigOptions, r: Resolver, servers: number[]) {
+    this.p = p;
+    this.o = o;
+    this.r = r;
+    this.servers = servers;
+    const rng = p.net.kernel.rng('dns-cookie');
+    this.cookie = Array.from({ length: 8 }, () => rng.below(256).toString(16).padStart(2, '0')).join('');
+    const count = `; (${servers.length} server${servers.length === 1 ? '' : 's'} found)\n`;
+    const global = `;; global options:${o.lookups[0]!.short ? ' +short' : ''}${o.printCmd ? ' +cmd' : ''}\n`;
+    this.banner = `\n; <<>> DiG ${VERSION} <<>> ${p.argv.slice(1).join(' ')}\n${o.server === null ? '' : count}${global}`;
+  }
+
+  run(i: number): void {
+    const l = this.o.lookups[i];
+    if (l === undefined) return this.p.exit(this.code);
+    const names = this.names(l);
+    const done = (): void => this.run(i + 1);
+    if (typeof names === 'string') {
+      this.p.err(names);
+      return this.p.exit(10);
+    }
+    this.lookup(l, names, 0, done);
+  }
+
+  /** The names to ask in order, or a message. */
+  private names(l: Lookup): string[] | string {
+    const bare = l.name.replace(/\.$/, '');
+    const asIs = bare === '' ? '.' : `${bare}.`;
+    if (/^\.|\.\./.test(l.name) && l.name !== '.') return `dig: '${l.name}' is not a legal name (empty label)\n`;
+    if (!validName(asIs)) return `dig: '${l.name}' is not a legal name (label too long)\n`;
+    if (!this.o.search || l.name.endsWith('.')) return [asIs];
+    const { conf } = this.r;
+    const list = this.o.domain !== null ? [this.o.domain] : conf.search;
+    const listed = list.map((s) => `${bare}.${s.replace(/\.?$/, '.')}`);
+    const ndots = this.o.ndots >= 0 ? this.o.ndots : conf.ndots;
+    return bare.split('.').length - 1 >= ndots ? [asIs, ...listed] : [...listed, asIs];
+  }
+
+  private lookup(l: Lookup, names: string[], k: number, done: () => void): void {
+    const query = this.query(l, names[k]!);
+    const bytes = packDns(query, false);
+    const attempt = (server: number, left: number): void => {
+      const address = this.servers[server];
+      if (address === undefined) return this.unreachable(done);
+      this.exchange(l, query, bytes, address, (reply, ms) => {
+        if (reply === null) return left > 1 ? attempt(server, left - 1) : attempt(server + 1, l.tries);
+        const m = unpackDns(reply);
+        if (m === null) {
+          this.p.err(`podwire: dig: the reply is malformed, which is not supported yet\n`);
+          return this.p.exit(2);
+        }
+        if ((m.flags & TC) !== 0 && !l.ignore) {
+          this.p.err('podwire: dig: the answer is truncated and TCP is not supported yet, use +ignore or +bufsize\n');
+          return this.p.exit(2);
+        }
+        const rcode = m.flags & 15;
+        if (rcode === RCODE.SERVFAIL && !l.servfailStops) {
+          this.p.out(
+            `;; Got SERVFAIL reply from ${ntoa(address)}${server + 1 < this.servers.length ? ', trying next server' : ''}\n`,
+          );
+          if (server + 1 < this.servers.length) return attempt(server + 1, l.tries);
+        }
+        const goOn = rcode === RCODE.NXDOMAIN && k + 1 < names.length;
+        if (!goOn || this.o.showSearch) this.print(l, m, reply.length, address, ms);
+        if (goOn) this.lookup(l, names, k + 1, done);
+        else done();
+      });
+    };
+    attempt(0, l.tries);
+  }
+
+  private query(l: Lookup, name: string): DnsMessage {
+    const q: DnsMessage = {
+      id: l.qid >= 0 ? l.qid : this.p.net.kernel.rng('dns-id').u16(),
+      flags: l.flags | (l.opcode << 11),
+      question: [{ name, type: l.type, cls: l.cls }],
+      answer: [],
+      authority: [],
+      additional: [],
+    };
+    if (l.edns < 0) return q;
+    const options: [number, string][] = [...(l.nsid ? [[3, ''] as [number, string]] : [])];
+    options.push(...l.options.filter(([c]) => c === 8));
+    if (l.cookie !== null) options.push([10, l.cookie === '' ? this.cookie : l.cookie]);
+    options.push(...l.options.filter(([c]) => c !== 8));
+    const pack = (pad: number): DnsMessage => {
+      const list = pad < 0 ? options : [...options, [12, '00'.repeat(pad)] as [number, string]];
+      const hex = list
+        .map(([c, h]) => c.toString(16).padStart(4, '0') + (h.length / 2).toString(16).padStart(4, '0') + h)
+        .join('');
+      const data = Uint8Array.from(hex.match(/../g) ?? [], (x) => Number.parseInt(x, 16));
+      const flags = l.edns * 65536 + (l.ednsFlags | (l.dnssec ? 0x8000 : 0));
+      return { ...q, additional: [optRr(l.size, flags, data)] };
+    };
+    if (l.padding === 0) return pack(-1);
+    const size = packDns(pack(0), false).length;
+    return pack((l.padding - (size % l.padding)) % l.padding);
+  }
+
+  /** One try. `done` gets null after a timeout or an error, which has been printed. */
+  private exchange(
+    l: Lookup,
+    query: DnsMessage,
+    bytes: Uint8Array,
+    server: number,
+    done: (reply: Uint8Array | null, ms: number) => void,
+  ): void {
+    const { sim } = this.p.net.kernel;
+    const { o } = this;
+    const at = `${ntoa(server)}#${o.port}`;
+    const sock = new UdpSock(this.p.net);
+    sock.pmtudisc = 0;
+    const bad =
+      (o.source !== 0 || o.sourcePort !== 0 ? sock.bind(o.source, o.sourcePort) : 0) || sock.connect(server, o.port);
+    if (bad !== 0) {
+      sock.close();
+      const name = query.question[0]!.name.replace(/(.)\.$/, '$1');
+      this.p.out(`;; UDP setup with ${at}(${ntoa(server)}) for ${name} failed: ${ERRORS[-bad] ?? `errno ${-bad}`}.\n`);
+      this.p.out(';; no servers could be reached\n');
+      this.code = 9;
+      this.setup = false;
+      return done(null, 0);
+    }
+    this.setup = true;
+    const started = sim.now;
+    const end = (reply: Uint8Array | null, why: string): void => {
+      sim.cancel(timer);
+      sock.close();
+      if (reply === null) this.p.out(`;; communications error to ${at}: ${why}\n`);
+      done(reply, Math.floor((sim.now - started) / 1e6));
+    };
+    const timer = new Timer(() => end(null, 'timed out'));
+    sim.arm(timer, started + l.time * SEC);
+    sock.onReady = () => {
+      for (let d = sock.recv(); d !== null; d = sock.recv())
+        if (d.data.length >= 12 && ((d.data[0]! << 8) | d.data[1]!) === query.id) return end(d.data, '');
+      const e = sock.takeError();
+      if (e !== 0) end(null, ERRORS[e] ?? `errno ${e}`);
+    };
+    if (l.query) this.print(l, query, bytes.length, server, -1);
+    const e = sock.send(bytes);
+    if (e !== 0) end(null, ERRORS[-e] ?? `errno ${-e}`);
+  }
+
+  private unreachable(done: () => void): void {
+    this.code = 9;
+    if (!this.setup) return done(); // said already
+    this.takeBanner();
+    this.p.out(';; no servers could be reached\n');
+    done();
+  }
+
+  private takeBanner(): void {
+    if (this.o.printCmd) this.p.out(this.banner);
+    this.banner = '';
+    this.o.printCmd &&= this.banner !== '';
+  }
+
+  /** `ms` -1: the query (+qr). */
+  private print(l: Lookup, m: DnsMessage, size: number, server: number, ms: number): void {
+    this.takeBanner();
+    const sending = ms < 0;
+    const sent = l.cookie === null ? null : l.cookie === '' ? this.cookie : l.cookie;
+    if (l.short) {
+      if (!sending) this.p.out(shortText(m, l, ntoa(server), ms));
+      return;
+    }
+    this.p.out(messageText(m, l, sending, sent));
+    if (sending) return l.show.stats ? this.p.out(`;; QUERY SIZE: ${size}\n\n`) : undefined;
+    const where = `${ntoa(server)}#${this.o.port}(${this.o.server ?? ntoa(server)})`;
+    if (l.show.stats) {
+      this.p.out(`;; Query time: ${ms} msec\n;; SERVER: ${where} (UDP)\n`);
+      this.p.out(`;; WHEN: ${whenText(this.p.net.kernel.sim.now)}\n;; MSG SIZE  rcvd: ${size}\n\n`);
+    } else if (l.identify) this.p.out(`;; Received ${size} bytes from ${where} in ${ms} ms\n\n`);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Names and addresses as glibc's programs look them up: getaddrinfo, gethostbyname2, gethostbyaddr over "hosts: files dns"
+ * (nss/files-hosts, resolv/nss_dns, sysdeps/posix/getaddrinfo.c; glibc 2.36, IPv6 disabled in the kernel).
+ * @module
+ */
+import { dataName, type DnsMessage, plainData, TYPE } from '../../wire/dns.js';
+import { addressBytes, addressText, aton6 } from '../../wire/inet6.js';
+import { routeOutput } from '../linux/ipv4/route.js';
+import type { Proc } from './program.js';
+import { Resolver, type Status, typeOf } from './resolver.js';
+
+export interface Host {
+  canonical: string;
+  aliases: string[];
+  addresses: Uint8Array[];
+}
+/** `host` is null unless the status is `ok`. */
+export type HostFound = (status: Status, host: Host | null) => void;
+
+/** int32 of what inet_aton takes: one to four parts, decimal, octal or hexadecimal; null for anything else. */
+export function inetAton(text: string): number | null {
+  const parts = text.split('.');
+  if (parts.length > 4 || !parts.every((x) => /^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)$/.test(x))) return null;
+  const nums = parts.map((x) => (/^0[0-7]+$/.test(x) ? Number.parseInt(x, 8) : Number(x)));
+  const last = nums.pop()!;
+  if (nums.some((n) => n > 255) || last >= 256 ** (4 - nums.length)) return null;
+  return nums.reduce((a, n, i) => a | (n << (24 - 8 * i)), 0) | last;
+}
+
+const v4 = (a: number): Uint8Array => Uint8Array.of(a >>> 24, (a >>> 16) & 255, (a >>> 8) & 255, a & 255);
+
+/** Lines of /etc/hosts as [address, names]. */
+function hostsLines(p: Proc): [Uint8Array, string[]][] {
+  const out: [Uint8Array, string[]][] = [];
+  for (const line of (p.files.read('/etc/hosts') ?? '').split('\n')) {
+    const [ip = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
+    const a = addressBytes(ip);
+    if (a !== null && names.length > 0) out.push([a, names]);
+  }
+  return out;
+}
+
+/** /etc/hosts with `multi on`: the addresses of every line that names `name`, the names of all of them. */
+function fromFiles(p: Proc, name: string, length: number): Host | null {
+  const wanted = name.replace(/\.$/, '').toLowerCase();
+  let host: Host | null = null;
+  for (const [a, names] of hostsLines(p)) {
+    if (a.length !== length || !names.some((n) => n.toLowerCase() === wanted)) continue;
+    if (host === null) host = { canonical: names[0]!, aliases: names.slice(1), addresses: [a] };
+    else {
+      host.addresses.push(a);
+      host.aliases.push(...names);
+    }
+  }
+  return host;
+}
+
+/** Addresses of one type in a reply, with the names passed on the way. */
+function hostOf(m: DnsMessage, type: number): Host {
+  const bare = (n: string): string => n.replace(/\.$/, '');
+  let canonical = bare(m.question[0]!.name);
+  const aliases: string[] = [];
+  for (const r of m.answer) {
+    if (r.type !== TYPE.CNAME) continue;
+    aliases.push(canonical);
+    canonical = bare(dataName(r) ?? '.');
+  }
+  return { canonical, aliases, addresses: m.answer.filter((r) => r.type === type).map(plainData) };
+}
+
+/** `gethostbyname2`: one family, /etc/hosts before DNS. */
+export function getHostByName(p: Proc, r: Resolver, name: string, family: 4 | 6, done: HostFound): void {
+  if (/^[0-9][0-9.]*$/.test(name) && !name.endsWith('.')) {
+    const a = family === 4 ? inetAton(name) : null;
+    return a === null ? done('notfound', null) : done('ok', { canonical: name, aliases: [], addresses: [v4(a)] });
+  }
+  const local = fromFiles(p, name, family === 4 ? 4 : 16);
+  if (local !== null) return done('ok', local);
+  r.search(name, [typeOf(family)], (status, [m]) => {
+    const host = status === 'ok' ? hostOf(m!, typeOf(family)) : null;
+    if (host !== null && host.addresses.length === 0) done('nodata', null);
+    else done(status, host);
+  });
+}
+
+/** `gethostbyaddr`: /etc/hosts before a PTR query. */
+export function getHostByAddr(p: Proc, r: Resolver, address: Uint8Array, done: HostFound): void {
+  const text = addressText(address);
+  const line = hostsLines(p).find(([a]) => addressText(a) === text);
+  if (line !== undefined) {
+    return done('ok', { canonical: line[1][0]!, aliases: line[1].slice(1), addresses: [address] });
+  }
+  r.search(reverseName(address), [TYPE.PTR], (status, [m]) => {
+    const names = status === 'ok' ? m!.answer.filter((x) => x.type === TYPE.PTR).map((x) => dataName(x) ?? '.') : [];
+    const [canonical, ...aliases] = names.map((n) => n.replace(/\.$/, ''));
+    if (canonical === undefined) return done(status === 'ok' ? 'nodata' : status, null);
+    done('ok', { canonical, aliases, addresses: [address] });
+  });
+}
+
+/** The name under in-addr.arpa or ip6.arpa, with its final dot. */
+export function reverseName(address: Uint8Array): string {
+  if (address.length === 4) return `${Array.from(address).reverse().join('.')}.in-addr.arpa.`;
+  const nibbles = Array.from(address, (x) => [x >> 4, x & 15]).flat();
+  return `${nibbles.reverse().map((x) => x.toString(16)).join('.')}.ip6.arpa.`; // prettier-ignore
+}
+
+/**
+ * `getaddrinfo`: `families` [4, 6] asks for A and AAAA together; with AI_ADDRCONFIG and no IPv6 address it is [4].
+ * IPv4 and IPv6 addresses come sorted as they would be tried (RFC 3484).
+ */
+export function getAddrInfo(p: Proc, r: Resolver, name: string, families: readonly (4 | 6)[], done: HostFound): void {
+  const a = inetAton(name);
+  const numeric = a !== null ? v4(a) : aton6(name);
+  if (numeric !== null) {
+    const fits = families.includes(numeric.length === 4 ? 4 : 6);
+    return fits ? done('ok', { canonical: name, aliases: [], addresses: [numeric] }) : done('notfound', null);
+  }
+  const local = families.map((f) => fromFiles(p, name, f === 4 ? 4 : 16)).filter((h) => h !== null);
+  if (local.length > 0) {
+    return done('ok', {
+      ...local[0]!,
+      addresses: sort(
+        p,
+        local.flatMap((h) => h.addresses),
+      ),
+    });
+  }
+  r.search(name, families.map(typeOf), (status, messages) => {
+    if (status !== 'ok') return done(status, null);
+    const hosts = families.flatMap((f) => messages.map((m) => hostOf(m, typeOf(f))));
+    const addresses = sort(
+      p,
+      hosts.flatMap((h) => h.addresses),
+    );
+    const named = hosts.find((h) => h.addresses.length > 0);
+    if (named === undefined) done('nodata', null);
+    else done('ok', { ...named, addresses });
+  });
+}
+
+/** RFC 3484 as getaddrinfo applies it: reachable first, then those of their source's scope, then of the smaller scope. */
+function sort(p: Proc, list: Uint8Array[]): Uint8Array[] {
+  if (list.length < 2) return list;
+  const scope = (a: number): number => (a >>> 24 === 127 || a >>> 16 === 0xa9fe ? 2 : 14);
+  const keyed = list.map((bytes) => {
+    if (bytes.length !== 4) return { bytes, key: [1, 0, 0] };
+    const to = bytes.reduce((x, y) => (x << 8) | y, 0);
+    const probe = p.net.kernel.skbs.alloc();
+    const unreachable = routeOutput(p.net, probe, to, 0, null) !== 0;
+    const src = probe.rtSrc;
+    p.net.kernel.skbs.free(probe);
+    return { bytes, key: [unreachable ? 1 : 0, !unreachable && scope(src) !== scope(to) ? 1 : 0, scope(to)] };
+  });
+  keyed.sort((x, y) => x.key[0]! - y.key[0]! || x.key[1]! - y.key[1]! || x.key[2]! - y.key[2]!);
+  return keyed.map((x) => x.bytes);
+}
