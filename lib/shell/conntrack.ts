@@ -15,7 +15,7 @@ import {
 } from '../linux/netfilter/conntrack.js';
 import type { Tuple } from '../linux/netfilter/ct-tuple.js';
 import { TCP_STATES } from '../linux/netfilter/ct-tcp.js';
-import { address, number, protocol } from './iptables-values.js';
+import { address, number, PROTOCOLS, protocol, valueMask } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'conntrack v1.4.7 (conntrack-tools)';
@@ -53,7 +53,9 @@ function filter(argv: readonly string[]): Test[] {
       return v;
     };
     const addr = (of: (ct: Conn) => number): void => {
-      const [a, mask] = address(next());
+      const text = next();
+      if (!/^[\d./]+$/.test(text)) throw new RangeError(`Invalid IP address \`${text}'`);
+      const [a, mask] = address(text);
       tests.push((ct) => (of(ct) & mask) === a);
     };
     const port = (of: (ct: Conn) => number): void => {
@@ -62,7 +64,9 @@ function filter(argv: readonly string[]): Test[] {
     };
     switch (opt) {
       case '-p': case '--proto': {
-        const p = protocol(next());
+        const name = next();
+        const p = PROTOCOLS[name] ?? (/^\d+$/.test(name) ? protocol(name) : -1);
+        if (p < 0) throw new RangeError(`\`${name}' unsupported protocol`);
         tests.push((ct) => ct.orig.proto === p);
         break;
       }
@@ -76,13 +80,24 @@ function filter(argv: readonly string[]): Test[] {
       case '--reply-port-dst': port((ct) => ct.reply.dport); break;
       case '-g': case '--dst-nat': case '--orig-dst-nat': tests.push((ct) => (ct.status & S_DST_NAT) !== 0); break;
       case '-n': case '--src-nat': tests.push((ct) => (ct.status & S_SRC_NAT) !== 0); break;
-      default: throw new RangeError(`unknown option "${opt}"`);
+      case '-m': case '--mark': {
+        const [value, mask] = valueMask(next());
+        tests.push((ct) => (ct.mark & mask) === value);
+        break;
+      }
+      case '--state': {
+        const state = (TCP_STATES as readonly string[]).indexOf(next());
+        if (state < 0) throw new RangeError('invalid state');
+        tests.push((ct) => ct.orig.proto === ipv4.TCP && ct.tcpState === state);
+        break;
+      }
+      default: throw new RangeError(opt.startsWith('-') ? `unknown option \`${opt}'` : `unknown type \`${opt}'`);
     } // prettier-ignore
   }
   return tests;
 }
 
-/** `conntrack ARGS` in a namespace: -L, -D with a filter, -F. */
+/** `conntrack ARGS` in a namespace: -L [-o extended] and -D with a filter, -C, -F. */
 export function conntrack(net: Netns, argv: readonly string[]): Result {
   const ct = table(net);
   const now = net.kernel.sim.now;
@@ -90,22 +105,32 @@ export function conntrack(net: Netns, argv: readonly string[]): Result {
     const rest = argv.slice(1);
     switch (argv[0]) {
       case '-F': case '--flush':
-        if (rest.length > 0) throw new RangeError(`unknown option "${rest[0]}"`);
+        if (rest.length > 0) throw new RangeError(`unknown option \`${rest[0]}'`);
         for (const c of ct.list()) ct.remove(c);
         return { exit: 0, out: '', err: `${PROG}: connection tracking table has been emptied.\n` };
       case '-L': case '--dump': case '-D': case '--delete': {
+        const at = rest.findIndex((w, i) => (w === '-o' || w === '--output') && rest[i + 1] === 'extended');
+        const extended = at < 0 ? '' : 'ipv4     2 ';
+        if (at >= 0) rest.splice(at, 2);
         const tests = filter(rest);
         const hits = ct.list().filter((c) => tests.every((t) => t(c)));
-        const out = hits.map((c) => `${connText(c, now)}\n`).join('');
+        const out = hits.map((c) => `${extended}${connText(c, now)}\n`).join('');
         const del = argv[0] === '-D' || argv[0] === '--delete';
         if (del) for (const c of hits) ct.remove(c);
         const err = `${PROG}: ${hits.length} flow entries have been ${del ? 'deleted' : 'shown'}.\n`;
         return { exit: del && hits.length === 0 ? 1 : 0, out, err };
       }
-      default: throw new RangeError(`unknown option "${argv[0] ?? ''}"`);
+      case '-C': case '--count':
+        if (rest.length > 0) throw new RangeError(`unknown option \`${rest[0]}'`);
+        return { exit: 0, out: `${ct.list().length}\n`, err: '' };
+      default: throw new RangeError(`unknown option \`${argv[0] ?? ''}'`);
     } // prettier-ignore
   } catch (e) {
     if (!(e instanceof RangeError)) throw e;
-    return { exit: 2, out: '', err: `${PROG}: ${e.message}\n` };
+    return {
+      exit: 2,
+      out: '',
+      err: `${PROG}: ${e.message}\nTry \`conntrack -h' or 'conntrack --help' for more information.\n`,
+    };
   }
 }

@@ -89,6 +89,15 @@ function listText(net: Netns, s: IpSet): string {
 /** A failure with exit code 1. */
 class Refused extends Error {}
 
+/** The answer of `test`, which goes to stderr. */
+class Tested extends Error {
+  readonly found: boolean;
+  constructor(found: boolean, text: string) {
+    super(text);
+    this.found = found;
+  }
+}
+
 function create(net: Netns, args: readonly string[], exist: boolean): void {
   const [name, type] = args as [string?, string?];
   if (name === undefined || type === undefined)
@@ -146,7 +155,7 @@ function run(net: Netns, words: readonly string[], stdin: string): string {
         if (s.size >= s.maxelem && !s.has(e)) throw new Refused('Hash is full, cannot add more elements');
         if (!s.add(e) && !exist) throw new Refused("Element cannot be added to the set: it's already added");
       } else if (cmd === 'test' || cmd === '-T') {
-        if (!s.has(e)) throw new Refused(`${args[1]} is NOT in set ${s.name}.`);
+        throw new Tested(s.tests(e), `${args[1]} is ${s.tests(e) ? '' : 'NOT '}in set ${s.name}.`);
       } else if (!s.del(e) && !exist) throw new Refused("Element cannot be deleted from the set: it's not added");
       return '';
     }
@@ -191,6 +200,8 @@ export function ipset(net: Netns, argv: readonly string[], stdin = ''): Result {
   try {
     return { exit: 0, out: run(net, argv, stdin), err: '' };
   } catch (e) {
+    if (e instanceof Tested)
+      return { exit: e.found ? 0 : 1, out: '', err: `${e.found ? 'Warning: ' : ''}${e.message}\n` };
     if (e instanceof Refused) return { exit: 1, out: '', err: `${PROG}: ${e.message}\n` };
     if (e instanceof RangeError) return { exit: 2, out: '', err: `${PROG}: ${e.message}\n` };
     throw e;

@@ -8,7 +8,7 @@ import { SEC } from '../sim/sim.js';
 import type { Netns } from '../linux/core/netns.js';
 import { TCP_STATES } from '../linux/ipvs/conn.js';
 import { type Ipvs, ipvs } from '../linux/ipvs/director.js';
-import { makeScheduler, SCHEDULERS } from '../linux/ipvs/scheduler.js';
+import { makeScheduler } from '../linux/ipvs/scheduler.js';
 import { SCHED1, SCHED2, type Service } from '../linux/ipvs/service.js';
 
 export interface Result {
@@ -18,6 +18,14 @@ export interface Result {
 }
 
 class Bad extends Error {}
+/** The kernel refused. */
+class Refused extends Error {
+  readonly exit: number;
+  constructor(message: string, exit = 255) {
+    super(message);
+    this.exit = exit;
+  }
+}
 
 const COMMANDS: Readonly<Record<string, string>> = {
   '--add-service': '-A', '--edit-service': '-E', '--delete-service': '-D', '--clear': '-C', '--restore': '-R',
@@ -52,7 +60,7 @@ function integer(text: string, what: string, min: number, max: number): number {
 function endpoint(text: string, port: number | null): [number, number] {
   const [a, p, more] = text.split(':');
   const addr = aton(a ?? '');
-  if (addr === null || more !== undefined) throw new Bad(`illegal address '${text}', expected a.b.c.d:port`);
+  if (addr === null || more !== undefined) throw new Bad('illegal virtual server address[:port] specified');
   if (p === undefined && port === null) throw new Bad(`'${text}' has no port, expected a.b.c.d:port`);
   return [addr, p === undefined ? port! : integer(p, 'port', 1, 65535)];
 }
@@ -80,7 +88,8 @@ function parse(argv: readonly string[]): Parsed {
     } else if (w === '-r') real = next();
     else if (w === '-s' || w === '-w' || w === '-b' || w === '-M') p.o.set(w, next());
     else if (w === '-p') p.o.set('-p', /^\d+$/.test(words[i + 1] ?? '') ? next() : '360');
-    else if (w === '-m' || w === '-n' || w === '-c') p.o.set(w, '');
+    else if (['-m', '-n', '-c', '--thresholds', '--persistent-conn', '--timeout', '--exact', '--sort'].includes(w))
+      p.o.set(w, '');
     else
       throw new Bad(
         `'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u --sctp-service -s -p -M -r -m -w -b -n -c`,
@@ -93,21 +102,22 @@ function parse(argv: readonly string[]): Parsed {
 }
 
 const ALLOWED: Readonly<Record<string, string>> = {
-  '-A': '-s-p-M-b', '-E': '-s-p-M-b', '-a': '-m-w', '-e': '-m-w', '-L': '-n-c', '-S': '-n',
+  '-A': '-s-p-M-b', '-E': '-s-p-M-b', '-a': '-m-w', '-e': '-m-w', '-L': '-n-c--thresholds--persistent-conn--timeout--exact--sort', '-S': '-n',
 }; // prettier-ignore
 
 function checkCombination(p: Parsed): void {
   for (const k of p.o.keys()) {
     if (!(ALLOWED[p.cmd] ?? '').includes(k)) throw new Bad(`option '${k}' cannot be used with '${p.cmd}'`);
   }
-  if (WITH_SERVICE.includes(p.cmd) !== (p.service !== null)) {
+  if (WITH_SERVICE.includes(p.cmd) !== (p.service !== null) && p.cmd !== '-L') {
     throw new Bad(`'${p.cmd}' ${p.service === null ? 'needs -t, -u or --sctp-service' : 'takes no service'}`);
   }
   if (['-a', '-e', '-d'].includes(p.cmd) !== (p.real !== null)) {
     throw new Bad(`'${p.cmd}' ${p.real === null ? 'needs -r' : 'takes no -r'}`);
   }
   if ((p.cmd === '-a' || p.cmd === '-e') && !p.o.has('-m')) throw new Bad('only masquerading (-m) is supported yet');
-  if ((p.cmd === '-L' || p.cmd === '-S') && !p.o.has('-n')) throw new Bad(`'${p.cmd}' is supported with -n only`);
+  if ((p.cmd === '-L' || p.cmd === '-S') && !p.o.has('-n') && !p.o.has('--timeout'))
+    throw new Bad(`'${p.cmd}' is supported with -n only`);
   if (p.o.has('-M') && !p.o.has('-p')) throw new Bad("option '-M' needs -p");
 }
 
@@ -116,6 +126,7 @@ export function ipvsadm(net: Netns, argv: string[], stdin: string): Result {
   try {
     return { exit: 0, out: run(net, parse(argv), stdin), err: '' };
   } catch (e) {
+    if (e instanceof Refused) return { exit: e.exit, out: '', err: `${e.message}\n` };
     if (!(e instanceof Bad)) throw e;
     return { exit: 2, out: '', err: `${e.message}\n` };
   }
@@ -123,7 +134,11 @@ export function ipvsadm(net: Netns, argv: string[], stdin: string): Result {
 
 function run(net: Netns, p: Parsed, stdin: string): string {
   const v = ipvs(net);
-  if (p.cmd === '-L') return p.o.has('-c') ? listConns(v) : list(v);
+  if (p.cmd === '-L') {
+    const { tcp, tcpfin, udp } = v.conns.timeouts;
+    if (p.o.has('--timeout')) return `Timeout (tcp tcpfin udp): ${tcp} ${tcpfin} ${udp}\n`;
+    return p.o.has('-c') ? listConns(v) : list(v, p);
+  }
   if (p.cmd === '-S') return save(v);
   if (p.cmd === '-C') v.flush();
   else if (p.cmd === '--set') {
@@ -146,14 +161,14 @@ function change(v: Ipvs, p: Parsed): void {
   if (p.cmd === '-A' || p.cmd === '-E') {
     const name = p.o.get('-s') ?? 'wlc';
     const sched = makeScheduler(name);
-    if (sched === null) throw new Bad(`scheduler '${name}' is not supported, expected one of ${SCHEDULERS.join(', ')}`);
+    if (sched === null) throw new Refused('Scheduler or persistence engine not found');
     const flags = schedFlags(name, p.o.get('-b'));
     const persistent = p.o.has('-p') ? integer(p.o.get('-p')!, 'timeout', 1, 2678400) : 0;
     const mask = aton(p.o.get('-M') ?? '255.255.255.255');
     if (mask === null || bitsOf(mask) < 1)
       throw new Bad(`illegal netmask '${p.o.get('-M')}', expected like 255.255.255.0`);
-    if (p.cmd === '-A' && s !== null) throw new Bad('Service already exists');
-    if (p.cmd === '-E' && s === null) throw new Bad('No such service');
+    if (p.cmd === '-A' && s !== null) throw new Refused('Service already exists');
+    if (p.cmd === '-E' && s === null) throw new Refused('No such service');
     s ??= v.addService(p.proto, addr, port, sched)!;
     s.flags = flags;
     s.persistent = persistent;
@@ -161,14 +176,14 @@ function change(v: Ipvs, p: Parsed): void {
     v.editService(s, sched);
     return;
   }
-  if (s === null) throw new Bad(p.cmd === '-D' ? 'No such service' : 'Service not defined');
+  if (s === null) throw new Refused(p.cmd === '-D' ? 'No such service' : 'Service not defined');
   if (p.cmd === '-D') return v.delService(s);
   const d = v.findDest(s, p.real![0], p.real![1]);
   const weight = integer(p.o.get('-w') ?? '1', 'weight', 0, 65535);
   if (p.cmd === '-a') {
-    if (d !== null) throw new Bad('Destination already exists');
+    if (d !== null) throw new Refused('Destination already exists');
     v.addDest(s, p.real![0], p.real![1], weight);
-  } else if (d === null) throw new Bad('No such destination');
+  } else if (d === null) throw new Refused('No such destination');
   else if (p.cmd === '-e') v.editDest(s, d, weight);
   else v.delDest(s, d);
 }
@@ -211,18 +226,35 @@ function save(v: Ipvs): string {
   return out;
 }
 
-function list(v: Ipvs): string {
-  v.conns.sweep(v.net.kernel.sim.now);
-  let out = 'IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n';
-  out += '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n';
-  for (const s of sorted(v)) {
+const TITLE = 'IP Virtual Server version 1.2.1 (size=4096)\n';
+const HEADS: Readonly<Record<string, string>> = {
+  '': 'Prot LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n',
+  '--thresholds': 'Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n  -> RemoteAddress:Port\n',
+  '--persistent-conn': 'Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n  -> RemoteAddress:Port\n',
+}; // prettier-ignore
+
+/** `-L -n`, of one service when given; thresholds are always 0 (none can be set). */
+function list(v: Ipvs, p: Parsed): string {
+  const { now } = v.net.kernel.sim;
+  v.conns.sweep(now);
+  const form = ['--thresholds', '--persistent-conn'].find((k) => p.o.has(k)) ?? '';
+  const only = p.service === null ? null : v.lookup(p.proto, p.service[0], p.service[1]);
+  if (p.service !== null && only === null) throw new Refused('No such service', 1);
+  let out = `${only === null ? TITLE : ''}${HEADS[form]}`;
+  for (const s of only === null ? sorted(v) : [only]) {
     out += `${NAMES[s.proto]!.padEnd(4)} ${ep(s.addr, s.port)} ${s.sched.name}`;
     if (s.flags !== 0) out += ` (${flagText(s)})`;
     if (s.persistent > 0) out += ` persistent ${s.persistent}${s.netmask !== -1 ? ` mask ${ntoa(s.netmask)}` : ''}`;
     out += '\n';
     for (const d of [...s.dests].sort(byAddr)) {
+      const alive = [...s.templates.values()].filter((t) => t.dest === d && v.conns.templateAlive(t, now)).length;
       const n = `${String(d.active).padEnd(10)} ${String(d.inactive).padEnd(10)}`;
-      out += `  -> ${ep(d.addr, d.port).padEnd(28)} Masq    ${String(d.weight).padEnd(6)} ${n}\n`;
+      const columns = {
+        '': `Masq    ${String(d.weight).padEnd(6)}`,
+        '--thresholds': `${'0'.padEnd(10)} ${'0'.padEnd(10)}`,
+      }[form];
+      const text = columns ?? `${String(d.weight).padEnd(9)} ${String(alive).padEnd(11)}`;
+      out += `  -> ${ep(d.addr, d.port).padEnd(28)} ${text} ${n}\n`;
     }
   }
   return out;

@@ -92,6 +92,16 @@ export class IpSet {
     return inner !== undefined && inner.has(this.key2(e.ip2, e.cidr, e.proto));
   }
 
+  /** `ipset test`: an address is in a set of networks that holds one around it. */
+  tests(e: SetEntry): boolean {
+    if (this.has(e)) return true;
+    if (this.type !== 'hash:net' || e.cidr !== 32) return false;
+    for (let c = 31; c >= 1; c--) {
+      if (this.prefixes[c] !== 0 && this.has({ ...e, ip: e.ip & maskOf(c), cidr: c })) return true;
+    }
+    return false;
+  }
+
   flush(): void {
     this.map.clear();
     this.prefixes.fill(0);
