@@ -1,4 +1,4 @@
-/** `podwire app http --port PORT [--body TEXT]`: an HTTP/1.1 server that keeps connections alive. */
+/** `podwire app http --port PORT [--body TEXT | --size BYTES]`: an HTTP/1.1 server that keeps connections alive. */
 import { TcpSock } from '../linux/ipv4/tcp.js';
 import { strerror } from './errno.js';
 import { HttpSession } from './http-session.js';
@@ -6,6 +6,14 @@ import type { Program } from './program.js';
 import { listenTcp } from './tcp-server.js';
 
 export const DEFAULT_BODY = 'podwire\n';
+
+const USAGE = '--port PORT [--body TEXT | --size BYTES]';
+
+/** `n` bytes of text in lines of 64. */
+function filler(n: number): string {
+  const line = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.\n';
+  return line.repeat(Math.ceil(n / line.length)).slice(0, n);
+}
 
 /** The arguments after `app http`, or what is wrong with them. */
 export function httpArgs(args: readonly string[]): { port: number; body: string } | string {
@@ -16,9 +24,10 @@ export function httpArgs(args: readonly string[]): { port: number; body: string 
     if (v === undefined) return `app http: ${args[i]} needs a value`;
     if (args[i] === '--port' && /^\d+$/.test(v) && Number(v) > 0 && Number(v) < 65536) port = Number(v);
     else if (args[i] === '--body') body = v;
-    else return `app http: found "${args[i]} ${v}", expected --port PORT [--body TEXT]`;
+    else if (args[i] === '--size' && /^\d{1,8}$/.test(v)) body = filler(Number(v));
+    else return `app http: found "${args[i]} ${v}", expected ${USAGE}`;
   }
-  return port === 0 ? 'app http: expected --port PORT [--body TEXT]' : { port, body };
+  return port === 0 ? `app http: expected ${USAGE}` : { port, body };
 }
 
 export const httpServer: Program = (p) => {

@@ -43,6 +43,11 @@ export class TcpFlows {
     return true;
   }
 
+  /** True once the direction's IDs are known to be a counter. */
+  counts(key: string): boolean {
+    return this.dirs.get(key)?.id != null;
+  }
+
   /** A SYN starts a connection: what is known of these ports belongs to an earlier one. */
   syn(key: string, reverse: string, eSeq: number, aSeq: number, alone: boolean, maps: Mappings): boolean {
     const d = this.dir(key);
@@ -123,8 +128,10 @@ function take(p: TcpPair, ok: boolean, name: 'tcp-seq' | 'tcp-timestamp' | 'ip-i
 /** Aligns the IP ID of a TCP packet at `ip`; zero stays zero. True when bytes were accepted. */
 export function alignTcpId(p: TcpPair, flows: TcpFlows, ip: number, o: number): boolean {
   const { e, a, maps } = p;
-  if (ipv4.id(e, ip) === 0 || ipv4.id(a, ip) === 0) return false;
+  const [x, y] = [ipv4.id(e, ip), ipv4.id(a, ip)];
   const [key] = flowKeys(e, ip, o);
+  // A counter passes zero too; a zero that starts a direction is a packet without a socket.
+  if ((x === 0 || y === 0) && (x === y || !flows.counts(key))) return false;
   return take(p, flows.id(key, e, a, ip + ipv4.ID, maps), 'ip-id', ip + ipv4.ID, 2);
 }
 
@@ -144,8 +151,9 @@ export function alignTcp(p: TcpPair, flows: TcpFlows, ip: number, o: number, end
     const started = !syn || flows.syn(key, reverse, es, as, (flags & tcp.ACK) === 0, maps);
     dirty = take(p, started && flows.seq(key, es, as, maps), 'tcp-seq', o + tcp.SEQ, 4);
   }
-  if (end - o < tcp.HLEN || tcp.flags(a, o) !== flags) return dirty;
-  if ((flags & tcp.ACK) !== 0) {
+  if (end - o < tcp.HLEN) return dirty;
+  // Where flags differ the rest is aligned all the same, so that the flags are what is named.
+  if ((flags & tcp.flags(a, o) & tcp.ACK) !== 0) {
     const ok = flows.seq(reverse, tcp.ack(e, o), tcp.ack(a, o), maps);
     if (take(p, ok, 'tcp-seq', o + tcp.ACKNO, 4)) dirty = true;
   }

@@ -346,6 +346,10 @@ function targetParser(name: string): TargetParser | null {
         option(a) {
           if (a.opt !== '--reject-with') return false;
           text = a.next();
+          if (text === xt.TCP_RESET || text === 'tcp-rst') {
+            text = xt.TCP_RESET;
+            return true;
+          }
           const full = text.startsWith('icmp-') ? text : `icmp-${text}`;
           if (xt.REJECT_CODES[full] === undefined) throw new RangeError(`unknown reject type "${text}"`);
           text = full;

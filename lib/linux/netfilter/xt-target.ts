@@ -14,6 +14,7 @@ import {
 import type { Skb } from '../core/skb.js';
 import { inetSelectAddr } from '../ipv4/devinet.js';
 import { icmpSend } from '../ipv4/icmp.js';
+import { nfSendReset } from './nf-reject.js';
 import { MANIP_DST, MANIP_SRC, type NatRange, natSetup, oneAddress } from './nat.js';
 import { type TableName, type Target, XT_CONTINUE, XT_RETURN, type XtCtx } from './xtables.js';
 
@@ -62,6 +63,9 @@ export const REJECT_CODES: Readonly<Record<string, number>> = {
   'icmp-admin-prohibited': 13,
 };
 
+/** --reject-with of a TCP packet: answered by a reset. */
+export const TCP_RESET = 'tcp-reset';
+
 /** Only a packet with a right checksum is answered (nf_reject_verify_csum, nf_ip_checksum). */
 function csumGood(skb: Skb, c: XtCtx): boolean {
   const b = skb.buf;
@@ -75,7 +79,7 @@ function csumGood(skb: Skb, c: XtCtx): boolean {
 /** GRE, ESP, AH, SCTP, UDP-Lite, DCCP: no checksum of the whole payload of this kind. */
 const NO_CSUM = [47, 50, 51, 132, 136, 33];
 
-/** -j REJECT with an ICMP error. */
+/** -j REJECT with an ICMP error, or `tcp-reset`. */
 export class RejectTarget implements Target {
   readonly name = 'REJECT';
   readonly with: string;
@@ -85,7 +89,9 @@ export class RejectTarget implements Target {
   }
 
   run(skb: Skb, c: XtCtx): number {
-    if (c.fragOff === 0 && csumGood(skb, c)) icmpSend(c.net, skb, 3, REJECT_CODES[this.with]!, 0);
+    if (c.fragOff !== 0 || !csumGood(skb, c)) return NF_DROP;
+    if (this.with === TCP_RESET) nfSendReset(c.net, skb);
+    else icmpSend(c.net, skb, 3, REJECT_CODES[this.with]!, 0);
     return NF_DROP;
   }
 
