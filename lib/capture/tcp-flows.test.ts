@@ -53,10 +53,14 @@ function frame(s: Segment, r: Run): Uint8Array {
   const syn = (s.flags & tcp.SYN) !== 0;
   const val = ((s.val ?? 0) + r.ts[me]!) | 0;
   const ecr = s.ecr === undefined ? 0 : (s.ecr + r.ts[you]!) | 0;
-  let at = syn
-    ? tcp.putSynOptions(b, t + 20, 1460, true, true, val, ecr, 7)
-    : tcp.putTstamp(b, t + 20, val, ecr);
-  if (s.sack !== undefined) at = tcp.putSack(b, at, Int32Array.from(s.sack, (v) => (v + r.isn[you]!) | 0), 1);
+  let at = syn ? tcp.putSynOptions(b, t + 20, 1460, true, true, val, ecr, 7) : tcp.putTstamp(b, t + 20, val, ecr);
+  if (s.sack !== undefined)
+    at = tcp.putSack(
+      b,
+      at,
+      Int32Array.from(s.sack, (v) => (v + r.isn[you]!) | 0),
+      1,
+    );
   const ack = (s.flags & tcp.ACK) !== 0 ? (s.ack + r.isn[you]!) | 0 : 0;
   const [sp, dp] = s.client ? [r.port, 80] : [80, r.port];
   tcp.write(b, t, sp, dp, (s.seq + r.isn[me]!) | 0, ack, at - t, s.flags, 100);

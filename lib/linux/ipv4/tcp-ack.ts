@@ -9,16 +9,18 @@ import { jiffies, usecsToJiffies } from '../core/jiffies.js';
 import { caAcked, congControl, slowStartAfterIdle } from './tcp-cong.js';
 import { fastPathCheck } from './tcp-data.js';
 import { sendAck } from './tcp-output.js';
+import { ackProbe, scheduleLossProbe } from './tcp-probe.js';
 import { rackAdvance, rackUpdateReoWnd } from './tcp-rack.js';
 import {
   alertResult, fastretransAlert, processTlpAck, removeRenoSacks, REXMIT_NEW, REXMIT_NONE, spuriousRetrans,
 } from './tcp-recovery.js'; // prettier-ignore
 import * as F from './tcp-sack.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import { rearmRto } from './tcp-timer.js';
 import { checkSpace, type TcpSock } from './tcp.js';
 import {
-  ackProbe, currentMss, pushPending, scheduleLossProbe, syncMss, trimHead, unlinkRtx, xmitRetransmitQueue,
+  currentMss, pushPending, syncMss, trimHead, unlinkRtx, xmitRetransmitQueue,
 } from './tcp-write.js'; // prettier-ignore
 
 const RTO_MIN_US = 200000;
@@ -88,7 +90,7 @@ let lastAckt = 0;
 let reord = 0;
 
 /** One entry, or its front, has been acknowledged; returns the flags that follow. */
-function segAcked(sk: TcpSock, s: T.TxSeg, startSeq: number, count: number): number {
+function segAcked(sk: TcpSock, s: Q.TxSeg, startSeq: number, count: number): number {
   let flag = 0;
   const { sacked } = s;
   if ((sacked & T.RETRANS) !== 0) {
@@ -135,13 +137,13 @@ function cleanRtxQueue(sk: TcpSock, priorFack: number, priorUna: number): number
     flag |= segAcked(sk, s, start, count);
     acked += count;
     if (!full) break;
-    const { next }: T.TxSeg = s;
+    const { next }: Q.TxSeg = s;
     if (s === sk.retransmitHint) sk.retransmitHint = null;
     if (s === sk.highestSack) sk.highestSack = next;
     unlinkRtx(sk, s);
     s = next;
   }
-  T.releaseTx(sk, sk.sndUna);
+  Q.releaseTx(sk, sk.sndUna);
   if (s !== null && (s.sacked & T.SACKED_ACKED) !== 0) flag |= F.FLAG_SACK_RENEGING;
   return flag | rttAfterClean(sk, flag, s, acked, full, priorSacked, priorFack, priorUna);
 }
@@ -149,7 +151,7 @@ function cleanRtxQueue(sk: TcpSock, priorFack: number, priorUna: number): number
 function rttAfterClean(
   sk: TcpSock,
   flag: number,
-  left: T.TxSeg | null,
+  left: Q.TxSeg | null,
   acked: number,
   full: boolean,
   priorSacked: number,

@@ -12,17 +12,15 @@ import { drop } from '../core/drop.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
 import * as A from './tcp-ack.js';
-import { caInit } from './tcp-cong.js';
 import * as D from './tcp-data.js';
 import { timeWait, updateMetrics } from './tcp-minisocks.js';
-import { sendAck } from './tcp-output.js';
+import { sendDupack } from './tcp-ofo.js';
 import * as F from './tcp-sack.js';
 import * as T from './tcp-sock.js';
-import { finTime, resetXmitTimer } from './tcp-timer.js';
+import { initTransfer, synSent, tryUndoSpuriousSyn } from './tcp-synsent.js';
+import { finTime } from './tcp-timer.js';
 import { ECONNREFUSED } from './udp.js';
 import { setState, type TcpSock, tcpDone, tcpDoneWithError, tcpShutdown } from './tcp.js';
-import { syncMss } from './tcp-write.js';
-import { tcpSendSynack } from './tcp-ipv4.js';
 
 const { after, before } = tcp;
 export const EPIPE = 32;
@@ -117,14 +115,14 @@ function validateIncoming(sk: TcpSock, skb: Skb): boolean {
   const limited = g.seq === g.endSeq || syn;
   fastParse(sk, skb);
   if (sk.sawTstamp && !pawsCheck(sk, 1) && !disorderedAck(sk) && !rst) {
-    if (!limited || A.oowAllowed(sk, now)) D.sendDupack(sk, skb);
+    if (!limited || A.oowAllowed(sk, now)) sendDupack(sk, skb);
     drop(net, skb, 'TCP_RFC7323_PAWS');
     return false;
   }
   if (!sequenceOk(sk)) {
     if (rst && resetCheck(sk)) return reset(sk, skb);
     if (!rst && syn) return synChallenge(sk, skb);
-    if (!rst && (!limited || A.oowAllowed(sk, now))) D.sendDupack(sk, skb);
+    if (!rst && (!limited || A.oowAllowed(sk, now))) sendDupack(sk, skb);
     drop(net, skb, 'TCP_INVALID_SEQUENCE');
     return false;
   }
@@ -218,130 +216,6 @@ function fastData(sk: TcpSock, skb: Skb, hlen: number): void {
   sk.wake();
 }
 
-/** Established: window, buffers and congestion control start (tcp_init_transfer). */
-export function initTransfer(sk: TcpSock): void {
-  const crtt = sk.net.socks.tcp.metrics.get(sk.daddr) ?? 0;
-  sk.dstConfirm = true;
-  sk.ssthresh = T.INFINITE_SSTHRESH;
-  if (crtt > sk.srttUs) {
-    const rtt = Math.floor(crtt / 80000);
-    sk.rto = rtt + Math.max(2 * rtt, T.RTO_MIN);
-  } else if (sk.srttUs === 0) {
-    sk.rttvarUs = sk.mdevUs = sk.mdevMaxUs = 3e6;
-    sk.rto = 300;
-  }
-  sk.cwnd = sk.totalRetrans > 1 && sk.undoMarker !== 0 ? 1 : T.INIT_CWND;
-  sk.cwndStampJ = jiffies(sk.net.kernel.sim);
-  caInit(sk);
-  D.initBufferSpace(sk);
-}
-
-/** Agreed options of the peer's SYN or SYN-ACK. */
-function takeSynOptions(sk: TcpSock): void {
-  sk.sackOk = opts.sackPerm && sk.sysctl('tcp_sack', 1) !== 0;
-  sk.wscaleOk = opts.wscale >= 0 && sk.sysctl('tcp_window_scaling', 1) !== 0;
-  sk.sndWscale = sk.wscaleOk ? opts.wscale : 0;
-  sk.mssClamp = opts.mss === 0 ? T.MSS_DEFAULT : opts.mss;
-  sk.sawTstamp = opts.sawTstamp && sk.sysctl('tcp_timestamps', 1) !== 0;
-  sk.rcvTsval = opts.tsval;
-  sk.rcvTsecr = opts.tsecr === 0 ? 0 : (opts.tsecr - sk.tsOffset) | 0;
-}
-
-function startTstamps(sk: TcpSock): void {
-  sk.tstampOk = sk.sawTstamp;
-  sk.tcpHeaderLen = sk.sawTstamp ? 32 : 20;
-  if (sk.sawTstamp) A.storeTsRecent(sk);
-}
-
-/** The SYN was spurious if the answer echoes the first one's time stamp (tcp_try_undo_spurious_syn). */
-function tryUndoSpuriousSyn(sk: TcpSock): void {
-  if (sk.undoMarker !== 0 && sk.retransStamp !== 0 && sk.sawTstamp && sk.retransStamp === sk.rcvTsecr)
-    sk.undoMarker = 0;
-}
-
-/** SYN-SENT: 1 to send a reset, 0 handled, -1 go on with sending (tcp_rcv_synsent_state_process). */
-function synSent(sk: TcpSock, skb: Skb): number {
-  const { skbs } = sk.net.kernel;
-  tcp.parseOptions(skb.buf, skb.trans, opts);
-  if ((g.flags & tcp.ACK) !== 0) {
-    if (!after(g.ack, sk.sndUna) || after(g.ack, sk.sndNxt)) {
-      if (sk.retransmits === 0) resetXmitTimer(sk, T.TIME_RETRANS, 2);
-      return 1;
-    }
-    const ecr = opts.sawTstamp && opts.tsecr !== 0 ? (opts.tsecr - sk.tsOffset) | 0 : 0;
-    if (ecr !== 0 && (before(ecr, sk.retransStamp) || after(ecr, T.timeStamp(sk)))) return 1;
-    if ((g.flags & tcp.RST) !== 0) {
-      tcpReset(sk);
-      skbs.free(skb);
-      return 0;
-    }
-    if ((g.flags & tcp.SYN) === 0) {
-      drop(sk.net, skb, 'TCP_FLAGS');
-      return 0;
-    }
-    return synAckReceived(sk, skb);
-  }
-  if ((g.flags & tcp.RST) !== 0) {
-    drop(sk.net, skb, 'TCP_RESET');
-    return 0;
-  }
-  if ((g.flags & tcp.SYN) !== 0) {
-    crossedSyn(sk);
-    skbs.free(skb);
-    return 0;
-  }
-  drop(sk.net, skb, 'TCP_FLAGS');
-  return 0;
-}
-
-function synAckReceived(sk: TcpSock, skb: Skb): number {
-  takeSynOptions(sk);
-  sk.sndWl1 = g.seq;
-  tryUndoSpuriousSyn(sk);
-  A.tcpAck(sk, g, opts, F.FLAG_SLOWPATH);
-  sk.rcvNxt = sk.rcvWup = (g.seq + 1) | 0;
-  sk.sndWnd = g.window;
-  if (!sk.wscaleOk) {
-    sk.sndWscale = sk.rcvWscale = 0;
-    sk.windowClamp = Math.min(sk.windowClamp, 65535);
-  }
-  startTstamps(sk);
-  if (sk.tstampOk) sk.advmss -= T.TSTAMP_ALIGNED;
-  syncMss(sk, sk.pmtuCookie);
-  D.initializeRcvMss(sk);
-  sk.copiedSeq = sk.rcvNxt;
-  setState(sk, T.ESTABLISHED);
-  sk.lrcvtimeJ = sk.lsndtimeJ = jiffies(sk.net.kernel.sim);
-  initTransfer(sk);
-  if (sk.sndWscale === 0) D.fastPathOn(sk);
-  else sk.predFlags = 0;
-  if (!sk.dead) sk.wake();
-  if (T.inPingpong(sk)) {
-    sk.ackPending |= T.ACK_SCHED;
-    D.enterQuickackMode(sk, T.MAX_QUICKACKS);
-    sk.ackPending |= T.ACK_TIMER;
-    sk.ackTimeoutJ = jiffies(sk.net.kernel.sim) + T.DELACK_MAX;
-    modTimer(sk.net.kernel.sim, sk.delackTimer, sk.ackTimeoutJ);
-    sk.net.kernel.skbs.free(skb);
-    return 0;
-  }
-  sendAck(sk);
-  return -1;
-}
-
-/** Both sides have sent a SYN (simultaneous open). */
-function crossedSyn(sk: TcpSock): void {
-  takeSynOptions(sk);
-  setState(sk, T.SYN_RECV);
-  startTstamps(sk);
-  sk.rcvNxt = sk.copiedSeq = sk.rcvWup = (g.seq + 1) | 0;
-  sk.sndWnd = sk.maxWindow = g.window;
-  sk.sndWl1 = g.seq;
-  syncMss(sk, sk.pmtuCookie);
-  D.initializeRcvMss(sk);
-  tcpSendSynack(sk);
-}
-
 /** SYN-RECV: the acknowledgement of our SYN-ACK establishes the connection. */
 function establish(sk: TcpSock): void {
   sk.delivered++;
@@ -421,7 +295,7 @@ function stateProcess(sk: TcpSock, skb: Skb): boolean {
     return false;
   }
   if (sk.state === T.SYN_SENT) {
-    const r = synSent(sk, skb);
+    const r = synSent(sk, skb, g, opts);
     if (r >= 0) return r === 1;
     net.kernel.skbs.free(skb);
     A.dataSndCheck(sk);

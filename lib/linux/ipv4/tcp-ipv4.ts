@@ -36,6 +36,7 @@ import { rcvEstablished, rcvStateProcess } from './tcp-input.js';
 import { checkReq, type TimewaitSock, timewaitStateProcess, TW_ACK, TW_RST, TW_SYN } from './tcp-minisocks.js';
 import { dstAdvmss, selectInitialWindow, tcpFullSpace, transmitSeg } from './tcp-output.js';
 import { simpleRetransmit } from './tcp-recovery.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import { resetXmitTimer, retransmitTimer } from './tcp-timer.js';
 import { setState, type TcpSock, tcpDoneWithError } from './tcp.js';
@@ -309,7 +310,7 @@ function connectSyn(sk: TcpSock): void {
   sk.rcvWscale = w.wscale;
   sk.sndUna = sk.sndSml = sk.sndNxt = sk.writeSeq;
   sk.rto = T.TIMEOUT_INIT;
-  const s = new T.TxSeg();
+  const s = new Q.TxSeg();
   s.seq = sk.writeSeq;
   s.endSeq = sk.writeSeq = (sk.writeSeq + 1) | 0;
   s.flags = tcp.SYN;

@@ -12,6 +12,7 @@ import { ttlDefault } from './icmp.js';
 import { ipBuildAndSend } from './ip-output.js';
 import { EHOSTUNREACH, ROUTE_OUTPUT, routeOutput } from './route.js';
 import { txStart } from './tcp-cong.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import type { TcpSock } from './tcp.js';
 
@@ -191,7 +192,7 @@ function transmitBare(sk: TcpSock, seq: number, flags: number): number {
  * Sends the segments of one queue entry (tcp_transmit_skb): headers alike but for sequence number and IP ID, FIN and PSH on
  * the last one only, as a GSO skb is cut behind the socket. 0 or a negative errno.
  */
-export function transmitSeg(sk: TcpSock, s: T.TxSeg): number {
+export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
   const { kernel } = sk.net;
   const { skbs } = kernel;
   const syn = (s.flags & tcp.SYN) !== 0;
@@ -216,7 +217,7 @@ export function transmitSeg(sk: TcpSock, s: T.TxSeg): number {
       sk.dsack = hadDsack;
       putEstablishedOptions(sk, b, o + tcp.HLEN);
     }
-    if (n > 0) T.copyTx(sk, ((s.seq + from) | 0) + (syn ? 1 : 0), n, b, o + hlen);
+    if (n > 0) Q.copyTx(sk, ((s.seq + from) | 0) + (syn ? 1 : 0), n, b, o + hlen);
     skb.tail = o + hlen + n;
     tcp.fillCsum(b, o, skb.tail, sk.saddr, sk.daddr);
     chargeSegment(skb, n, pcount > 1);
@@ -230,7 +231,7 @@ export function transmitSeg(sk: TcpSock, s: T.TxSeg): number {
     s.sentUs = sk.mstampUs;
     s.sentMs = T.timeStamp(sk);
     s.delivered = sk.delivered;
-    T.tsortedMoveTail(sk, s);
+    Q.tsortedMoveTail(sk, s);
   }
   if (sk.owned) kernel.sim.drain();
   return err;
@@ -239,7 +240,7 @@ export function transmitSeg(sk: TcpSock, s: T.TxSeg): number {
 const synOptionsLen = (sk: TcpSock): number =>
   4 + (sk.sysctl('tcp_timestamps', 1) !== 0 ? 12 : sk.sysctl('tcp_sack', 1) !== 0 ? 4 : 0) + (sk.sysctl('tcp_window_scaling', 1) !== 0 ? 4 : 0); // prettier-ignore
 
-function putOwnSynOptions(sk: TcpSock, s: T.TxSeg, b: Uint8Array, p: number): void {
+function putOwnSynOptions(sk: TcpSock, s: Q.TxSeg, b: Uint8Array, p: number): void {
   const synack = (s.flags & tcp.ACK) !== 0;
   const ts = sk.sysctl('tcp_timestamps', 1) !== 0 && (!synack || sk.tstampOk);
   const ws = sk.sysctl('tcp_window_scaling', 1) !== 0 && (!synack || sk.wscaleOk) ? sk.rcvWscale : -1;

@@ -8,6 +8,7 @@ import { after } from '../../../wire/tcp.js';
 import { usecsToJiffies } from '../core/jiffies.js';
 import { cwndReduction } from './tcp-cong.js';
 import { enterRecovery } from './tcp-recovery.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import { rearmRto, resetXmitTimer } from './tcp-timer.js';
 import type { TcpSock } from './tcp.js';
@@ -24,11 +25,11 @@ function reoWnd(sk: TcpSock): number {
 }
 
 /** Time left until `s` counts as lost, given a reordering window (tcp_rack_skb_timeout). */
-export const rackSkbTimeout = (sk: TcpSock, s: T.TxSeg, wnd: number): number =>
+export const rackSkbTimeout = (sk: TcpSock, s: Q.TxSeg, wnd: number): number =>
   sk.rackRttUs + wnd - T.sinceUs(sk, s.sentUs);
 
 /** Marks a segment lost (tcp_mark_skb_lost). */
-export function markLost(sk: TcpSock, s: T.TxSeg): void {
+export function markLost(sk: TcpSock, s: Q.TxSeg): void {
   if ((s.sacked & T.SACKED_ACKED) !== 0) return;
   const hint = sk.retransmitHint;
   if (hint === null ? sk.retransOut >= sk.lostOut : ((s.seq - hint.seq) | 0) < 0) sk.retransmitHint = s;
@@ -49,14 +50,14 @@ export function markLost(sk: TcpSock, s: T.TxSeg): void {
 function detectLoss(sk: TcpSock): number {
   let wait = 0;
   const wnd = reoWnd(sk);
-  for (let s = sk.tsHead, next: T.TxSeg | null; s !== null; s = next) {
+  for (let s = sk.tsHead, next: Q.TxSeg | null; s !== null; s = next) {
     next = s.tsNext;
     if ((s.sacked & T.LOST) !== 0 && (s.sacked & T.SACKED_RETRANS) === 0) continue;
     if (!sentAfter(sk.rackMstamp, s.sentUs, sk.rackEndSeq, s.endSeq)) break;
     const left = rackSkbTimeout(sk, s, wnd);
     if (left <= 0) {
       markLost(sk, s);
-      T.tsortedRemove(sk, s);
+      Q.tsortedRemove(sk, s);
     } else wait = Math.max(wait, left);
   }
   return wait;

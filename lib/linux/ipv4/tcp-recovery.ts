@@ -17,6 +17,7 @@ import {
 } from './tcp-cong.js';
 import { markLost, rackMarkLost, rackSkbTimeout } from './tcp-rack.js';
 import * as F from './tcp-sack.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import { resetXmitTimer } from './tcp-timer.js';
 import type { TcpSock } from './tcp.js';
@@ -90,7 +91,7 @@ const ecrBefore = (sk: TcpSock, when: number): boolean =>
   sk.sawTstamp && sk.rcvTsecr !== 0 && before(sk.rcvTsecr, when);
 
 /** True when the segment was acknowledged by a copy sent before its retransmission (tcp_skb_spurious_retrans). */
-export const spuriousRetrans = (sk: TcpSock, s: T.TxSeg): boolean =>
+export const spuriousRetrans = (sk: TcpSock, s: Q.TxSeg): boolean =>
   (s.sacked & T.RETRANS) !== 0 && ecrBefore(sk, s.sentMs);
 
 function packetDelayed(sk: TcpSock): boolean {

@@ -7,6 +7,7 @@
  */
 import { after, before, type Options } from '../../../wire/tcp.js';
 import { rackAdvance } from './tcp-rack.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import type { TcpSock } from './tcp.js';
 import { fragment } from './tcp-write.js';
@@ -69,7 +70,7 @@ export function checkSackReordering(sk: TcpSock, lowSeq: number): void {
 }
 
 /** Notes what was known delivered when the latest delivered segment was sent (tcp_rate_skb_delivered). */
-export function rateDelivered(st: SackState, s: T.TxSeg): void {
+export function rateDelivered(st: SackState, s: Q.TxSeg): void {
   if (st.priorDelivered === 0 || s.sentUs >= st.priorDeliveredSentUs) {
     st.priorDelivered = Math.max(1, s.delivered);
     st.priorDeliveredSentUs = s.sentUs;
@@ -116,7 +117,7 @@ function blockValid(sk: TcpSock, dsack: boolean, start: number, end: number): bo
 }
 
 /** True when `s` lies in the block; an entry of several segments is cut to fit (tcp_match_skb_to_sack). */
-function matches(sk: TcpSock, s: T.TxSeg, start: number, end: number): boolean {
+function matches(sk: TcpSock, s: Q.TxSeg, start: number, end: number): boolean {
   const whole = !after(start, s.seq) && !before(end, s.endSeq);
   if (whole || s.pcount <= 1 || !after(s.endSeq, start)) return whole;
   const { mss } = s;
@@ -133,7 +134,7 @@ function matches(sk: TcpSock, s: T.TxSeg, start: number, end: number): boolean {
 }
 
 /** Tags one entry as delivered (tcp_sacktag_one). */
-function tagOne(sk: TcpSock, s: T.TxSeg, dup: boolean, st: SackState): void {
+function tagOne(sk: TcpSock, s: Q.TxSeg, dup: boolean, st: SackState): void {
   if (dup && (s.sacked & T.RETRANS) !== 0) {
     if (sk.undoMarker !== 0 && sk.undoRetrans > 0 && after(s.endSeq, sk.undoMarker)) {
       sk.undoRetrans = Math.max(0, sk.undoRetrans - s.pcount);
@@ -177,7 +178,7 @@ function walk(sk: TcpSock, start: number, end: number, dup: boolean, st: SackSta
     if (!after(s.endSeq, start) || !matches(sk, s, start, end)) continue;
     tagOne(sk, s, dup, st);
     rateDelivered(st, s);
-    if ((s.sacked & T.SACKED_ACKED) !== 0) T.tsortedRemove(sk, s);
+    if ((s.sacked & T.SACKED_ACKED) !== 0) Q.tsortedRemove(sk, s);
     if (!before(s.seq, highestSackSeq(sk))) sk.highestSack = s.next;
   }
 }

@@ -10,7 +10,8 @@ import { rackReoTimeout } from './tcp-rack.js';
 import { timeWait } from './tcp-minisocks.js';
 import { sendAck, sendActiveReset } from './tcp-output.js';
 import * as T from './tcp-sock.js';
-import { retransmitSkb, sendLossProbe, sendProbe0 } from './tcp-write.js';
+import { sendLossProbe, sendProbe0 } from './tcp-probe.js';
+import { retransmitSkb } from './tcp-write.js';
 import { type TcpSock, tcpDone, tcpDoneWithError } from './tcp.js';
 
 export const ETIMEDOUT = 110;

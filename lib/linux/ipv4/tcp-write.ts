@@ -1,16 +1,17 @@
 /**
  * The write queue and the retransmit queue: what goes out when, in which pieces.
  *
- * Kernel counterpart: net/ipv4/tcp_output.c (tcp_write_xmit and its tests, tcp_fragment, tcp_retransmit_skb, loss probes).
+ * Kernel counterpart: net/ipv4/tcp_output.c (tcp_write_xmit and its tests, tcp_fragment, tcp_retransmit_skb).
  * Not here: MTU probing, pacing, small-queue limits (podwire's devices never hold packets back).
  * @module
  */
 import * as tcp from '../../../wire/tcp.js';
-import { usecsToJiffies } from '../core/jiffies.js';
 import { cwndValidate } from './tcp-cong.js';
-import { establishedOptions, transmitSeg, xmitProbe } from './tcp-output.js';
+import { establishedOptions, transmitSeg } from './tcp-output.js';
+import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
-import { clearXmitTimer, probe0When, rearmRto, resetXmitTimer, rtoDeltaUs } from './tcp-timer.js';
+import { scheduleLossProbe } from './tcp-probe.js';
+import { rearmRto, resetXmitTimer } from './tcp-timer.js';
 import type { TcpSock } from './tcp.js';
 
 const { after, before } = tcp;
@@ -40,17 +41,18 @@ export function currentMss(sk: TcpSock): number {
   return mss - (tcp.HLEN + establishedOptions(sk) - sk.tcpHeaderLen);
 }
 
-function setTsoSegs(s: T.TxSeg, mss: number): void {
+/** How many segments of `mss` bytes an entry is (tcp_set_skb_tso_segs). */
+export function setTsoSegs(s: Q.TxSeg, mss: number): void {
   s.pcount = s.len <= mss ? 1 : Math.ceil(s.len / mss);
   s.mss = s.len <= mss ? 0 : mss;
 }
 
 /** Bytes of one segment of an entry (tcp_skb_seglen). */
-export const segLen = (s: T.TxSeg): number => (s.pcount <= 1 ? s.len : s.mss);
+export const segLen = (s: Q.TxSeg): number => (s.pcount <= 1 ? s.len : s.mss);
 
 /** Cuts an entry after `len` bytes; the rest stands behind it in the same queue (tcp_fragment, tso_fragment). */
-export function fragment(sk: TcpSock, queue: T.TxQueue, s: T.TxSeg, len: number, mss: number): T.TxSeg {
-  const rest = new T.TxSeg();
+export function fragment(sk: TcpSock, queue: Q.TxQueue, s: Q.TxSeg, len: number, mss: number): Q.TxSeg {
+  const rest = new Q.TxSeg();
   rest.seq = (s.seq + len) | 0;
   rest.endSeq = s.endSeq;
   s.endSeq = rest.seq;
@@ -70,7 +72,7 @@ export function fragment(sk: TcpSock, queue: T.TxQueue, s: T.TxSeg, len: number,
   return rest;
 }
 
-function tsortedInsertAfter(sk: TcpSock, at: T.TxSeg, s: T.TxSeg): void {
+function tsortedInsertAfter(sk: TcpSock, at: Q.TxSeg, s: Q.TxSeg): void {
   s.sorted = true;
   s.tsPrev = at;
   s.tsNext = at.tsNext;
@@ -80,7 +82,7 @@ function tsortedInsertAfter(sk: TcpSock, at: T.TxSeg, s: T.TxSeg): void {
 }
 
 /** An entry that was sent counts `decr` segments less now (tcp_adjust_pcount). */
-function adjustPcount(sk: TcpSock, s: T.TxSeg, decr: number): void {
+function adjustPcount(sk: TcpSock, s: Q.TxSeg, decr: number): void {
   if (decr === 0) return;
   sk.packetsOut -= decr;
   if ((s.sacked & T.SACKED_ACKED) !== 0) sk.sackedOut -= decr;
@@ -95,7 +97,7 @@ const nagleHolds = (sk: TcpSock, partial: boolean, nonagle: number): boolean =>
   partial && nonagle === 0 && sk.packetsOut !== 0 && minshall(sk);
 
 /** Segments the congestion window allows now, at most half of it at once (tcp_cwnd_test). */
-function cwndTest(sk: TcpSock, s: T.TxSeg): number {
+function cwndTest(sk: TcpSock, s: Q.TxSeg): number {
   if ((s.flags & tcp.FIN) !== 0 && s.pcount === 1) return 1;
   const inFlight = T.packetsInFlight(sk);
   if (inFlight >= sk.cwnd) return 0;
@@ -106,7 +108,7 @@ function cwndTest(sk: TcpSock, s: T.TxSeg): number {
 const tsoSegs = (mss: number): number => Math.max(2, Math.floor(T.GSO_MAX_SIZE / mss));
 
 /** tcp_mss_split_point: how many bytes of `s` go out now. */
-function splitPoint(sk: TcpSock, s: T.TxSeg, mss: number, segs: number, nonagle: number): number {
+function splitPoint(sk: TcpSock, s: Q.TxSeg, mss: number, segs: number, nonagle: number): number {
   const window = (T.wndEnd(sk) - s.seq) | 0;
   const most = mss * segs;
   if (most <= window && s !== sk.writeQueue.tail) return most;
@@ -117,7 +119,7 @@ function splitPoint(sk: TcpSock, s: T.TxSeg, mss: number, segs: number, nonagle:
 }
 
 /** tcp_tso_should_defer: 0 send, 1 wait for the congestion window, 2 for the peer's window, 3 for more data. */
-function tsoDefer(sk: TcpSock, s: T.TxSeg, maxSegs: number): number {
+function tsoDefer(sk: TcpSock, s: Q.TxSeg, maxSegs: number): number {
   if (sk.caState >= T.CA_RECOVERY) return 0;
   const newest = sk.tsTail === null ? 0 : sk.tsTail.sentUs;
   if (sk.mstampUs - newest > 1000) return 0;
@@ -139,7 +141,7 @@ function tsoDefer(sk: TcpSock, s: T.TxSeg, maxSegs: number): number {
 }
 
 /** The head of the write queue has gone out (tcp_event_new_data_sent). */
-function eventNewDataSent(sk: TcpSock, s: T.TxSeg): void {
+export function eventNewDataSent(sk: TcpSock, s: Q.TxSeg): void {
   const prior = sk.packetsOut;
   sk.sndNxt = s.endSeq;
   sk.writeQueue.remove(s);
@@ -215,7 +217,7 @@ export function sendFin(sk: TcpSock): void {
     tail.endSeq = (tail.endSeq + 1) | 0;
     sk.writeSeq = (sk.writeSeq + 1) | 0;
   } else {
-    const s = new T.TxSeg();
+    const s = new Q.TxSeg();
     s.seq = sk.writeSeq;
     s.endSeq = sk.writeSeq = (sk.writeSeq + 1) | 0;
     s.flags = tcp.ACK | tcp.FIN;
@@ -227,7 +229,7 @@ export function sendFin(sk: TcpSock): void {
 }
 
 /** Merges following entries into `to` while they fit into `space` bytes (tcp_retrans_try_collapse). */
-function tryCollapse(sk: TcpSock, to: T.TxSeg, space: number): void {
+function tryCollapse(sk: TcpSock, to: Q.TxSeg, space: number): void {
   if ((to.flags & tcp.SYN) !== 0 || to.pcount > 1) return;
   space -= to.len;
   for (let s = to.next; s !== null; s = to.next) {
@@ -246,14 +248,14 @@ function tryCollapse(sk: TcpSock, to: T.TxSeg, space: number): void {
 }
 
 /** Ends an entry of the retransmit queue (tcp_rtx_queue_unlink_and_free). */
-export function unlinkRtx(sk: TcpSock, s: T.TxSeg): void {
-  T.tsortedRemove(sk, s);
+export function unlinkRtx(sk: TcpSock, s: Q.TxSeg): void {
+  Q.tsortedRemove(sk, s);
   sk.rtxQueue.remove(s);
   sk.wmemQueued -= T.TX_TRUESIZE + s.len;
 }
 
 /** Sends an entry again, at most `segs` segments of it (__tcp_retransmit_skb): 0 or a negative errno. */
-function retransmitOne(sk: TcpSock, s: T.TxSeg, segs: number): number {
+export function retransmitOne(sk: TcpSock, s: Q.TxSeg, segs: number): number {
   if (s.skb !== null && s.skb.id === s.skbId && s.skb.waiting) return -EBUSY;
   if (before(s.seq, sk.sndUna)) {
     if ((s.flags & tcp.SYN) !== 0) {
@@ -288,7 +290,7 @@ function retransmitOne(sk: TcpSock, s: T.TxSeg, segs: number): number {
 }
 
 /** Drops the acknowledged front of an entry (tcp_trim_head). */
-export function trimHead(sk: TcpSock, s: T.TxSeg): void {
+export function trimHead(sk: TcpSock, s: Q.TxSeg): void {
   const mss = s.mss;
   sk.wmemQueued -= (sk.sndUna - s.seq) | 0;
   s.seq = sk.sndUna;
@@ -296,7 +298,7 @@ export function trimHead(sk: TcpSock, s: T.TxSeg): void {
 }
 
 /** Sends an entry again and counts it as retransmitted (tcp_retransmit_skb). */
-export function retransmitSkb(sk: TcpSock, s: T.TxSeg, segs: number): number {
+export function retransmitSkb(sk: TcpSock, s: Q.TxSeg, segs: number): number {
   const err = retransmitOne(sk, s, segs);
   if (err === 0) {
     s.sacked |= T.RETRANS;
@@ -312,7 +314,7 @@ export function retransmitSkb(sk: TcpSock, s: T.TxSeg, segs: number): number {
 export function xmitRetransmitQueue(sk: TcpSock): void {
   if (sk.packetsOut === 0) return;
   const head = sk.rtxQueue.head;
-  let hole: T.TxSeg | null = null;
+  let hole: Q.TxSeg | null = null;
   let rearm = false;
   const maxSegs = tsoSegs(currentMss(sk));
   for (let s = sk.retransmitHint ?? head; s !== null; s = s.next) {
@@ -330,86 +332,4 @@ export function xmitRetransmitQueue(sk: TcpSock): void {
     if (s === head && sk.pending !== T.TIME_REO_TIMEOUT) rearm = true;
   }
   if (rearm) resetXmitTimer(sk, T.TIME_RETRANS, sk.rto);
-}
-
-/** Arms the tail loss probe: two round trips, 200 ms more when one segment is out (tcp_schedule_loss_probe). */
-export function scheduleLossProbe(sk: TcpSock, advancingRto: boolean): boolean {
-  if (sk.packetsOut === 0 || !sk.sackOk || (sk.caState !== T.CA_OPEN && sk.caState !== T.CA_CWR)) return false;
-  let timeout = T.TIMEOUT_INIT;
-  if (sk.srttUs !== 0) timeout = usecsToJiffies((sk.srttUs >> 2) + (sk.packetsOut === 1 ? 200000 : 2000));
-  const rtoUs = advancingRto ? sk.rto * 10000 : rtoDeltaUs(sk);
-  if (rtoUs > 0) timeout = Math.min(timeout, usecsToJiffies(rtoUs));
-  resetXmitTimer(sk, T.TIME_LOSS_PROBE, timeout);
-  return true;
-}
-
-/** The probe timer fired: send new data if there is any, else the last segment again (tcp_send_loss_probe). */
-export function sendLossProbe(sk: TcpSock): void {
-  const mss = currentMss(sk);
-  if (!sk.tlpActive && tryLossProbe(sk, mss)) {
-    sk.tlpActive = true;
-    sk.tlpHighSeq = sk.sndNxt;
-    sk.pending = T.TIME_NONE;
-  }
-  rearmRto(sk);
-}
-
-function tryLossProbe(sk: TcpSock, mss: number): boolean {
-  sk.tlpRetrans = false;
-  const head = sk.writeQueue.head;
-  const prior = sk.packetsOut;
-  if (head !== null && !after(head.len > mss ? (head.seq + mss) | 0 : head.endSeq, T.wndEnd(sk))) {
-    writeXmit(sk, mss, T.NAGLE_OFF, 2);
-    return sk.packetsOut > prior;
-  }
-  let s = sk.rtxQueue.tail;
-  if (s === null) {
-    sk.pending = T.TIME_NONE;
-    return false;
-  }
-  if (s.pcount > 1 && s.len > (s.pcount - 1) * mss) s = fragment(sk, sk.rtxQueue, s, (s.pcount - 1) * mss, mss);
-  if (retransmitOne(sk, s, 1) !== 0) return false;
-  sk.tlpRetrans = true;
-  return true;
-}
-
-/** A probe of a shut window, or the part of the data that fits (tcp_write_wakeup). */
-function writeWakeup(sk: TcpSock): number {
-  if (sk.state === T.CLOSE) return -1;
-  const s = sk.writeQueue.head;
-  if (s === null || !before(s.seq, T.wndEnd(sk))) return xmitProbe(sk);
-  const mss = currentMss(sk);
-  let size = (T.wndEnd(sk) - s.seq) | 0;
-  if (before(sk.pushedSeq, s.endSeq)) sk.pushedSeq = s.endSeq;
-  s.flags |= tcp.PSH;
-  if (size < ((s.endSeq - s.seq) | 0) || s.len > mss) {
-    size = Math.min(size, mss);
-    fragment(sk, sk.writeQueue, s, size, mss);
-    s.flags |= tcp.PSH;
-  } else if (s.pcount === 0) setTsoSegs(s, mss);
-  const err = transmitSeg(sk, s);
-  if (err === 0) eventNewDataSent(sk, s);
-  return err;
-}
-
-/** Probes a shut window and doubles the wait (tcp_send_probe0). */
-export function sendProbe0(sk: TcpSock): void {
-  const err = writeWakeup(sk);
-  if (sk.packetsOut !== 0 || sk.writeQueue.head === null) {
-    sk.probesOut = sk.backoff = 0;
-    return;
-  }
-  sk.probesOut++;
-  if (err <= 0 && sk.backoff < 15) sk.backoff++;
-  resetXmitTimer(sk, T.TIME_PROBE0, probe0When(sk));
-}
-
-/** The window has opened, or not enough: stop or restart the probes (tcp_ack_probe). */
-export function ackProbe(sk: TcpSock): void {
-  const head = sk.writeQueue.head;
-  if (head === null) return;
-  if (!after(head.endSeq, T.wndEnd(sk))) {
-    sk.backoff = 0;
-    clearXmitTimer(sk);
-  } else resetXmitTimer(sk, T.TIME_PROBE0, probe0When(sk));
 }
