@@ -82,15 +82,15 @@ interface Judgement {
   equivalences: Record<string, number>;
 }
 
-/** Compares podwire with the recording, under the seed that repeats the kernel's random choices if there is one. */
+/** Compares podwire with the recording, under the seed that repeats the kernel's random choices, or comes nearest to them. */
 async function judge(l: Loaded, dir: string): Promise<Judgement> {
-  const first = await compareAt(l, dir, l.lab.seed);
-  if (first.problems.length === 0 || !l.text.includes('--mode random')) return first;
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  let best = await compareAt(l, dir, l.lab.seed);
+  if (!l.text.includes('--mode random')) return best;
+  for (let seed = 1; seed <= SEEDS && best.problems.length > 0; seed++) {
     const next = await compareAt(l, dir, seed);
-    if (next.problems.length === 0) return next;
+    if (next.problems.length < best.problems.length) best = next;
   }
-  return first;
+  return best;
 }
 
 async function compareAt(l: Loaded, dir: string, seed: number): Promise<Judgement> {
