@@ -17,6 +17,7 @@ import { bootKernel, createNetns } from '../linux/core/machine.js';
 import { devQueueXmit, type Netdev } from '../linux/core/netdev.js';
 import { addBridge, addVeth } from '../linux/device/devices.js';
 import { addAddress, devOpen } from '../linux/ipv4/devinet.js';
+import { UdpSock } from '../linux/ipv4/udp.js';
 
 const ip = (t: string): number => aton(t)!;
 const ATTACKER = Uint8Array.of(2, 0, 0, 0, 0, 0x0a);
@@ -147,6 +148,25 @@ Hostile('an echo reply repeats the code of its request', () => {
   icmp.write(echo, 0, 8, icmp.ECHO, 7, 0x10001);
   send(out[0]!, packet(br.mac, ipv4.ICMP, '10.0.1.2', '10.0.1.1', echo));
   assert.equal([...seen[0]!.subarray(34, 36)], [icmp.ECHOREPLY, 7]);
+});
+
+Hostile('a connected UDP socket learns of the codes that Linux calls fatal, and of no other', () => {
+  const { out, br } = node();
+  br.net.neigh.set(br, ip('10.0.1.2'), ATTACKER, 0x80);
+  const sock = new UdpSock(br.net);
+  assert.is(sock.connect(ip('10.0.1.2'), 9), 0);
+  const errors = [];
+  for (let code = 0; code <= 16; code++) {
+    const quoted = packet(ATTACKER, ipv4.UDP, '10.0.1.1', '10.0.1.2', datagram('10.0.1.1', '10.0.1.2', 9)).slice(14);
+    quoted[20] = sock.port >> 8;
+    quoted[21] = sock.port & 255;
+    const error = new Uint8Array(8 + quoted.length);
+    error.set(quoted, 8);
+    icmp.write(error, 0, error.length, icmp.DEST_UNREACH, code, 0);
+    send(out[0]!, packet(br.mac, ipv4.ICMP, '10.0.1.2', '10.0.1.1', error));
+    errors.push(sock.takeError());
+  }
+  assert.equal(errors, [0, 0, 92, 111, 90, 0, 101, 112, 64, 101, 113, 0, 0, 113, 113, 113, 0]);
 });
 
 Hostile('a full connection table drops what would be new', () => {

@@ -237,6 +237,7 @@ export function udpErr(net: Netns, skb: Skb, inner: number, type: number, code: 
   if (skb.tail - t < udp.HLEN) return;
   const s = lookup(net, ipv4.dst(b, inner), udp.dport(b, t), ipv4.src(b, inner), udp.sport(b, t));
   if (s === null || s.dport === 0) return;
+  if (type === icmp.DEST_UNREACH && code === icmp.FRAG_NEEDED && s.pmtudisc === 0) return;
   if (type === icmp.PARAMETERPROB) s.fail(EPROTO);
   else if (type === icmp.DEST_UNREACH && code < FATAL.length) {
     if (FATAL[code] !== 0) s.fail(FATAL[code]!);
