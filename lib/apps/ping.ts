@@ -2,8 +2,11 @@
  * `ping` as iputils 20221126 sends and prints it (raw ICMP socket, DF set, 56 bytes of data).
  * @module
  */
+import { i32 } from '../../wire/bytes.js';
+import * as icmp from '../../wire/icmp.js';
 import { aton, ntoa } from '../../wire/inet.js';
-import { IcmpSock } from '../linux/ipv4/raw.js';
+import * as ipv4 from '../../wire/ipv4.js';
+import { type IcmpMessage, IcmpSock } from '../linux/ipv4/raw.js';
 import { SEC, Timer } from '../sim/sim.js';
 import type { Proc, Program } from './program.js';
 
@@ -16,7 +19,7 @@ interface Options {
   id: number;
   quiet: boolean;
   source: number;
-  df: boolean;
+  pmtudisc: number;
   host: string;
 }
 
@@ -30,7 +33,7 @@ function parse(argv: readonly string[]): Options | string {
     id: -1,
     quiet: false,
     source: 0,
-    df: true,
+    pmtudisc: 1,
     host: '',
   };
   for (let i = 1; i < argv.length; i++) {
@@ -46,7 +49,7 @@ function parse(argv: readonly string[]): Options | string {
         o.source = s;
       } else if (a === '-M') {
         if (v !== 'do' && v !== 'want' && v !== 'dont') return `ping: invalid -M argument: ${v}`;
-        o.df = v !== 'dont';
+        o.pmtudisc = v === 'do' ? 2 : v === 'want' ? 1 : 0;
       } else if (v === '' || Number.isNaN(n) || n < 0) return `ping: invalid argument: '${v}'`;
       else if (a === '-c') o.count = n;
       else if (a === '-i') o.interval = n;
@@ -60,10 +63,41 @@ function parse(argv: readonly string[]): Options | string {
   return o;
 }
 
-const UNREACHABLE: Record<number, string> = {
-  0: 'Destination Net Unreachable', 1: 'Destination Host Unreachable', 2: 'Destination Protocol Unreachable',
-  3: 'Destination Port Unreachable', 4: 'Frag needed and DF set', 13: 'Packet filtered',
+const EMSGSIZE = 90;
+const ERRORS: Record<number, string> = {
+  1: 'Operation not permitted', 13: 'Permission denied', 22: 'Invalid argument', 101: 'Network is unreachable', 113: 'No route to host',
 }; // prettier-ignore
+
+const UNREACHABLE = [
+  'Destination Net Unreachable', 'Destination Host Unreachable', 'Destination Protocol Unreachable',
+  'Destination Port Unreachable', 'Frag needed and DF set', 'Source Route Failed', 'Destination Net Unknown',
+  'Destination Host Unknown', 'Source Host Isolated', 'Destination Net Prohibited', 'Destination Host Prohibited',
+  'Destination Net Unreachable for Type of Service', 'Destination Host Unreachable for Type of Service', 'Packet filtered',
+  'Precedence Violation', 'Precedence Cutoff',
+]; // prettier-ignore
+const REDIRECTS = ['Network', 'Host', 'Type of Service and Network', 'Type of Service and Host'];
+
+/** What an ICMP message says, as ping puts it (pr_icmph). */
+function message(type: number, code: number, info: number): string {
+  switch (type) {
+    case icmp.DEST_UNREACH:
+      if (code === icmp.FRAG_NEEDED) return `Frag needed and DF set (mtu = ${info})`;
+      return UNREACHABLE[code] ?? `Dest Unreachable, Bad Code: ${code}`;
+    case icmp.SOURCE_QUENCH:
+      return 'Source Quench';
+    case icmp.REDIRECT: {
+      const what = REDIRECTS[code] === undefined ? `Redirect, Bad Code: ${code}` : `Redirect ${REDIRECTS[code]}`;
+      return `${what}(New nexthop: ${ntoa(info)})`;
+    }
+    case icmp.TIME_EXCEEDED:
+      if (code > 1) return `Time exceeded, Bad Code: ${code}`;
+      return code === 0 ? 'Time to live exceeded' : 'Frag reassembly time exceeded';
+    case icmp.PARAMETERPROB:
+      return `Parameter problem: pointer = ${info}`;
+    default:
+      return `Bad ICMP type: ${type}`;
+  }
+}
 
 /** The data: a struct timeval (two little-endian 64-bit words), then 0x10, 0x11, … */
 function payload(size: number, now: number): Uint8Array {
@@ -104,7 +138,7 @@ class Session {
   private errors = 0;
   /** Most probes in flight when an answer came (pipesize). */
   private pipe = 0;
-  private started = 0;
+  private ended = false;
   private readonly next = new Timer(() => this.send());
   private readonly last = new Timer(() => this.finish());
 
@@ -117,13 +151,12 @@ class Session {
   }
 
   start(): void {
-    const { err } = this.sock.source(this.dst);
+    const { err } = this.sock.source(this.dst, this.o.source);
     if (err !== 0) {
       this.p.err(`ping: ${connectError(err)}\n`);
       this.sock.close();
       return this.p.exit(2);
     }
-    this.started = this.p.net.kernel.sim.now;
     this.sock.onReady = () => this.receive();
     this.p.onKill = () => this.sock.close();
     this.p.out(`PING ${this.o.host} (${ntoa(this.dst)}) ${this.o.size}(${this.o.size + 28}) bytes of data.\n`);
@@ -134,42 +167,55 @@ class Session {
     const { sim } = this.p.net.kernel;
     const seq = this.sentAt.length + 1;
     this.sentAt.push(sim.now);
-    const opts = { df: this.o.df, saddr: this.o.source, ...(this.o.ttl > 0 ? { ttl: this.o.ttl } : {}) };
-    this.sock.sendEcho(this.dst, this.id, seq & 0xffff, payload(this.o.size, sim.now), opts);
+    const opts = { pmtudisc: this.o.pmtudisc, saddr: this.o.source, ...(this.o.ttl > 0 ? { ttl: this.o.ttl } : {}) };
+    const err = this.sock.sendEcho(this.dst, this.id, seq & 0xffff, payload(this.o.size, sim.now), opts);
+    if (err !== 0) this.failed(err);
+    if (this.ended) return;
     if (this.o.count === 0 || seq < this.o.count) sim.arm(this.next, sim.now + this.o.interval * SEC);
     else sim.arm(this.last, sim.now + this.o.wait * SEC);
   }
 
+  /** sendmsg() failed: the packet counts as sent, an error as an error (pinger, receive_error_msg). */
+  private failed(err: number): void {
+    if (err === -EMSGSIZE) {
+      this.errors++;
+      if (!this.o.quiet) this.p.err(`ping: local error: message too long, mtu=${this.sock.mtu}\n`);
+    } else if (!this.o.quiet) this.p.err(`ping: sendmsg: ${ERRORS[-err] ?? `error ${-err}`}\n`);
+    this.enough();
+  }
+
   private receive(): void {
+    for (let e = this.sock.recvError(); e !== null; e = this.sock.recvError()) {
+      if (e.dst !== this.dst || e.id !== this.id) continue;
+      this.errors++;
+      this.acknowledge(e.seq);
+      if (!this.o.quiet) this.p.out(`From ${ntoa(e.src)} icmp_seq=${e.seq} ${message(e.type, e.code, e.info)}\n`);
+    }
     for (let m = this.sock.recv(); m !== null; m = this.sock.recv()) {
-      const type = m.data[0]!;
-      if (type === 0) {
-        if (((m.data[4]! << 8) | m.data[5]!) !== this.id) continue;
-        const seq = (m.data[6]! << 8) | m.data[7]!;
-        const rtt = (this.p.net.kernel.sim.now - this.sentAt[seq - 1]!) / 1e6;
-        this.rtts.push(rtt);
-        this.acknowledge(seq);
-        if (!this.o.quiet)
-          this.p.out(
-            `${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl} time=${rttText(rtt)} ms\n`,
-          );
-      } else if (type !== 8 && this.quotesUs(m.data)) {
-        const seq = (m.data[8 + 20 + 6]! << 8) | m.data[8 + 20 + 7]!;
-        this.errors++;
-        this.acknowledge(seq);
-        const text =
-          type === 3
-            ? (UNREACHABLE[m.data[1]!] ?? `Dest Unreachable, Bad Code: ${m.data[1]}`)
-            : type === 11
-              ? 'Time to live exceeded'
-              : type === 5
-                ? 'Redirect Host'
-                : `Bad ICMP type: ${type}`;
-        this.p.out(`From ${ntoa(m.src)} icmp_seq=${seq} ${text}\n`);
+      const d = m.data;
+      const type = d[0]!;
+      if (type === icmp.ECHOREPLY && icmp.id(d, 0) === this.id) this.reply(m);
+      else if ((type === icmp.REDIRECT || type === icmp.SOURCE_QUENCH) && this.quotesUs(d) && !this.o.quiet) {
+        const seq = icmp.seq(d, icmp.HLEN + ipv4.headerLen(d, icmp.HLEN));
+        this.p.out(`From ${ntoa(m.src)}: icmp_seq=${seq} ${message(type, d[1]!, i32(d, icmp.REST))}\n`);
       }
     }
-    if (this.o.count > 0 && this.rtts.length + this.errors >= this.o.count && this.sentAt.length >= this.o.count)
-      this.finish();
+    this.enough();
+  }
+
+  private reply(m: IcmpMessage): void {
+    const seq = icmp.seq(m.data, 0);
+    const rtt = (this.p.net.kernel.sim.now - this.sentAt[seq - 1]!) / 1e6;
+    this.rtts.push(rtt);
+    this.acknowledge(seq);
+    if (this.o.quiet) return;
+    const time = this.o.size >= 16 ? ` time=${rttText(rtt)} ms` : '';
+    this.p.out(`${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl}${time}\n`);
+  }
+
+  /** As many answers and errors as packets were asked for. */
+  private enough(): void {
+    if (this.o.count > 0 && this.rtts.length + this.errors >= this.o.count) this.finish();
   }
 
   private acknowledge(seq: number): void {
@@ -177,7 +223,10 @@ class Session {
   }
 
   private quotesUs(d: Uint8Array): boolean {
-    return d.length >= 36 && d[8 + 9] === 1 && ((d[32]! << 8) | d[33]!) === this.id;
+    const inner = icmp.HLEN;
+    const t = inner + ipv4.headerLen(d, inner);
+    if (d.length < inner + ipv4.HLEN + 8 || d.length < t + 8) return false;
+    return icmp.type(d, t) === icmp.ECHO && ipv4.dst(d, inner) === this.dst && icmp.id(d, t) === this.id;
   }
 
   private finish(): void {
@@ -187,7 +236,8 @@ class Session {
     this.sock.close();
     const sent = this.sentAt.length;
     const got = this.rtts.length;
-    const ms = Math.floor(((this.sentAt.at(-1) ?? this.started) - this.started) / 1e6); // up to the last probe
+    this.ended = true;
+    const ms = Math.floor((this.sentAt[sent - 1]! - this.sentAt[0]!) / 1e6);
     this.p.out(`\n--- ${this.o.host} ping statistics ---\n`);
     const errors = this.errors > 0 ? `+${this.errors} errors, ` : '';
     const loss = Number((((sent - got) * 100) / sent).toPrecision(6));

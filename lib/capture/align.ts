@@ -4,7 +4,7 @@
  * @module
  */
 import { equalAt, hex, u16 } from '../../wire/bytes.js';
-import { pseudo, sum } from '../../wire/checksum.js';
+import { fold, pseudo, sum } from '../../wire/checksum.js';
 import * as icmp from '../../wire/icmp.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
@@ -88,6 +88,11 @@ class Aligner {
     this.take(o, 2);
   }
 
+  /** A part of a datagram: its checksums differ by exactly what the mapped bytes differ by, so both are right or wrong. */
+  private evens(o: number, end: number): boolean {
+    return fold(sum(this.e, o, end)) % 0xffff === fold(sum(this.a, o, end)) % 0xffff;
+  }
+
   ether(o: number, end: number, depth: number): boolean {
     const { e, a } = this;
     if (end - o < 14 || u16(e, o + 12) !== 0x0800 || u16(a, o + 12) !== 0x0800) return false;
@@ -115,12 +120,13 @@ class Aligner {
     if (!equalAt(e, o + 6, a, o + 6, 2) || !equalAt(e, o + 12, a, o + 12, hlen - 12)) return dirty;
     const at = o + hlen;
     const stop = Math.min(end, o + total);
-    if (ipv4.isFragment(e, o)) return dirty;
+    if ((ipv4.frag(e, o) & ipv4.OFFSET) !== 0) return dirty;
+    const all = stop === o + total && !ipv4.isFragment(e, o);
     let inner = false;
-    if (proto === ipv4.ICMP) inner = this.icmp(at, stop, stop === o + total, depth);
+    if (proto === ipv4.ICMP) inner = this.icmp(at, stop, all, depth);
     else if (proto === ipv4.IPIP) inner = this.ip(at, stop, depth + 1, quoted);
-    else if (proto === ipv4.UDP) inner = this.l4(o, at, stop, stop === o + total, 6, depth, quoted);
-    else if (proto === ipv4.TCP) inner = this.l4(o, at, stop, stop === o + total, 16, depth, quoted);
+    else if (proto === ipv4.UDP) inner = this.l4(o, at, stop, all, 6, depth, quoted);
+    else if (proto === ipv4.TCP) inner = this.l4(o, at, stop, all, 16, depth, quoted);
     return dirty || inner;
   }
 
@@ -134,7 +140,7 @@ class Aligner {
       dirty = this.map16('icmp-echo-id', '', o + icmp.ID);
       if (end - o >= icmp.HLEN + 16 && this.mapBytes('ping-timestamp', key, o + icmp.HLEN, 16)) dirty = true;
     } else if (icmp.isError(type)) dirty = this.ip(o + icmp.HLEN, end, depth + 1, true);
-    if (whole) this.checksum(o + icmp.CSUM, dirty, (b) => icmp.csumOk(b, o, end));
+    this.checksum(o + icmp.CSUM, dirty, (b) => (whole ? icmp.csumOk(b, o, end) : this.evens(o, end)));
     return dirty;
   }
 
@@ -165,7 +171,7 @@ class Aligner {
       this.take(at, 2);
       return true;
     }
-    this.checksum(at, dirty, valid);
+    this.checksum(at, dirty, whole ? valid : () => this.evens(o, end));
     return dirty;
   }
 

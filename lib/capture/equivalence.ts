@@ -56,7 +56,9 @@ export const EQUIVALENCES = [
   },
   {
     name: 'checksum',
-    reason: 'a checksum over mapped bytes differs too; both are verified by recomputation over their own frame',
+    reason:
+      'a checksum over mapped bytes differs too; both are verified by recomputation over their own frame, in a fragment ' +
+      'or a quotation by the difference that the mapped bytes make',
   },
 ] as const satisfies readonly Equivalence[];
 

@@ -136,6 +136,8 @@ Hostile('nothing is reported about ICMP errors, unknown ICMP types, or an ICMP p
   }
   send(out[0]!, packet(br.mac, ipv4.ICMP, '10.0.1.2', '10.9.9.9', new Uint8Array(0), 1));
   assert.is(seen.length, 0);
+  // Each of them has cost its sender a token all the same (ip_error).
+  br.kernel.sim.runUntil(br.kernel.sim.now + 2 * SEC);
   send(out[0]!, packet(br.mac, ipv4.ICMP, '10.0.1.2', '10.9.9.9', Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0), 1));
   assert.is(seen.length, 1);
 });

@@ -130,11 +130,13 @@ function modify(net: Netns, w: Words, flags: number): string {
   const r: Route = {
     type, dst: to.addr, prefix: to.prefix, tos: x.tos, metric: x.metric, gw: x.gw ?? 0, dev: x.dev,
     scope: x.scope ?? defaultScope(x, type), src: x.src, proto: x.proto ?? 'boot', onlink: x.onlink, table: x.table ?? ownTable(x.type),
+    mtu: 0, mtuLock: false, exceptions: null, paths: null,
   }; // prettier-ignore
   if (r.table === 0) r.table = TABLE_MAIN;
   createInfo(net, r);
   const error = net.fib.table(r.table).insert(r, flags);
   if (error !== null) rtnl(error);
+  if (type === RTN_LOCAL) net.fib.customLocal = true;
   return '';
 }
 

@@ -7,6 +7,7 @@ import { FallbackTunnel } from '../device/fallback-tunnel.js';
 import { Loopback } from '../device/loopback.js';
 import { arpRcv } from '../ipv4/arp.js';
 import { Fib } from '../ipv4/fib.js';
+import { FragTable } from '../ipv4/ip-fragment.js';
 import { ipRcv } from '../ipv4/ip-input.js';
 import { NeighTable } from '../ipv4/neighbour.js';
 import { Sockets } from '../ipv4/sock.js';
@@ -24,6 +25,7 @@ export function bootKernel(seed: number): Kernel {
 export function createNetns(kernel: Kernel, name: string): Netns {
   const net = new Netns(kernel, name);
   net.fib = new Fib();
+  net.frags = new FragTable(net);
   net.neigh = new NeighTable(net);
   net.socks = new Sockets();
   kernel.netns.set(name, net);
@@ -40,6 +42,7 @@ export function deleteNetns(kernel: Kernel, name: string): boolean {
   const net = kernel.netns.get(name);
   if (net === undefined) return false;
   for (const dev of [...net.devs]) if (dev !== net.lo) deleteDevice(dev);
+  net.frags.destroy();
   kernel.netns.delete(name);
   for (const other of kernel.netns.values()) {
     const id = other.nsids.indexOf(net);

@@ -45,10 +45,17 @@ export interface InDevConf {
   arp_accept: number;
   arp_filter: number;
   proxy_arp: number;
+  proxy_arp_pvlan: number;
   route_localnet: number;
   send_redirects: number;
   accept_redirects: number;
   accept_local: number;
+  accept_source_route: number;
+  secure_redirects: number;
+  shared_media: number;
+  src_valid_mark: number;
+  drop_unicast_in_l2_multicast: number;
+  drop_gratuitous_arp: number;
   log_martians: number;
 }
 

@@ -3,6 +3,8 @@
  * @module
  */
 import type { Fib } from '../ipv4/fib.js';
+import { IcmpGlobal, PeerTable } from '../ipv4/inet-peer.js';
+import type { FragTable } from '../ipv4/ip-fragment.js';
 import type { NeighTable } from '../ipv4/neighbour.js';
 import type { Sockets } from '../ipv4/sock.js';
 import type { IpSets } from '../netfilter/ipset.js';
@@ -24,10 +26,17 @@ export const CONF_DEFAULT: Readonly<InDevConf> = {
   arp_accept: 0,
   arp_filter: 0,
   proxy_arp: 0,
+  proxy_arp_pvlan: 0,
   route_localnet: 0,
   send_redirects: 1,
   accept_redirects: 1,
   accept_local: 0,
+  accept_source_route: 1,
+  secure_redirects: 1,
+  shared_media: 1,
+  src_valid_mark: 0,
+  drop_unicast_in_l2_multicast: 0,
+  drop_gratuitous_arp: 0,
   log_martians: 0,
 };
 
@@ -44,6 +53,9 @@ export class Netns {
   bridgeNfCallIptables = 1;
   /** Plain integer sysctls by dotted name, defaults from sysctl.ts. */
   readonly sysctl = new Map<string, number>();
+  readonly peers = new PeerTable();
+  readonly icmpGlobal = new IcmpGlobal();
+  frags!: FragTable;
   fib!: Fib;
   neigh!: NeighTable;
   socks!: Sockets;
@@ -63,7 +75,7 @@ export class Netns {
     this.kernel = kernel;
     this.name = name;
     const first = kernel.netns.get('root');
-    this.confAll = { ...(first?.confAll ?? CONF_DEFAULT) };
+    this.confAll = { ...(first?.confAll ?? { ...CONF_DEFAULT, accept_source_route: 0 }) };
     this.confDefault = { ...(first?.confDefault ?? CONF_DEFAULT) };
   }
 

@@ -75,6 +75,25 @@ export class Skb {
   rtFlags = 0;
   /** Preferred source of the route (local output), 0: none. */
   rtSrc = 0;
+  /** MTU of the route: path MTU (not for forwarded packets), the route's own or the device's. */
+  rtMtu = 0;
+  /** The sender lets this machine split the packet in spite of DF (skb->ignore_df). */
+  ignoreDf = false;
+  /** IPSKB_FORWARDED and IPSKB_FRAG_PMTU (IPCB(skb)->flags). */
+  ipFlags = 0;
+  /** Largest fragment the packet arrived in (IPCB(skb)->frag_max_size), 0: it arrived whole. */
+  fragMax = 0;
+  /** Data lengths of the pieces a packet is made of (frag_list), null: one piece. */
+  frags: Uint16Array | null = null;
+  /** Options of the IPv4 header as compiled (IPCB(skb)->opt): length, and offsets of what has to be filled in. */
+  optLen = 0;
+  optRr = 0;
+  optTs = 0;
+  optSrr = 0;
+  /** OPT_* of ip-options.ts. */
+  optFlags = 0;
+  /** The next stop that a source route names (opt->nexthop). */
+  optNext = 0;
   /** Sent by a local socket. */
   local = false;
   /** Waits in a queue of this machine (a neighbour's, a queueing discipline's): a socket does not send it again. */
@@ -119,6 +138,16 @@ export class Skb {
     if (this.head + n < this.tail) this.tail = this.head + n;
   }
 
+  /** Changes places with another skb in everything but identity (skb_morph both ways). */
+  exchange(o: Skb): void {
+    const swap = <K extends keyof this>(k: K): void => {
+      const v = this[k];
+      this[k] = (o as this)[k];
+      (o as this)[k] = v;
+    };
+    for (const k of EXCHANGED) swap(k as keyof this);
+  }
+
   /** Makes sure that `n` more bytes fit behind `tail`. */
   room(n: number): void {
     if (this.tail + n <= this.buf.length) return;
@@ -127,6 +156,11 @@ export class Skb {
     this.buf = grown;
   }
 }
+
+const EXCHANGED = [
+  'buf', 'head', 'tail', 'mac', 'net', 'trans', 'iif', 'pktType', 'protocol', 'mark', 'physin', 'physout', 'brOtherhost', 'brOrigDst',
+  'optLen', 'optRr', 'optTs', 'optSrr', 'optFlags', 'optNext', 'id',
+] as const; // prettier-ignore
 
 /** A free list of skbs. Buffers that have grown are kept. */
 export class SkbPool {
@@ -150,7 +184,7 @@ export class SkbPool {
 
   /** A copy with its own bytes; conntrack, mark, route and packet id are shared (skb_clone/skb_copy). */
   copy(from: Skb): Skb {
-    const s = this.take();
+    const s = this.derive(from);
     if (s.buf.length < from.tail) s.buf = new Uint8Array(from.buf.length);
     s.buf.set(from.buf.subarray(from.head, from.tail), from.head);
     if (from.mac < from.head) s.buf.set(from.buf.subarray(from.mac, from.head), from.mac);
@@ -159,6 +193,13 @@ export class SkbPool {
     s.mac = from.mac;
     s.net = from.net;
     s.trans = from.trans;
+    return s;
+  }
+
+  /** An empty skb that goes where `from` goes and belongs to what `from` belongs to (ip_copy_metadata). */
+  derive(from: Skb): Skb {
+    const s = this.take();
+    s.head = s.tail = s.mac = s.net = s.trans = HEADROOM;
     s.dev = from.dev;
     s.iif = from.iif;
     s.pktType = from.pktType;
@@ -180,6 +221,17 @@ export class SkbPool {
     s.rtType = from.rtType;
     s.rtFlags = from.rtFlags;
     s.rtSrc = from.rtSrc;
+    s.rtMtu = from.rtMtu;
+    s.ignoreDf = from.ignoreDf;
+    s.ipFlags = from.ipFlags;
+    s.fragMax = from.fragMax;
+    s.frags = from.frags;
+    s.optLen = from.optLen;
+    s.optRr = from.optRr;
+    s.optTs = from.optTs;
+    s.optSrr = from.optSrr;
+    s.optFlags = from.optFlags;
+    s.optNext = from.optNext;
     s.local = from.local;
     s.truesize = from.truesize;
     s.tailroom = from.tailroom;
@@ -194,6 +246,7 @@ export class SkbPool {
     this.live--;
     s.dev = s.iif = s.physin = s.physout = s.rtDev = null;
     s.ct = null;
+    s.frags = null;
     s.next = null;
     this.free_.push(s);
   }
@@ -216,12 +269,27 @@ export class SkbPool {
     s.rtType = 0;
     s.rtFlags = 0;
     s.rtSrc = 0;
+    s.rtMtu = 0;
+    s.ignoreDf = false;
     s.local = false;
     s.waiting = false;
     s.truesize = 0;
     s.tailroom = 0;
+    clearCb(s);
     return s;
   }
+}
+
+/** Forgets what IPv4 noted on a packet, as every IPv4 receive does (memset of IPCB). */
+export function clearCb(s: Skb): void {
+  s.ipFlags = 0;
+  s.fragMax = 0;
+  s.optLen = 0;
+  s.optRr = 0;
+  s.optTs = 0;
+  s.optSrr = 0;
+  s.optFlags = 0;
+  s.optNext = 0;
 }
 
 /** What a packet forgets on its way through a tunnel or a veth (skb_scrub_packet): conntrack, route, bridge state. */
@@ -234,6 +302,8 @@ export function scrub(s: Skb): void {
   s.brPrerouted = false;
   s.brDnat = false;
   s.brOtherhost = false;
+  s.ignoreDf = false;
+  s.frags = null;
   s.local = false;
 }
 

@@ -2,6 +2,7 @@
 import { ARPHRD_LOOPBACK, Netdev, netifRx } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { ROUTE_FORWARD, ROUTE_LOCAL, ROUTE_OUTPUT, RTCF_LOCAL } from '../ipv4/route.js';
 
 export class Loopback extends Netdev {
   override readonly kind = '';
@@ -15,8 +16,9 @@ export class Loopback extends Netdev {
   }
 
   override xmit(skb: Skb): void {
-    skb.rtType = 0;
-    skb.rtDev = null;
+    // The routing decision goes along: a packet that leaves by lo is for this machine, whatever its addresses.
+    if (skb.rtType === ROUTE_OUTPUT || skb.rtType === ROUTE_FORWARD) skb.rtType = ROUTE_LOCAL;
+    skb.rtFlags |= RTCF_LOCAL;
     skb.local = false;
     netifRx(this, skb);
   }

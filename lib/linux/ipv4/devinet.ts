@@ -15,6 +15,7 @@ import { arpNotify } from './arp.js';
 
 const kernelRoute = (table: number, type: number, dst: number, prefix: number, dev: Netdev, scope: number, src: number): Route => ({
   type, dst, prefix, tos: 0, metric: 0, gw: 0, dev, scope, src, proto: 'kernel', onlink: false, table,
+  mtu: 0, mtuLock: false, exceptions: null, paths: null,
 }); // prettier-ignore
 
 /** Addresses of `dev` that share the subnet of `addr/prefix`. */

@@ -31,22 +31,54 @@ export const SCOPE_LINK = 253;
 export const SCOPE_HOST = 254;
 export const SCOPE_NOWHERE = 255;
 
-export interface Route {
+/** Where a route leads: a device and, unless the destination is on its link, a gateway (fib_nh). */
+export interface NextHop {
+  /** Next hop, 0: on link. */
+  gw: number;
+  dev: Netdev | null;
+  onlink: boolean;
+  /** What redirects and "fragmentation needed" have taught, by destination; null: nothing yet. */
+  exceptions: Map<number, Fnhe> | null;
+}
+
+/** One next hop of several (`nexthop … weight N`). */
+export interface PathHop extends NextHop {
+  /** 1..256. */
+  weight: number;
+  /** A hash up to this one takes this hop (fib_nh_upper_bound), -1 for a hop that is down. */
+  upperBound: number;
+}
+
+/** An exception of a route for one destination (fib_nh_exception). */
+export interface Fnhe {
+  /** Gateway instead of the route's, 0: none. */
+  gw: number;
+  /** Path MTU, 0: none. */
+  pmtu: number;
+  /** The path's MTU is below the least accepted one; packets go without DF. */
+  locked: boolean;
+  /** Virtual time of its end, and of its last change. */
+  expires: number;
+  stamp: number;
+}
+
+export interface Route extends NextHop {
   type: number;
   dst: number;
   prefix: number;
   tos: number;
   metric: number;
-  /** Next hop, 0: on link. */
-  gw: number;
-  dev: Netdev | null;
+  /** RTAX_MTU, 0: none; RTAX_LOCK of it. */
+  mtu: number;
+  mtuLock: boolean;
   scope: number;
   /** Preferred source, 0: none given. */
   src: number;
   /** kernel, boot, static, ... as `ip route` prints it. */
   proto: string;
-  onlink: boolean;
   table: number;
+  /** Several next hops instead of `gw` and `dev`, which then are those of the first. */
+  paths: PathHop[] | null;
 }
 
 /** How a route enters a table (NLM_F_*): `add` is CREATE|EXCL, `replace` CREATE|REPLACE, `append` CREATE|APPEND. */
@@ -163,6 +195,8 @@ export class Fib {
   rules: FibRule[] = [];
   /** The rules have been changed (fib_has_custom_rules). */
   custom = false;
+  /** A route of type local has been added by hand (fib_has_custom_local_routes). */
+  customLocal = false;
   readonly local: FibTable;
   readonly main: FibTable;
 
@@ -251,6 +285,7 @@ const sameRoute = (a: Route, b: Route): boolean =>
 
 const action = (type: number): Route => ({
   type, dst: 0, prefix: 0, tos: 0, metric: 0, gw: 0, dev: null, scope: 0, src: 0, proto: '', onlink: false, table: 0,
+  mtu: 0, mtuLock: false, exceptions: null, paths: null,
 }); // prettier-ignore
 const ACTIONS: Record<number, Route> = {
   [RTN_BLACKHOLE]: action(RTN_BLACKHOLE),

@@ -1,17 +1,43 @@
 /**
  * IPv4 output: local packets enter at ipLocalOut, forwarded ones at dstOutput; both leave through a neighbour.
  *
- *   ipLocalOut ─[LOCAL_OUT]▶ dstOutput ─[POST_ROUTING]▶ ipFinishOutput ─▶ neighOutput
+ *   ipLocalOut ─[LOCAL_OUT]▶ dstOutput ─[POST_ROUTING]▶ ipFinishOutput ─ fits? ─▶ neighOutput
+ *                                                            └─ too long ─▶ ipFragment ─▶ one neighOutput a piece
  *
- * Kernel counterpart: net/ipv4/ip_output.c. Not here: fragmentation, options.
+ * Kernel counterpart: net/ipv4/ip_output.c. Not here: the copy of a broadcast for this machine itself.
  * @module
  */
+import { put16 } from '../../../wire/bytes.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_OUT, nfHook, POST_ROUTING } from '../core/nf-hook.js';
 import type { Skb } from '../core/skb.js';
+import { icmpSend } from './icmp.js';
+import { buildOptions, fragmentOptions, type ReplyOptions, sendCheck } from './ip-options.js';
 import { neighOutput } from './neighbour.js';
+import { RTCF_MTU_LOCKED } from './route.js';
+
+/** skb.ipFlags (IPSKB_*). */
+export const IPSKB_FORWARDED = 1;
+/** The pieces keep DF: the largest fragment that came had it. */
+export const IPSKB_FRAG_PMTU = 2;
+
+/** IP_MTU_DISCOVER: never DF, DF on what fits, always DF. */
+export const PMTUDISC_DONT = 0;
+export const PMTUDISC_WANT = 1;
+export const PMTUDISC_DO = 2;
+
+/**
+ * The DF bit for a routed packet of `length` bytes at its birth (__ip_make_skb); unless it has to go whole, this machine may
+ * cut it.
+ */
+export function dontFragment(skb: Skb, pmtudisc: number, length: number): number {
+  skb.ignoreDf = pmtudisc !== PMTUDISC_DO;
+  if (pmtudisc === PMTUDISC_DO) return ipv4.DF;
+  const locked = (skb.rtFlags & RTCF_MTU_LOCKED) !== 0;
+  return pmtudisc === PMTUDISC_WANT && !locked && length <= skb.rtMtu ? ipv4.DF : 0;
+}
 
 /** Sends a packet of this machine; it is routed (skb.rt*) and `head` stands at the IPv4 header (ip_local_out). */
 export function ipLocalOut(net: Netns, skb: Skb): void {
@@ -28,12 +54,80 @@ export function dstOutput(net: Netns, skb: Skb): void {
   nfHook(POST_ROUTING, net, skb, indev, skb.rtDev, ipFinishOutput);
 }
 
-/** ip_finish_output2: the next hop's neighbour takes the packet. */
+/** __ip_finish_output: whole, or in pieces where it is too long or came in pieces. */
 export function ipFinishOutput(net: Netns, skb: Skb): void {
-  const dev = skb.rtDev!;
+  const mtu = mtuOf(skb);
+  if (skb.tail - skb.net <= mtu && skb.fragMax === 0) return ipFinishOutput2(net, skb);
+  if ((ipv4.frag(skb.buf, skb.net) & ipv4.DF) !== 0 && (!skb.ignoreDf || skb.fragMax > mtu)) {
+    icmpSend(net, skb, 3, 4, mtu);
+    return drop(net, skb, 'PKT_TOO_BIG');
+  }
+  ipFragment(net, skb, mtu, ipFinishOutput2);
+}
+
+const mtuOf = (skb: Skb): number => (skb.rtMtu !== 0 ? skb.rtMtu : skb.rtDev!.mtu);
+
+/** ip_finish_output2: the next hop's neighbour takes the packet. */
+function ipFinishOutput2(net: Netns, skb: Skb): void {
   skb.head = skb.net;
-  if (skb.tail - skb.net > dev.mtu) return drop(net, skb, 'PKT_TOO_BIG');
-  neighOutput(net.neigh.create(dev, skb.rtGw), skb);
+  neighOutput(net.neigh.create(skb.rtDev!, skb.rtGw), skb);
+}
+
+/**
+ * Cuts a packet and hands each piece to `output` (ip_do_fragment): along the pieces it is made of where they fit, else
+ * into the largest multiples of 8 that `mtu` (or the largest fragment it came in) takes. The packet ends here.
+ */
+export function ipFragment(net: Netns, skb: Skb, mtu: number, output: (net: Netns, skb: Skb) => void): void {
+  const hlen = ipv4.headerLen(skb.buf, skb.net);
+  if (skb.fragMax !== 0 && skb.fragMax < mtu) mtu = skb.fragMax;
+  if (mtu < hlen + 8) return drop(net, skb, 'PKT_TOO_BIG');
+  const room = mtu - hlen;
+  const whole = skb.tail - skb.net - hlen;
+  const { frags } = skb;
+  const along = frags !== null && fits(skb, frags, room, whole);
+  const word = ipv4.frag(skb.buf, skb.net);
+  const flags = (skb.ipFlags & IPSKB_FRAG_PMTU) !== 0 && !along ? ipv4.DF : 0;
+  const start = word & ipv4.OFFSET;
+  for (let at = 0, i = 0; at < whole; i++) {
+    const left = whole - at;
+    const n = along ? frags[i]! : left > room ? room & ~7 : left;
+    const more = at + n < whole || (word & ipv4.MF) !== 0 ? ipv4.MF : 0;
+    const piece = cut(net, skb, hlen, at, n, (start + (at >> 3)) | more | flags);
+    if (at === 0 && start === 0 && hlen > ipv4.HLEN) fragmentOptions(skb);
+    at += n;
+    output(net, piece);
+  }
+  net.kernel.skbs.free(skb);
+}
+
+/** True when the packet can go out in the pieces it is made of. */
+function fits(skb: Skb, frags: Uint16Array, room: number, whole: number): boolean {
+  if (ipv4.isFragment(skb.buf, skb.net)) return false;
+  let sum = 0;
+  for (let i = 0; i < frags.length; i++) {
+    const n = frags[i]!;
+    if (n > room || ((n & 7) !== 0 && i < frags.length - 1)) return false;
+    sum += n;
+  }
+  return sum === whole;
+}
+
+/** One piece: the header and `n` bytes of data from `at`. */
+function cut(net: Netns, skb: Skb, hlen: number, at: number, n: number, word: number): Skb {
+  const piece = net.kernel.skbs.derive(skb);
+  piece.room(hlen + n);
+  const o = piece.head;
+  piece.mac = piece.net = o;
+  piece.trans = o + hlen;
+  piece.frags = null;
+  piece.fragMax = 0;
+  piece.buf.set(skb.buf.subarray(skb.net, skb.net + hlen), o);
+  piece.buf.set(skb.buf.subarray(skb.net + hlen + at, skb.net + hlen + at + n), o + hlen);
+  piece.tail = o + hlen + n;
+  put16(piece.buf, o + ipv4.LEN, hlen + n);
+  put16(piece.buf, o + ipv4.FRAG, word);
+  sendCheck(piece);
+  return piece;
 }
 
 /**
@@ -66,5 +160,41 @@ export function ipBuildAndSend(
   skb.push(ipv4.HLEN);
   skb.net = skb.head;
   ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, frag, ttl, proto, saddr, daddr);
+  if (skb.tail - skb.net > skb.rtMtu) appended(skb, ipv4.HLEN);
   ipLocalOut(net, skb);
+}
+
+/** The same with options; `daddr` is the final destination, a reversed source route's first stop stands in the header. */
+export function ipBuildWithOptions(
+  net: Netns,
+  skb: Skb,
+  opt: ReplyOptions,
+  saddr: number,
+  daddr: number,
+  proto: number,
+  tos: number,
+  ttl: number,
+  id: number,
+): void {
+  const hlen = ipv4.HLEN + opt.len;
+  skb.trans = skb.head;
+  skb.push(hlen);
+  skb.net = skb.head;
+  const to = opt.srr !== 0 ? opt.faddr : daddr;
+  ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, 0, ttl, proto, saddr, to);
+  skb.buf[skb.net] = 0x40 | (hlen >> 2);
+  buildOptions(net, skb, opt, daddr, saddr);
+  sendCheck(skb);
+  if (skb.tail - skb.net > skb.rtMtu) appended(skb, hlen);
+  ipLocalOut(net, skb);
+}
+
+/** A datagram over the MTU is put together of pieces that fit it (__ip_append_data), and stays one until it leaves. */
+function appended(skb: Skb, hlen: number): void {
+  const room = (skb.rtMtu - hlen) & ~7;
+  const whole = skb.tail - skb.net - hlen;
+  if (room < 8) return;
+  const frags = new Uint16Array(Math.ceil(whole / room)).fill(room);
+  frags[frags.length - 1] = whole - room * (frags.length - 1);
+  skb.frags = frags;
 }

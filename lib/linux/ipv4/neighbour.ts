@@ -134,8 +134,8 @@ export class Neigh {
     }
   }
 
-  /** neigh_event_send: true when the packet may go out now; otherwise it was queued. */
-  eventSend(skb: Skb): boolean {
+  /** neigh_event_send: true when the packet may go out now; otherwise it was queued. null only asks for the address. */
+  eventSend(skb: Skb | null): boolean {
     const { sim } = this.dev.kernel;
     if ((this.nud & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) !== 0) return true;
     if (this.nud === NUD_STALE) {
@@ -150,7 +150,7 @@ export class Neigh {
       this.probes = 0;
       this.updated = sim.now;
     }
-    this.enqueue(skb);
+    if (skb !== null) this.enqueue(skb);
     if (first) this.probe();
     return false;
   }

@@ -9,9 +9,12 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import type { Runnable } from '../../sim/sim.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { learnFromError } from './icmp-rcv.js';
 import { ttlDefault } from './icmp.js';
-import { ipBuildAndSend, selectIdent } from './ip-output.js';
+import { dontFragment, ipBuildAndSend, PMTUDISC_DO, selectIdent } from './ip-output.js';
 import { routeOutput } from './route.js';
+
+const EMSGSIZE = 90;
 
 export interface IcmpMessage {
   src: number;
@@ -21,11 +24,28 @@ export interface IcmpMessage {
   data: Uint8Array;
 }
 
+/** An entry of the socket's error queue (IP_RECVERR): what an ICMP error said about an echo request of this socket. */
+export interface IcmpErrorMessage {
+  /** Who sent it. */
+  src: number;
+  type: number;
+  code: number;
+  /** MTU of 3/4, gateway of a redirect, place of a parameter problem. */
+  info: number;
+  /** Where the request had gone to, its identifier and sequence number. */
+  dst: number;
+  id: number;
+  seq: number;
+}
+
 export class IcmpSock implements Runnable {
   readonly net: Netns;
   onReady: (() => void) | null = null;
   queued = false;
+  /** MTU of the path that the last packet was to take. */
+  mtu = 0;
   private readonly queue: IcmpMessage[] = [];
+  private readonly errors: IcmpErrorMessage[] = [];
 
   constructor(net: Netns) {
     this.net = net;
@@ -37,27 +57,33 @@ export class IcmpSock implements Runnable {
   }
 
   /** The source address a packet to `daddr` would get, or a negative errno as `err`. */
-  source(daddr: number): { src: number; err: number } {
+  source(daddr: number, saddr = 0): { src: number; err: number } {
     const skb = this.net.kernel.skbs.alloc();
-    const err = routeOutput(this.net, skb, daddr, 0, null);
+    const err = routeOutput(this.net, skb, daddr, saddr, null);
     const src = skb.rtSrc;
     this.net.kernel.skbs.free(skb);
     return { src, err };
   }
 
-  /** Sends one echo request: 0 or a negative errno. */
+  /**
+   * Sends one echo request: 0 or a negative errno. With PMTUDISC_DO a packet longer than the path takes is -EMSGSIZE, and
+   * `mtu` then says what would fit.
+   */
   sendEcho(
     daddr: number,
     id: number,
     seq: number,
     payload: Uint8Array,
-    opts: { ttl?: number; tos?: number; saddr?: number; df: boolean },
+    opts: { ttl?: number; tos?: number; saddr?: number; pmtudisc: number },
   ): number {
     const { net } = this;
     const skb = net.kernel.skbs.alloc();
-    const err = routeOutput(net, skb, daddr, opts.saddr ?? 0, null);
+    const tos = opts.tos ?? 0;
+    const err = routeOutput(net, skb, daddr, opts.saddr ?? 0, null, tos);
     const n = icmp.HLEN + payload.length;
-    const bad = err !== 0 ? err : n + ipv4.HLEN > skb.rtDev!.mtu ? -90 : 0;
+    this.mtu = skb.rtMtu;
+    const force = opts.pmtudisc === PMTUDISC_DO;
+    const bad = err !== 0 ? err : n + ipv4.HLEN > (force ? skb.rtMtu : 0xffff) ? -EMSGSIZE : 0;
     if (bad !== 0) {
       net.kernel.skbs.free(skb);
       return bad;
@@ -68,14 +94,20 @@ export class IcmpSock implements Runnable {
     skb.tail = skb.head + n;
     icmp.write(skb.buf, skb.head, skb.tail, icmp.ECHO, 0, id * 0x10000 + seq);
     const ttl = opts.ttl ?? ttlDefault(net);
-    const ident = selectIdent(net, src, daddr, ipv4.ICMP);
-    ipBuildAndSend(net, skb, src, daddr, ipv4.ICMP, opts.tos ?? 0, ttl, ident, opts.df ? ipv4.DF : 0);
+    const df = dontFragment(skb, opts.pmtudisc, n + ipv4.HLEN);
+    const ident = force ? 0 : selectIdent(net, src, daddr, ipv4.ICMP);
+    ipBuildAndSend(net, skb, src, daddr, ipv4.ICMP, tos, ttl, ident, df);
     net.kernel.sim.drain();
     return 0;
   }
 
   recv(): IcmpMessage | null {
     return this.queue.shift() ?? null;
+  }
+
+  /** The next error, or null. */
+  recvError(): IcmpErrorMessage | null {
+    return this.errors.shift() ?? null;
   }
 
   close(): void {
@@ -85,11 +117,21 @@ export class IcmpSock implements Runnable {
     this.onReady = null;
   }
 
+  fail(m: IcmpErrorMessage): void {
+    if (this.errors.length >= MAX_QUEUE) return;
+    this.errors.push(m);
+    this.net.kernel.sim.wake(this);
+  }
+
   deliver(m: IcmpMessage): void {
+    if (this.queue.length >= MAX_QUEUE) return;
     this.queue.push(m);
     this.net.kernel.sim.wake(this);
   }
 }
+
+/** Bytes of errors and messages a socket keeps, in messages (rmem_default over a small frame's truesize). */
+const MAX_QUEUE = 277;
 
 /** Copies a delivered packet to the raw sockets of its protocol (raw_local_deliver). True when one took it. */
 export function rawDeliver(net: Netns, skb: Skb, proto: number): boolean {
@@ -104,4 +146,27 @@ export function rawDeliver(net: Netns, skb: Skb, proto: number): boolean {
     });
   }
   return true;
+}
+
+/**
+ * An ICMP error quotes a packet at `inner` that a raw socket may have sent (raw_icmp_error): path MTU and redirects are
+ * learned, other errors go to the sockets' error queues.
+ */
+export function rawErr(net: Netns, skb: Skb, inner: number, type: number, code: number, info: number): void {
+  const b = skb.buf;
+  if (ipv4.proto(b, inner) !== ipv4.ICMP || net.socks.icmp.length === 0) return;
+  learnFromError(net, skb, inner, type, code, info);
+  if (type === icmp.REDIRECT) return;
+  const t = inner + ipv4.headerLen(b, inner);
+  if (icmp.type(b, t) !== icmp.ECHO) return;
+  const m = {
+    src: ipv4.src(b, skb.net),
+    type,
+    code,
+    info,
+    dst: ipv4.dst(b, inner),
+    id: icmp.id(b, t),
+    seq: icmp.seq(b, t),
+  };
+  for (const s of net.socks.icmp) s.fail(m);
 }

@@ -58,7 +58,7 @@ function node(): { k: Kernel; pods: Netdev[]; ports: Netdev[]; br: Netdev } {
     devOpen(e);
     devOpen(pod.lo);
     addAddress(e, ip(`10.0.1.${i}`), 24, null, 0);
-    pod.fib.main.add({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: ip('10.0.1.1'), dev: e, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254 }); // prettier-ignore
+    pod.fib.main.add({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: ip('10.0.1.1'), dev: e, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254, mtu: 0, mtuLock: false, exceptions: null, paths: null }); // prettier-ignore
     pods.push(e);
     ports.push(port);
   }
@@ -76,7 +76,7 @@ Stack('a ping between two ports shows ARP flooded, the rest switched', () => {
   const b = listen(ports[1]!);
   const c = listen(br);
   const s = new IcmpSock(pods[0]!.net);
-  assert.is(s.sendEcho(ip('10.0.1.3'), 7, 1, new Uint8Array(8), { df: true }), 0);
+  assert.is(s.sendEcho(ip('10.0.1.3'), 7, 1, new Uint8Array(8), { pmtudisc: 1 }), 0);
   k.sim.settle();
   assert.equal(a, [
     'out who-has 10.0.1.3 tell 10.0.1.2',

@@ -1,7 +1,7 @@
 /**
  * UDP sockets and their receive path.
  *
- * Kernel counterpart: net/ipv4/udp.c. Not here: multicast delivery, corking, fragments (a datagram over the MTU is EMSGSIZE).
+ * Kernel counterpart: net/ipv4/udp.c. Not here: multicast delivery, corking.
  * @module
  */
 import * as icmp from '../../../wire/icmp.js';
@@ -12,8 +12,9 @@ import type { Runnable } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { learnFromError } from './icmp-rcv.js';
 import { icmpSend, ttlDefault } from './icmp.js';
-import { ipBuildAndSend, selectIdent } from './ip-output.js';
+import { dontFragment, ipBuildAndSend, PMTUDISC_DO, PMTUDISC_DONT, selectIdent } from './ip-output.js';
 import { inetAddrType, ROUTE_BROADCAST, routeOutput, RTN_LOCAL } from './route.js';
 
 export const EADDRINUSE = 98;
@@ -47,7 +48,7 @@ export class UdpSock implements Runnable {
   port = 0;
   daddr = 0;
   dport = 0;
-  /** IP_MTU_DISCOVER: 0 DONT (DF clear), 1 WANT. */
+  /** IP_MTU_DISCOVER: PMTUDISC_*. */
   pmtudisc = 1;
   tos = 0;
   /** IP_RECVERR: errors that may pass (host unreachable) are reported too. */
@@ -128,8 +129,9 @@ export class UdpSock implements Runnable {
       if (b !== 0) return b;
     }
     const skb = kernel.skbs.alloc();
-    const err = routeOutput(net, skb, to, saddr !== 0 ? saddr : this.addr, null);
-    const bad = err !== 0 ? err : data.length + 28 > Math.min(skb.rtDev!.mtu, 65535) ? -EMSGSIZE : 0;
+    const err = routeOutput(net, skb, to, saddr !== 0 ? saddr : this.addr, null, this.tos);
+    const length = data.length + ipv4.HLEN + udp.HLEN;
+    const bad = err !== 0 ? err : length > (this.pmtudisc === PMTUDISC_DO ? skb.rtMtu : 65535) ? -EMSGSIZE : 0;
     if (bad !== 0) {
       kernel.skbs.free(skb);
       return bad;
@@ -140,9 +142,10 @@ export class UdpSock implements Runnable {
     skb.tail = skb.head + udp.HLEN + data.length;
     udp.write(skb.buf, skb.head, skb.tail, this.port, port, src, to);
     let id = 0;
-    if (connected) id = this.ident = (this.ident + 1) & 0xffff;
-    else id = selectIdent(net, src, to, ipv4.UDP);
-    ipBuildAndSend(net, skb, src, to, ipv4.UDP, this.tos, ttlDefault(net), id, this.pmtudisc === 0 ? 0 : ipv4.DF);
+    if (this.dport !== 0) id = this.ident = (this.ident + 1) & 0xffff;
+    else if (this.pmtudisc !== PMTUDISC_DO) id = selectIdent(net, src, to, ipv4.UDP);
+    const df = dontFragment(skb, this.pmtudisc, length);
+    ipBuildAndSend(net, skb, src, to, ipv4.UDP, this.tos, ttlDefault(net), id, df);
     kernel.sim.drain();
     return 0;
   }
@@ -230,14 +233,15 @@ export function udpRcv(net: Netns, skb: Skb): void {
   net.kernel.skbs.free(skb);
 }
 
-/** An ICMP error quotes a datagram of ours at `inner`: a connected socket learns of it (__udp4_lib_err). */
-export function udpErr(net: Netns, skb: Skb, inner: number, type: number, code: number): void {
+/** An ICMP error quotes a datagram of ours at `inner`: its socket learns of it (__udp4_lib_err). */
+export function udpErr(net: Netns, skb: Skb, inner: number, type: number, code: number, info: number): void {
   const b = skb.buf;
   const t = inner + ipv4.headerLen(b, inner);
-  if (skb.tail - t < udp.HLEN) return;
   const s = lookup(net, ipv4.dst(b, inner), udp.dport(b, t), ipv4.src(b, inner), udp.sport(b, t));
-  if (s === null || s.dport === 0) return;
-  if (type === icmp.DEST_UNREACH && code === icmp.FRAG_NEEDED && s.pmtudisc === 0) return;
+  if (s === null) return;
+  learnFromError(net, skb, inner, type, code, info);
+  if (s.dport === 0) return;
+  if (type === icmp.DEST_UNREACH && code === icmp.FRAG_NEEDED && s.pmtudisc === PMTUDISC_DONT) return;
   if (type === icmp.PARAMETERPROB) s.fail(EPROTO);
   else if (type === icmp.DEST_UNREACH && code < FATAL.length) {
     if (FATAL[code] !== 0) s.fail(FATAL[code]!);

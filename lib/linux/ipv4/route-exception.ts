@@ -1,0 +1,129 @@
+/**
+ * What the network has taught about a route: another gateway (redirects), a smaller MTU (ICMP 3/4).
+ *
+ * An exception belongs to a next hop and one destination, and ends by its time. Kernel counterpart: net/ipv4/route.c
+ * (fib_nh_exception). Not here: the hash buckets; the bound on their number is the same.
+ * @module
+ */
+import { isMulticast } from '../../../wire/inet.js';
+import { SEC } from '../../sim/sim.js';
+import type { Netdev } from '../core/netdev.js';
+import type { Netns } from '../core/netns.js';
+import type { Skb } from '../core/skb.js';
+import { addrOnlink } from './devinet.js';
+import { type Fnhe, type NextHop, RTN_UNICAST } from './fib.js';
+import { selectPath } from './multipath.js';
+import { inetAddrType, routeOutput, RTCF_MTU_LOCKED } from './route.js';
+
+/** The least path MTU that is believed (min_pmtu), and how long an exception lasts (mtu_expires, gc_timeout). */
+export const MIN_PMTU = 552;
+const MTU_EXPIRES = 600 * SEC;
+const REDIRECT_EXPIRES = 300 * SEC;
+/** FNHE_HASH_SIZE buckets of FNHE_RECLAIM_DEPTH. */
+const MAX_EXCEPTIONS = 2048 * 5;
+
+/** The live exception of a next hop for a destination (find_exception), or null. */
+export function findException(nh: NextHop, daddr: number, now: number): Fnhe | null {
+  if (nh.exceptions === null) return null;
+  const e = nh.exceptions.get(daddr);
+  if (e === undefined) return null;
+  if (now <= e.expires) return e;
+  nh.exceptions.delete(daddr);
+  return null;
+}
+
+/** update_or_create_fnhe: 0 for `gw` or `pmtu` leaves what is known. */
+function updateOrCreate(nh: NextHop, daddr: number, gw: number, pmtu: number, locked: boolean, now: number): void {
+  const expires = now + (gw !== 0 ? REDIRECT_EXPIRES : MTU_EXPIRES);
+  const all = (nh.exceptions ??= new Map());
+  const e = all.get(daddr);
+  if (e !== undefined) {
+    if (gw !== 0) e.gw = gw;
+    if (pmtu !== 0) {
+      e.pmtu = pmtu;
+      e.locked = locked;
+    }
+    e.expires = expires;
+    e.stamp = now;
+    return;
+  }
+  if (all.size >= MAX_EXCEPTIONS) {
+    let oldest = 0;
+    let at = Number.POSITIVE_INFINITY;
+    for (const [d, x] of all) if (x.stamp < at) ((at = x.stamp), (oldest = d));
+    all.delete(oldest);
+  }
+  all.set(daddr, { gw, pmtu, locked, expires, stamp: now });
+}
+
+/** The next hops that a packet to `daddr` may take. */
+function hops(net: Netns, daddr: number, saddr: number, tos: number, mark: number, all: boolean): readonly NextHop[] {
+  const r = net.fib.lookup(daddr, saddr, tos, mark, '', null);
+  if (r === null || r.dev === null) return [];
+  if (r.paths !== null) return all ? r.paths : [selectPath(net, r, saddr, daddr)];
+  return [r];
+}
+
+/**
+ * The path to `daddr` takes packets of at most `mtu` bytes (ipv4_update_pmtu, __ip_rt_update_pmtu): remembered for 600 s.
+ * `mtu` is an ICMP message's next-hop MTU; below 552 the path counts as one that wants no DF.
+ */
+export function updatePmtu(net: Netns, daddr: number, saddr: number, tos: number, mark: number, mtu: number): void {
+  const { skbs, sim } = net.kernel;
+  const probe = skbs.alloc();
+  probe.mark = mark;
+  const err = routeOutput(net, probe, daddr, saddr, null, tos);
+  const old = probe.rtMtu;
+  const locked = (probe.rtFlags & RTCF_MTU_LOCKED) !== 0;
+  skbs.free(probe);
+  if (err !== 0 || locked || old < mtu) return;
+  const lock = mtu < MIN_PMTU;
+  const pmtu = lock ? Math.min(old, MIN_PMTU) : mtu;
+  for (const h of hops(net, daddr, saddr, tos, mark, true)) updateOrCreate(h, daddr, 0, pmtu, lock, sim.now);
+}
+
+/** IN_DEV_RX_REDIRECTS: a router needs all and the device, a host one of the two. */
+function acceptsRedirects(net: Netns, dev: Netdev): boolean {
+  const a = net.confAll.accept_redirects !== 0;
+  const d = dev.conf.accept_redirects !== 0;
+  return dev.conf.forwarding !== 0 ? a && d : a || d;
+}
+
+/**
+ * A redirect about packets to `daddr` arrived: `skb` is the ICMP message, `gw` its new gateway (ipv4_redirect,
+ * __ip_do_redirect). Believed only from the gateway in use; an unknown new gateway is asked for by ARP first.
+ */
+export function doRedirect(net: Netns, skb: Skb, from: number, gw: number, daddr: number, saddr: number, tos: number, mark: number): void {
+  const dev = skb.dev!;
+  const { skbs, sim } = net.kernel;
+  const probe = skbs.alloc();
+  probe.mark = mark;
+  const err = routeOutput(net, probe, daddr, saddr, null, tos);
+  const out = probe.rtDev;
+  const old = probe.rtGw;
+  skbs.free(probe);
+  if (err !== 0 || out === null || old === daddr || old !== from) return;
+  if (gw === old || !acceptsRedirects(net, dev) || isMulticast(gw) || gw === -1 || gw >>> 24 === 0) return;
+  if (dev.conf.shared_media === 0 && net.confAll.shared_media === 0) {
+    if (!addrOnlink(dev, gw, old)) return;
+    const secure = dev.conf.secure_redirects !== 0 || net.confAll.secure_redirects !== 0;
+    if (secure && !isDefaultGateway(net, gw, dev)) return;
+  } else if (inetAddrType(net, gw) !== RTN_UNICAST) return;
+  const n = net.neigh.create(out, gw);
+  if (!n.valid) {
+    n.eventSend(null);
+    return;
+  }
+  for (const h of hops(net, daddr, saddr, tos, mark, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now);
+} // prettier-ignore
+
+/** ip_fib_check_default: some default route on the device has this gateway. */
+function isDefaultGateway(net: Netns, gw: number, dev: Netdev): boolean {
+  for (const t of net.fib.tables.values()) {
+    for (const r of t.routes) {
+      if (r.gw === gw && r.dev === dev) return true;
+      if (r.paths !== null && r.paths.some((p) => p.gw === gw && p.dev === dev)) return true;
+    }
+  }
+  return false;
+}
