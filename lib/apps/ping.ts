@@ -16,6 +16,7 @@ interface Options {
   wait: number;
   size: number;
   ttl: number;
+  tos: number;
   id: number;
   quiet: boolean;
   source: number;
@@ -30,6 +31,7 @@ function parse(argv: readonly string[]): Options | string {
     wait: 10,
     size: 56,
     ttl: 0,
+    tos: 0,
     id: -1,
     quiet: false,
     source: 0,
@@ -40,7 +42,7 @@ function parse(argv: readonly string[]): Options | string {
     const a = argv[i]!;
     if (a === '-n') continue;
     if (a === '-q') o.quiet = true;
-    else if (/^-[ciWstIeM]$/.test(a)) {
+    else if (/^-[ciWstIeMQ]$/.test(a)) {
       const v = argv[++i] ?? '';
       const n = Number(v);
       if (a === '-I') {
@@ -55,7 +57,10 @@ function parse(argv: readonly string[]): Options | string {
       else if (a === '-i') o.interval = n;
       else if (a === '-W') o.wait = n;
       else if (a === '-s') o.size = n;
-      else if (a === '-t') o.ttl = n;
+      else if (a === '-Q') {
+        if (n > 255) return `ping: the decimal value of TOS bits must be in range 0-255: ${n}`;
+        o.tos = n;
+      } else if (a === '-t') o.ttl = n;
       else o.id = n;
     } else if (a.startsWith('-')) return `podwire: ping: option ${a} is not supported yet`;
     else o.host = a;
@@ -167,7 +172,12 @@ class Session {
     const { sim } = this.p.net.kernel;
     const seq = this.sentAt.length + 1;
     this.sentAt.push(sim.now);
-    const opts = { pmtudisc: this.o.pmtudisc, saddr: this.o.source, ...(this.o.ttl > 0 ? { ttl: this.o.ttl } : {}) };
+    const opts = {
+      pmtudisc: this.o.pmtudisc,
+      saddr: this.o.source,
+      tos: this.o.tos,
+      ...(this.o.ttl > 0 ? { ttl: this.o.ttl } : {}),
+    };
     const err = this.sock.sendEcho(this.dst, this.id, seq & 0xffff, payload(this.o.size, sim.now), opts);
     if (err !== 0) this.failed(err);
     if (this.ended) return;

@@ -149,7 +149,8 @@ class Aligner {
     const { e, a } = this;
     if (end - o < 8) return false;
     const proto = ipv4.proto(e, ip);
-    let dirty = this.ports(proto, o);
+    const tunnel = proto === ipv4.UDP && VXLAN_PORTS.includes(u16(e, o + 2)) && equalAt(e, o + 2, a, o + 2, 2);
+    let dirty = tunnel ? this.vxlanPort(o, end) : this.ports(proto, o);
     if (proto === ipv4.TCP && alignTcp(this.pair, this.maps.tcp, ip, o, end)) dirty = true;
     if (proto === ipv4.UDP && whole && u16(e, o + 4) === u16(a, o + 4)) {
       const dns = this.options.dnsPorts ?? [53];
@@ -194,6 +195,25 @@ class Aligner {
       return false;
     }
     return this.map16('port', key, at);
+  }
+
+  /** See the equivalence `vxlan-port`: the inner flow and its direction are the key. */
+  private vxlanPort(o: number, end: number): boolean {
+    const { e, a, maps } = this;
+    const [x, y] = [u16(e, o), u16(a, o)];
+    const ip = o + 8 + 8 + 14;
+    let key = 'no IPv4';
+    if (ip + ipv4.HLEN <= end && u16(e, ip - 2) === 0x0800) {
+      const proto = ipv4.proto(e, ip);
+      const th = ip + ipv4.headerLen(e, ip);
+      const ports = !ipv4.isFragment(e, ip) && (proto === ipv4.UDP || proto === ipv4.TCP) && th + 4 <= end;
+      key = `${proto} ${hex(e, ip + ipv4.SRC, ip + ipv4.SRC + 8)} ${ports ? hex(e, th, th + 4) : ''}`;
+    }
+    if (Math.min(x, y) < 32768 || Math.max(x, y) > 60999) {
+      maps.note = 'vxlan-port: mapped only within 32768-60999';
+      return false;
+    }
+    return this.map16('vxlan-port', key, o);
   }
 
   private dns(o: number, end: number): boolean {

@@ -46,6 +46,12 @@ export const EQUIVALENCES = [
     name: 'ping-timestamp',
     reason: 'the first 16 bytes of an echo payload are the time of day; mapped per (id, sequence)',
   },
+  {
+    name: 'vxlan-port',
+    reason:
+      "the source port of a tunnel's datagram comes from a flow hash with a key drawn at boot, or from the sending " +
+      'socket; mapped per direction of the inner flow, one to one, within 32768-60999',
+  },
   { name: 'dns-id', reason: 'resolvers draw message ids at random; mapped per question, query and reply alike' },
   { name: 'dns-cookie', reason: 'dig sends a random 8-byte client cookie (RFC 7873); mapped over the tree' },
   {

@@ -55,7 +55,7 @@ export interface DriverPlan {
 /** Second process: setup, captures on, steps at their times, captures off, power off. */
 export function driverScript(plan: DriverPlan): string {
   const order = plan.atNs.map((at, i) => ({ at, i })).sort((a, b) => a.at - b.at || a.i - b.i);
-  const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i}`).join('\n');
+  const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i} ${Math.round(at / 1000)}`).join('\n');
   const wanted = (plan.captures ?? []).map((c) => `'${c}'`).join(' ');
   return `export PATH=/podwire/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C PODWIRE_READY_DIR=/run/ready
 umask 022
@@ -100,7 +100,8 @@ at() {
 }
 steps=()
 step() {
-  ( PODWIRE_STEP=$1 setsid bash /podwire/step-$1.sh > /out/step-$1.out 2> /out/step-$1.err; echo $? > /out/step-$1.rc ) &
+  ( echo $((\${EPOCHREALTIME/./} - T0 - $2)) > /out/step-$1.late
+    PODWIRE_STEP=$1 setsid bash /podwire/step-$1.sh > /out/step-$1.out 2> /out/step-$1.err; echo $? > /out/step-$1.rc ) &
   steps+=($!)
 }
 ${starts}

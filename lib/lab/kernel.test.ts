@@ -4,14 +4,17 @@ import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { driverScript, initScript } from './kernel-init.js';
+import { ECHO } from './kernel-echo.js';
 import { IP_FUNCTION, LISTEN } from './kernel-listen.js';
 
 const Recorder = suite('lib/lab/kernel');
 
-Recorder('the capture program is correct Perl', () => {
+Recorder('the programs in Perl are correct', () => {
   if (!existsSync('/usr/bin/perl')) return;
-  const r = spawnSync('/usr/bin/perl', ['-c'], { input: LISTEN, encoding: 'utf8' });
-  assert.is(r.status, 0, r.stderr);
+  for (const input of [LISTEN, ECHO]) {
+    const r = spawnSync('/usr/bin/perl', ['-c'], { input, encoding: 'utf8' });
+    assert.is(r.status, 0, r.stderr);
+  }
 });
 
 Recorder('driver and init are correct bash', () => {
@@ -21,7 +24,7 @@ Recorder('driver and init are correct bash', () => {
     const r = spawnSync('/bin/bash', ['-n'], { input: text, encoding: 'utf8' });
     assert.is(r.status, 0, r.stderr);
   }
-  assert.match(driverScript(plan), /at 0; step 1\nat 2000000; step 0\n/);
+  assert.match(driverScript(plan), /at 0; step 1 0\nat 2000000; step 0 2000000\n/);
 });
 
 Recorder('ip waits for the capture around what makes, renames, moves and deletes, and only there', () => {

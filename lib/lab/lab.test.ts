@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../sim/input-error.js';
+import { slipped } from './kernel.js';
 import { formatDuration, formatLab, parseDuration, parseLab } from './lab.js';
 
 const LabFormat = suite('lib/lab/lab');
@@ -79,6 +80,17 @@ LabFormat('parseDuration() and formatDuration() are inverse', () => {
   for (const t of ['0s', '1500ms', '2s', '1m', '500us', '7ns']) assert.is(formatDuration(parseDuration(t)!), t);
   assert.is(parseDuration('0.5s'), 5e8);
   for (const t of ['', '1', '-1s', '1h', '1 s']) assert.is(parseDuration(t), null);
+});
+
+LabFormat('slipped() allows half the time to the next step, 100 ms at least and 1 s at most', () => {
+  const lab = parseLab(
+    'kind: Lab\nmetadata: { name: x }\nspec:\n  setup: ""\n  steps:\n  - { at: 0s, run: "true" }\n  - { at: 1s, run: "true" }\n  - { at: 1050ms, run: "true" }\n  - { at: 9s, run: "true" }\n',
+    'f',
+  );
+  assert.is(slipped(lab, [500, 100, 1000, 1000]), 0);
+  assert.is(slipped(lab, [501, 0, 0, 0]), 501);
+  assert.is(slipped(lab, [0, 100.5, 0, 0]), 101);
+  assert.is(slipped(lab, [600, 0, 1001, 0]), 1001);
 });
 
 LabFormat.run();

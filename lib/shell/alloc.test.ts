@@ -59,14 +59,18 @@ function measure(): number {
     }
   };
   push(300_000);
-  gc();
-  const before = process.memoryUsage().heapUsed;
-  const sent = out.txPackets;
-  push(PACKETS);
-  const grown = (process.memoryUsage().heapUsed - before) / PACKETS;
-  assert.is(out.txPackets - sent, PACKETS);
-  assert.is(kernel.skbs.live, 0);
-  return grown;
+  // V8 compiles on a second thread, on a busy machine late; what allocates by itself does so every time.
+  let least = Infinity;
+  for (let i = 0; i < 5; i++) {
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    const sent = out.txPackets;
+    push(PACKETS);
+    least = Math.min(least, (process.memoryUsage().heapUsed - before) / PACKETS);
+    assert.is(out.txPackets - sent, PACKETS);
+    assert.is(kernel.skbs.live, 0);
+  }
+  return least;
 }
 
 const Alloc = suite('lib/shell/alloc');

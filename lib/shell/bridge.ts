@@ -6,12 +6,14 @@
  */
 import { macBytes, macText } from '../../wire/inet.js';
 import { Bridge, type BrPort } from '../linux/bridge/bridge.js';
+import { ntoa } from '../../wire/inet.js';
+import { Vxlan } from '../linux/tunnel/vxlan.js';
 import { fdbAdd, fdbDel } from '../linux/bridge/br-if.js';
 import type { FdbEntry } from '../linux/bridge/fdb.js';
 import type { Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import {
-  type CommandResult, device, extack, fail, garbage, IpError, matches, rtnl, unsupported, Words, wrong,
+  address, type CommandResult, device, extack, fail, garbage, IpError, matches, rtnl, unsigned, unsupported, Words, wrong,
 } from './ip-args.js'; // prettier-ignore
 import { portOption } from './ip-link-bridge.js';
 import { flagText, inDumpOrder, portState } from './ip-link-show.js';
@@ -134,12 +136,17 @@ interface FdbWords {
   permanent: boolean;
   stat: boolean;
   dynamic: boolean;
+  /** Far end of a VXLAN entry. */
+  dst: number | null;
+  port: number | null;
+  vni: number | null;
+  via: string | null;
 }
 
-const REFUSED = ['dst', 'nhid', 'port', 'vni', 'src_vni', 'via', 'router', 'vlan', 'use', 'extern_learn', 'sticky'];
+const REFUSED = ['nhid', 'src_vni', 'router', 'vlan', 'use', 'extern_learn', 'sticky'];
 
 function fdbWords(w: Words): FdbWords {
-  const f: FdbWords = { mac: null, dev: null, self: false, master: false, permanent: false, stat: false, dynamic: false }; // prettier-ignore
+  const f: FdbWords = { mac: null, dev: null, self: false, master: false, permanent: false, stat: false, dynamic: false, dst: null, port: null, vni: null, via: null }; // prettier-ignore
   while (w.more) {
     const k = w.take();
     if (k === 'dev') f.dev = w.value();
@@ -148,6 +155,10 @@ function fdbWords(w: Words): FdbWords {
     else if (matches(k, 'local', 'permanent')) f.permanent = true;
     else if (matches(k, 'temp', 'static')) f.stat = true;
     else if (matches(k, 'dynamic')) f.dynamic = true;
+    else if (k === 'dst') f.dst = address(w.value());
+    else if (k === 'port') f.port = number(w.value(), 65535, 'port');
+    else if (k === 'vni') f.vni = number(w.value(), 0xffffff, 'vni');
+    else if (k === 'via') f.via = w.value();
     else if (REFUSED.includes(k)) unsupported(`bridge fdb … ${k}`);
     else {
       const v = k === 'to' ? w.value() : k;
@@ -158,6 +169,37 @@ function fdbWords(w: Words): FdbWords {
   return f;
 }
 
+const number = (v: string, max: number, what: string): number => unsigned(v, max) ?? fail(`invalid ${what}: ${v}`);
+
+/** Entries of a VXLAN device's own database (vxlan_fdb_add, vxlan_fdb_delete). */
+function vxlanModify(c: Context, d: Vxlan, mac: Uint8Array, f: FdbWords, verb: string): string {
+  const { now } = c.net.kernel.sim;
+  const via = f.via === null ? null : device(c.net, f.via);
+  if (verb === 'delete') {
+    const e = d.fdb.entries.find((x) => sameMac(x.mac, mac));
+    if (e === undefined) return rtnl('ENOENT', 255);
+    const i = f.dst === null ? -1 : e.remotes.findIndex((r) => r.ip === f.dst && (f.port ?? r.port) === r.port);
+    if (f.dst !== null && i < 0) return rtnl('ENOENT', 255);
+    if (i >= 0 && e.remotes.length > 1) e.remotes.splice(i, 1);
+    else d.fdb.remove((x) => x === e);
+    return '';
+  }
+  if (f.dst === null) return rtnl('EINVAL', 255);
+  const state = f.stat ? 'static' : f.dynamic ? 'reachable' : 'permanent';
+  const old = d.fdb.entries.find((x) => sameMac(x.mac, mac));
+  const r = { ip: f.dst, port: f.port, vni: f.vni, via };
+  if (old === undefined || verb === 'append') {
+    if (verb === 'append' && (mac[0]! & 1) === 0 && !mac.every((x) => x === 0)) return rtnl('EOPNOTSUPP', 255);
+    if (!d.fdb.append(mac, r, state, now) && verb === 'append') return '';
+    return '';
+  }
+  if (verb === 'add') return rtnl('EEXIST', 255);
+  old.state = state;
+  old.remotes.splice(0, old.remotes.length, r);
+  old.updated = now;
+  return '';
+}
+
 function fdbModify(c: Context, w: Words, verb: 'add' | 'append' | 'replace' | 'delete'): string {
   const f = fdbWords(w);
   if (f.dev === null || f.mac === null) return fail('Device and address are required arguments.');
@@ -166,6 +208,11 @@ function fdbModify(c: Context, w: Words, verb: 'add' | 'append' | 'replace' | 'd
   const self = f.self || !f.master;
   if (f.master && dev.brport === null) rtnl('EOPNOTSUPP', 255);
   const kind = f.permanent ? 'permanent' : f.dynamic ? 'dynamic' : f.stat ? 'static' : 'permanent';
+  if (dev instanceof Vxlan && self) {
+    if (f.master) unsupported('bridge fdb … self master of a VXLAN device');
+    return vxlanModify(c, dev, mac, f, verb);
+  }
+  if (f.dst !== null || f.port !== null || f.vni !== null || f.via !== null) return rtnl('EOPNOTSUPP', 255);
   if (mac.every((x) => x === 0)) unsupported('bridge fdb … 00:00:00:00:00:00');
   // On a bridge itself `self` means the bridge's own entries.
   const own = self && !(dev instanceof Bridge);
@@ -203,6 +250,8 @@ function ucDel(dev: Netdev, mac: Uint8Array): boolean {
 
 interface Row {
   mac: string;
+  /** `dst IP …` of a VXLAN entry. */
+  far?: string;
   dev: Netdev;
   vid: number;
   master: Bridge | null;
@@ -214,8 +263,22 @@ interface Row {
 function ownRows(d: Netdev): Row[] {
   if (!d.isEthernet) return [];
   const row = (mac: string): Row => ({ mac, dev: d, vid: 0, master: null, state: 'permanent', entry: null });
+  if (d instanceof Vxlan) return vxlanRows(d);
   const groups = d.up ? ['33:33:00:00:00:01', '01:00:5e:00:00:01'] : ['33:33:00:00:00:01'];
   return [...d.uc.map((m) => macText(m)), ...groups].map(row);
+}
+
+/** A VXLAN device dumps its own entries only (vxlan_fdb_dump). */
+function vxlanRows(d: Vxlan): Row[] {
+  return d.fdb.entries.flatMap((e) =>
+    e.remotes.map((r): Row => {
+      const port = r.port !== null && r.port !== d.cfg.dstPort ? `port ${r.port} ` : '';
+      const vni = r.vni !== null && r.vni !== d.cfg.vni ? `vni ${r.vni} ` : '';
+      const via = r.via === null ? '' : `via ${r.via.name} `;
+      const state = e.state === 'reachable' ? '' : e.state;
+      return { mac: macText(e.mac), far: `dst ${ntoa(r.ip)} ${port}${vni}${via}`, dev: d, vid: 0, master: null, state, entry: null };
+    }),
+  ); // prettier-ignore
 }
 
 /** Entries of a bridge at one of its ports, or (null) of its own: newest first. */
@@ -245,6 +308,7 @@ function allRows(c: Context, br: Bridge | null): Row[] {
 function rowText(c: Context, r: Row, dev: boolean): string {
   const { sim } = c.net.kernel;
   let s = `${r.mac} ${dev ? `dev ${r.dev.name} ` : ''}${r.vid === 0 ? '' : `vlan ${r.vid} `}`;
+  s += r.far ?? '';
   if (c.stats && r.entry !== null) {
     const age = (t: number): number => Math.floor((sim.now - t) / 1e9);
     s += `used ${age(r.entry.used)}/${age(r.entry.updated)} `;

@@ -39,7 +39,7 @@ const ERRORS = {
   EPERM: 'Operation not permitted', ENOENT: 'No such file or directory', ESRCH: 'No such process', EEXIST: 'File exists',
   ENODEV: 'No such device', EINVAL: 'Invalid argument', EOPNOTSUPP: 'Operation not supported', EBUSY: 'Device or resource busy',
   EADDRNOTAVAIL: 'Cannot assign requested address', ENETUNREACH: 'Network is unreachable', EHOSTUNREACH: 'No route to host',
-  EACCES: 'Permission denied', ERANGE: 'Numerical result out of range', ELOOP: 'Too many levels of symbolic links',
+  EACCES: 'Permission denied', EADDRINUSE: 'Address already in use', ERANGE: 'Numerical result out of range', ELOOP: 'Too many levels of symbolic links',
 } as const; // prettier-ignore
 export type Errno = keyof typeof ERRORS;
 export const strerror = (e: Errno): string => ERRORS[e];

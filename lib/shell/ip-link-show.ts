@@ -8,7 +8,10 @@ import { Bridge } from '../linux/bridge/bridge.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import { Veth } from '../linux/device/veth.js';
+import { IpTunnel } from '../linux/tunnel/ipip.js';
+import { Vxlan } from '../linux/tunnel/vxlan.js';
 import type { IpContext } from './ip-args.js';
+import { ipipText, vxlanText } from './ip-link-tunnel.js';
 
 /** The order of a dump: the kernel's table of 256 buckets by number, the newest first in each. */
 export const inDumpOrder = (net: Netns): Netdev[] =>
@@ -96,20 +99,20 @@ export function linkText(c: IpContext, d: Netdev): string {
 
 /** What `-d` adds; `link` false within `ip addr`. */
 export function detailText(d: Netdev, nl: string, link: boolean): string {
-  const ether = d.kind === 'veth' || d.kind === 'bridge';
+  const ether = d.kind === 'veth' || d.kind === 'bridge' || d.kind === 'vxlan';
   const promiscuity = Number(d.promisc) + Number(d.brport !== null);
   const allmulti = Number(d.allmulti) + Number(d.brport !== null);
   let s = ` promiscuity ${promiscuity}  allmulti ${allmulti} minmtu ${ether ? 68 : 0} maxmtu ${ether ? 65535 : 0} `;
   if (d.kind !== '') s += `${nl}    ${kindText(d)}`;
   if (d.brport !== null) s += `${nl}    ${slaveText(d.brport as BrPort)}`;
-  if (link) s += d.type === ARPHRD_TUNNEL ? '' : 'addrgenmode eui64 ';
+  if (link) s += d instanceof IpTunnel && d.fallback && !d.activated ? '' : 'addrgenmode eui64 ';
   return `${s}numtxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size ${tsoMax(d)} tso_max_segs 65535 gro_max_size 65536 `;
 }
 
 /** Largest segmentation a device takes; a bridge has that of its ports (br_set_gso_limits). */
 function tsoMax(d: Netdev): number {
   if (d instanceof Bridge) return d.ports.length === 0 ? 65536 : Math.min(...d.ports.map((p) => tsoMax(p.dev)));
-  return d.kind === 'veth' || d.kind === '' ? 524280 : 65536;
+  return d.kind === 'veth' || d.kind === 'vxlan' || d.kind === '' ? 524280 : 65536;
 }
 
 const bridgeId = (b: Bridge): string =>
@@ -117,7 +120,8 @@ const bridgeId = (b: Bridge): string =>
 const timer = (name: string, ns: number): string => `${name} ${(ns / 1e9).toFixed(2).padStart(7)} `;
 
 function kindText(d: Netdev): string {
-  if (d.kind === 'ipip') return 'ipip any remote any local any ttl inherit nopmtudisc ';
+  if (d instanceof IpTunnel) return ipipText(d);
+  if (d instanceof Vxlan) return vxlanText(d);
   if (!(d instanceof Bridge)) return `${d.kind} `;
   return bridgeText(d);
 }

@@ -1,17 +1,29 @@
 /**
- * `ip link`: devices made, changed, ended and shown. Kinds: bridge, dummy, veth.
+ * `ip link`: devices made, changed, ended and shown. Kinds: bridge, dummy, ipip, veth, vxlan.
  * @module
  */
 import { Bridge, type BrPort } from '../linux/bridge/bridge.js';
 import { addPort, adjustMtu, delPort, setMac } from '../linux/bridge/br-if.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
-import { addBridge, addDummy, addVeth, deleteDevice, moveDevice, renameDevice } from '../linux/device/devices.js';
+import {
+  addBridge,
+  addDummy,
+  addIpTunnel,
+  addVeth,
+  addVxlan,
+  deleteDevice,
+  moveDevice,
+  renameDevice,
+} from '../linux/device/devices.js';
+import { IpTunnel } from '../linux/tunnel/ipip.js';
+import { Vxlan, VXLAN_HEADROOM } from '../linux/tunnel/vxlan.js';
 import { devClose, devOpen } from '../linux/ipv4/devinet.js';
 import { linkSelected } from './ip-addr.js';
 import {
   device, extack, fail, garbage, type IpContext, lladdr, matches, onOff, rtnl, unsigned, unsupported, Words, wrong,
 } from './ip-args.js'; // prettier-ignore
+import { ipipConflict, ipipOptions, vxlanConflict, vxlanOptions } from './ip-link-tunnel.js';
 import { setBridgeOptions, setSlaveOptions } from './ip-link-bridge.js';
 import { inDumpOrder, linkText } from './ip-link-show.js';
 
@@ -119,6 +131,7 @@ function add(c: IpContext, w: Words): string {
   // `name` and the bare word mean the same here.
   const wanted = l.rename ?? l.name;
   if (kind === 'veth') return addPair(c, w, net, l, wanted);
+  if (kind === 'vxlan' || kind === 'ipip') return addTunnel(c, w, net, l, kind, wanted);
   if (kind !== 'bridge' && kind !== 'dummy') return extack('Unknown device type');
   if (kind === 'dummy' && w.more) fail(`podwire: "ip link add … type dummy ${w.peek}" is not supported yet`);
   const name = newName(net, wanted ?? freeName(net, kind));
@@ -133,6 +146,33 @@ function add(c: IpContext, w: Words): string {
     }
   }
   init(d, l);
+  return '';
+}
+
+function addTunnel(
+  c: IpContext,
+  w: Words,
+  net: Netns,
+  l: LinkWords,
+  kind: 'vxlan' | 'ipip',
+  wanted: string | null,
+): string {
+  const name = newName(net, wanted ?? freeName(net, kind === 'ipip' ? 'tunl' : kind));
+  if (kind === 'ipip') {
+    const p = ipipOptions(c, w);
+    if (net !== c.net) unsupported('ip link add … netns … type ipip');
+    ipipConflict(net, p);
+    init(addIpTunnel(net, name, p), l);
+    return '';
+  }
+  const { cfg, remote, warning } = vxlanOptions(c, w);
+  if (net !== c.net) unsupported('ip link add … netns … type vxlan');
+  if (warning !== '') unsupported('ip link add … type vxlan without dstport');
+  vxlanConflict(net, cfg);
+  check(l, kind);
+  const d = addVxlan(net, name, cfg, remote);
+  const most = cfg.lower === null ? 65535 - VXLAN_HEADROOM : cfg.lower.mtu - VXLAN_HEADROOM;
+  init(d, l.mtu !== null && l.mtu > most ? { ...l, mtu: most } : l);
   return '';
 }
 
@@ -189,8 +229,7 @@ function applyFlags(d: Netdev, l: LinkWords): void {
   if (l.allmulti !== null) d.allmulti = l.allmulti;
   if (l.promisc !== null) d.promisc = l.promisc;
   if (l.up === true) {
-    if (d.type === ARPHRD_TUNNEL) unsupported(`ip link set ${d.name} up`);
-    devOpen(d);
+    if (devOpen(d) !== 0) rtnl('EADDRINUSE');
     if (d instanceof Bridge) d.gcStart = d.kernel.sim.now + 1e8;
   } else if (l.up === false) devClose(d);
 }
@@ -215,6 +254,7 @@ function set(c: IpContext, w: Words): string {
 /** The changes in the kernel's order (do_setlink): namespace, address, MTU, name, alias, master, flags, queue. */
 function change(d: Netdev, l: LinkWords): void {
   if (l.netns !== null && l.netns !== d.net) {
+    if (d instanceof Vxlan || (d instanceof IpTunnel && !d.fallback)) unsupported(`ip link set ${d.name} netns`);
     if (d.type === ARPHRD_LOOPBACK || d.type === ARPHRD_TUNNEL) extack('The interface netns is immutable');
     if (l.netns.dev(d.name) !== null) rtnl('EEXIST');
     moveDevice(d, l.netns);
@@ -256,7 +296,7 @@ function del(c: IpContext, w: Words): string {
   if (l.name === null) return fail('Not enough information: "dev" argument is required.');
   const d = device(c.net, l.name);
   if (d.type === ARPHRD_LOOPBACK) rtnl('EOPNOTSUPP');
-  if (d.type === ARPHRD_TUNNEL) unsupported(`ip link del ${d.name}`);
+  if (d instanceof IpTunnel && d.fallback) return '';
   if (w.more) {
     w.take();
     const kind = w.value();

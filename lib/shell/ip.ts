@@ -9,6 +9,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { ipAddr } from './ip-addr.js';
 import { type CommandResult, fail, IpError, type IpContext, matches, unsupported, Words } from './ip-args.js';
 import { ipLink } from './ip-link.js';
+import { ipTunnel } from './ip-link-tunnel.js';
 import { ipNeigh } from './ip-neigh.js';
 import { ipRoute } from './ip-route.js';
 import { ipRule } from './ip-rule.js';
@@ -19,7 +20,7 @@ export type { CommandResult } from './ip-args.js';
 const OBJECTS: readonly (readonly [string, ((c: IpContext, w: Words) => string) | null])[] = [
   ['address', ipAddr], ['addrlabel', null], ['maddress', null], ['route', ipRoute], ['rule', ipRule], ['neighbor', ipNeigh],
   ['neighbour', ipNeigh], ['ntable', null], ['ntbl', null], ['link', ipLink], ['l2tp', null], ['fou', null], ['ila', null],
-  ['macsec', null], ['tunnel', null], ['tunl', null], ['tuntap', null], ['tap', null], ['token', null], ['tcpmetrics', null],
+  ['macsec', null], ['tunnel', ipTunnel], ['tunl', null], ['tuntap', null], ['tap', null], ['token', null], ['tcpmetrics', null],
   ['monitor', null], ['xfrm', null], ['mroute', null], ['mrule', null], ['netns', ipNetns], ['netconf', null], ['vrf', null],
   ['sr', null], ['nexthop', null], ['mptcp', null], ['ioam', null], ['stats', null], ['help', null],
 ]; // prettier-ignore

@@ -19,7 +19,7 @@ const T = suite('lib/shell/iptables');
 const ip = (t: string): number => aton(t)!;
 
 function setup(): Netns {
-  const k = new Kernel(1, { ipRcv: () => {}, arpRcv: () => {} });
+  const k = new Kernel(1, { ipRcv: () => {}, arpRcv: () => {}, ipipRcv: () => {} });
   return new Netns(k, 'n');
 }
 

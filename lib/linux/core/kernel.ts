@@ -15,6 +15,8 @@ import type { Tracer } from './tracer.js';
 export interface Protocols {
   ipRcv(net: Netns, skb: Skb, dev: Netdev): void;
   arpRcv(net: Netns, skb: Skb, dev: Netdev): void;
+  /** A delivered packet of protocol 4, `trans` at the inner header. */
+  ipipRcv(net: Netns, skb: Skb): void;
 }
 
 export class Kernel {

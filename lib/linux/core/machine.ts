@@ -3,7 +3,6 @@
  * @module
  */
 import { deleteDevice } from '../device/devices.js';
-import { FallbackTunnel } from '../device/fallback-tunnel.js';
 import { Loopback } from '../device/loopback.js';
 import { arpRcv } from '../ipv4/arp.js';
 import { Fib } from '../ipv4/fib.js';
@@ -11,12 +10,13 @@ import { FragTable } from '../ipv4/ip-fragment.js';
 import { ipRcv } from '../ipv4/ip-input.js';
 import { NeighTable } from '../ipv4/neighbour.js';
 import { Sockets } from '../ipv4/sock.js';
+import { fallbackTunnel, ipipRcv } from '../tunnel/ipip.js';
 import { Kernel } from './kernel.js';
 import { Netns } from './netns.js';
 
 /** A booted machine with one namespace, `root` (inet_init and the first setup_net). */
 export function bootKernel(seed: number): Kernel {
-  const kernel = new Kernel(seed, { ipRcv, arpRcv });
+  const kernel = new Kernel(seed, { ipRcv, arpRcv, ipipRcv });
   createNetns(kernel, 'root');
   return kernel;
 }
@@ -30,7 +30,7 @@ export function createNetns(kernel: Kernel, name: string): Netns {
   net.socks = new Sockets();
   kernel.netns.set(name, net);
   net.lo = new Loopback(net);
-  for (const dev of [net.lo, new FallbackTunnel(net)]) {
+  for (const dev of [net.lo, fallbackTunnel(net)]) {
     net.devs.push(dev);
     kernel.onDevice?.(dev);
   }

@@ -105,6 +105,11 @@ export abstract class Netdev {
   /** The driver's ndo_start_xmit: takes the skb, `head` at the link header. */
   abstract xmit(skb: Skb): void;
 
+  /** ndo_open, as the device goes up: 0 or a negative errno, with which it stays down. */
+  open(): number {
+    return 0;
+  }
+
   /** True when up and frames can pass (netif_carrier_ok); veth: the peer is up too. */
   get carrier(): boolean {
     return this.up;

@@ -106,6 +106,8 @@ export class Skb {
   truesize = 0;
   /** Bytes its buffer would have free behind the data (skb_tailroom). */
   tailroom = 0;
+  /** Flow hash of the sending socket (skb->hash with l4_hash), 0: none. */
+  hash = 0;
   /** One number for a packet at all its hops; copies keep it. */
   id = 0;
   /** Next in a queue (neighbour). */
@@ -146,6 +148,19 @@ export class Skb {
       (o as this)[k] = v;
     };
     for (const k of EXCHANGED) swap(k as keyof this);
+  }
+
+  /** Makes sure that `n` more bytes fit before `head` (skb_cow_head): everything moves back when they do not. */
+  headroom(n: number): void {
+    if (this.head >= n) return;
+    const by = HEADROOM;
+    this.room(by);
+    this.buf.copyWithin(by, 0, this.tail);
+    this.head += by;
+    this.tail += by;
+    this.mac += by;
+    this.net += by;
+    this.trans += by;
   }
 
   /** Makes sure that `n` more bytes fit behind `tail`. */
@@ -235,6 +250,7 @@ export class SkbPool {
     s.local = from.local;
     s.truesize = from.truesize;
     s.tailroom = from.tailroom;
+    s.hash = from.hash;
     s.id = from.id;
     return s;
   }
@@ -275,6 +291,7 @@ export class SkbPool {
     s.waiting = false;
     s.truesize = 0;
     s.tailroom = 0;
+    s.hash = 0;
     clearCb(s);
     return s;
   }

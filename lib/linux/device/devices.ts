@@ -7,6 +7,8 @@ import { Bridge } from '../bridge/bridge.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { devClose } from '../ipv4/devinet.js';
+import { IpTunnel, type IpTunnelParms } from '../tunnel/ipip.js';
+import { Vxlan, type VxlanConfig } from '../tunnel/vxlan.js';
 import { Dummy } from './dummy.js';
 import { Veth } from './veth.js';
 
@@ -57,6 +59,19 @@ export function addDummy(net: Netns, name: string): Dummy {
   return d;
 }
 
+export function addVxlan(net: Netns, name: string, cfg: VxlanConfig, remote: number): Vxlan {
+  const d = new Vxlan(net, name, cfg, remote);
+  register(d);
+  return d;
+}
+
+export function addIpTunnel(net: Netns, name: string, parms: IpTunnelParms): IpTunnel {
+  const d = new IpTunnel(net, name, parms, false);
+  net.devs.push(d);
+  net.kernel.onDevice?.(d);
+  return d;
+}
+
 /** Moves a device to another namespace: down, without addresses (dev_change_net_namespace). */
 export function moveDevice(dev: Netdev, net: Netns): void {
   if (dev.brport !== null) delPort(dev);
@@ -83,6 +98,7 @@ export function deleteDevice(dev: Netdev): void {
 }
 
 function unregister(dev: Netdev): void {
+  for (const d of [...dev.net.devs]) if (d instanceof Vxlan && d.cfg.lower === dev) deleteDevice(d);
   if (dev instanceof Bridge) for (const p of [...dev.ports]) delPort(p.dev);
   if (dev.brport !== null) delPort(dev);
   devClose(dev);

@@ -111,14 +111,17 @@ function addAddressRoutes(dev: Netdev, ifa: InAddr): void {
 }
 
 /** `ip link set up` (dev_open): the loopback address, prefix routes, a gratuitous ARP where arp_notify asks for it. */
-export function devOpen(dev: Netdev): void {
-  if (dev.up) return;
+export function devOpen(dev: Netdev): number {
+  if (dev.up) return 0;
+  const err = dev.open();
+  if (err !== 0) return err;
   dev.up = true;
   dev.activated = true;
   dev.linkWatch();
   if (dev.type === ARPHRD_LOOPBACK) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
   for (const ifa of dev.addrs) addAddressRoutes(dev, ifa);
   arpNotify(dev);
+  return 0;
 }
 
 /** `ip link set down` (dev_close): the routes through the device go but those of host scope, the addresses stay. */

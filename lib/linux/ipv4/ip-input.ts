@@ -129,6 +129,7 @@ function ipLocalDeliverFinish(net: Netns, skb: Skb): void {
   if (proto === ipv4.TCP) return tcpV4Rcv(net, skb);
   if (proto === ipv4.UDP) return udpRcv(net, skb);
   if (proto === ipv4.ICMP) return icmpRcv(net, skb);
+  if (proto === ipv4.IPIP) return net.kernel.proto.ipipRcv(net, skb);
   if (!raw) icmpSend(net, skb, 3, 2, 0);
   drop(net, skb, 'IP_NOPROTO');
 }

@@ -53,7 +53,11 @@ export class UdpSock implements Runnable {
   tos = 0;
   /** IP_RECVERR: errors that may pass (host unreachable) are reported too. */
   recverr = false;
+  /** Takes datagrams in place of the queue (udp_sock.encap_rcv); `trans` at the UDP header. It ends the skb. */
+  encapRcv: ((skb: Skb) => void) | null = null;
   private ident = 0;
+  /** Of a connected socket: names its flow to tunnels (sk_txhash). */
+  private txhash = 0;
   private error = 0;
   private readonly queue: Datagram[] = [];
   private queueBytes = 0;
@@ -112,6 +116,7 @@ export class UdpSock implements Runnable {
     this.daddr = addr === 0 ? 0x7f000001 : addr;
     this.dport = port;
     this.ident = kernel.rng('ip-id').u16();
+    this.txhash = kernel.rng('txhash').u32() | 0 || 1;
     return 0;
   }
 
@@ -142,6 +147,7 @@ export class UdpSock implements Runnable {
     skb.tail = skb.head + udp.HLEN + data.length;
     udp.write(skb.buf, skb.head, skb.tail, this.port, port, src, to);
     let id = 0;
+    skb.hash = this.txhash;
     if (this.dport !== 0) id = this.ident = (this.ident + 1) & 0xffff;
     else if (this.pmtudisc !== PMTUDISC_DO) id = selectIdent(net, src, to, ipv4.UDP);
     const df = dontFragment(skb, this.pmtudisc, length);
@@ -225,6 +231,10 @@ export function udpRcv(net: Netns, skb: Skb): void {
   if (s === null) {
     icmpSend(net, skb, 3, 3, 0);
     return drop(net, skb, 'NO_SOCKET');
+  }
+  if (s.encapRcv !== null) {
+    s.encapRcv(skb);
+    return;
   }
   const data = b.slice(t + udp.HLEN, t + n);
   if (!s.deliver({ data, src, sport: udp.sport(b, t), dst, dport: udp.dport(b, t) })) {

@@ -1,0 +1,84 @@
+/**
+ * Random traffic: servers in the Pods, then one program after the other, far enough apart that frames of two never mix.
+ * @module
+ */
+import type { Draw } from './draw.js';
+import { PORTS, VIP } from './rules.js';
+import type { Pod, Topology } from './topology.js';
+
+export interface FuzzStep {
+  atMs: number;
+  run: string;
+}
+
+/** Servers for some Pods: they answer the first peer with a word. */
+export function servers(draw: Draw, t: Topology): string[] {
+  const out: string[] = [];
+  for (const p of t.outside === null ? t.pods : [...t.pods, t.outside]) {
+    if (draw.chance(50)) continue;
+    const proto = draw.chance(70) ? 'udp' : 'tcp';
+    const port = draw.pick(PORTS);
+    p.servers.push({ proto, port });
+    out.push(`ip netns exec ${p.netns} nc -l ${proto === 'udp' ? '-u ' : ''}${port} <<< pong > /dev/null &`);
+  }
+  return out;
+}
+
+/** Three to seven steps, then what the routers say about them. */
+export function traffic(draw: Draw, t: Topology): FuzzStep[] {
+  const steps: FuzzStep[] = [];
+  let at = 0;
+  for (let i = draw.int(3, 7); i > 0; i--) {
+    steps.push({ atMs: at, run: one(draw, t) });
+    at += 300;
+  }
+  at += 1200;
+  for (const r of t.routers) {
+    for (const c of ['iptables-save -c', 'conntrack -L', 'ipvsadm -Ln', 'ip neigh']) {
+      steps.push({ atMs: at, run: `ip netns exec ${r.netns} ${c}` });
+      at += 100;
+    }
+  }
+  return steps;
+}
+
+function one(draw: Draw, t: Topology): string {
+  const everyone: { netns: string; addr: string }[] = [
+    ...t.pods,
+    ...(t.outside === null ? [] : [t.outside]),
+    ...t.routers,
+  ];
+  const from = draw.weighted([
+    [7, draw.pick(t.pods)],
+    [2, draw.pick(t.routers)],
+    [1, draw.pick(everyone)],
+  ]);
+  const exec = `ip netns exec ${from.netns}`;
+  const served = servedBy(draw, t);
+  const to = draw.weighted([
+    [4, served?.pod.addr ?? draw.pick(t.pods).addr],
+    [3, draw.pick(everyone).addr],
+    [3, VIP],
+    [1, '10.9.9.9'],
+    [1, from.addr],
+    [1, '127.0.0.1'],
+  ]);
+  const port = to === served?.pod.addr && draw.chance(80) ? served.port : draw.pick(PORTS);
+  const kind = draw.weighted([
+    [4, 'ping'],
+    [5, 'udp'],
+    [2, 'tcp'],
+  ] as const);
+  if (kind === 'ping') {
+    const size = draw.weighted([[6, ''], [2, ' -s 8'], [2, ' -s 1300'], [1, ' -s 1452'], [1, ' -s 2000'], [1, ' -s 4000']]); // prettier-ignore
+    const extra = draw.weighted([[8, ''], [2, ` -t ${draw.int(1, 3)}`], [1, ' -Q 0xb8'], [1, ' -M dont'], [1, ' -M do']]); // prettier-ignore
+    return `${exec} ping -c 1 -W 1${size}${extra} ${to}`;
+  }
+  const source = draw.chance(40) ? ` -p ${draw.int(4000, 4002)}` : '';
+  return `${exec} nc ${kind === 'udp' ? '-u ' : ''}-w 1${source} ${to} ${port} <<< ping`;
+}
+
+function servedBy(draw: Draw, t: Topology): { pod: Pod; port: number } | null {
+  const all = t.pods.flatMap((pod) => pod.servers.map((s) => ({ pod, port: s.port })));
+  return all.length === 0 ? null : draw.pick(all);
+}

@@ -1,0 +1,68 @@
+/**
+ * What tunnels over IPv4 share: ECN bits in and out, and the last step, an outer header in front and out it goes.
+ *
+ * Kernel counterparts: net/ipv4/ip_tunnel_core.c (iptunnel_xmit), include/net/inet_ecn.h, skb_scrub_packet.
+ * @module
+ */
+import * as ipv4 from '../../../wire/ipv4.js';
+import type { Netns } from '../core/netns.js';
+import { clearCb, CT_NONE, PACKET_HOST, type Skb } from '../core/skb.js';
+import { ipLocalOut, selectIdent } from '../ipv4/ip-output.js';
+
+const ECN_MASK = 3;
+const ECT_0 = 2;
+const CE = 3;
+
+/** Outer TOS: what the tunnel says, with the inner ECN bits; CE goes out as ECT(0) (INET_ECN_encapsulate). */
+export function ecnEncapsulate(outer: number, inner: number): number {
+  const ecn = inner & ECN_MASK;
+  return (outer & ~ECN_MASK) | (ecn === CE ? ECT_0 : ecn);
+}
+
+/**
+ * Carries congestion marks of the outer header inward (INET_ECN_decapsulate); `o` is the inner IPv4 header. False: the
+ * outer header says CE to a packet that cannot carry it, and it has to be dropped.
+ */
+export function ecnDecapsulate(outer: number, b: Uint8Array, o: number): boolean {
+  if ((outer & ECN_MASK) !== CE) return true;
+  const inner = ipv4.tos(b, o);
+  if ((inner & ECN_MASK) === 0) return false;
+  ipv4.setTos(b, o, inner | CE);
+  return true;
+}
+
+/** Forgets what belonged to the packet on the other side of the tunnel; the mark stays within a namespace. */
+export function scrubPacket(skb: Skb): void {
+  skb.pktType = PACKET_HOST;
+  skb.iif = null;
+  skb.ct = null;
+  skb.ctinfo = CT_NONE;
+  skb.untracked = false;
+  skb.physin = skb.physout = null;
+  skb.brPrerouted = skb.brDnat = false;
+}
+
+/**
+ * Puts an IPv4 header in front of `head` and sends the packet (iptunnel_xmit); the outer route is in skb.rt*. The ID
+ * comes from the hashed generator whatever DF says.
+ */
+export function ipTunnelXmit(
+  net: Netns,
+  skb: Skb,
+  saddr: number,
+  daddr: number,
+  proto: number,
+  tos: number,
+  ttl: number,
+  frag: number,
+): void {
+  scrubPacket(skb);
+  clearCb(skb);
+  skb.ignoreDf = false;
+  skb.trans = skb.head;
+  skb.push(ipv4.HLEN);
+  skb.net = skb.mac = skb.head;
+  skb.protocol = 0x0800;
+  ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, selectIdent(net, saddr, daddr, proto), frag, ttl, proto, saddr, daddr); // prettier-ignore
+  ipLocalOut(net, skb);
+}

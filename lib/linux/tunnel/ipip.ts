@@ -1,0 +1,125 @@
+/**
+ * IPv4 in IPv4: `tunl0`, the catch-all device of every namespace, and tunnels with given ends.
+ *
+ *   route ─▶ tunl0 (tap: the inner packet) ─▶ outer header ─[LOCAL_OUT]▶ uplink
+ *   uplink ─[PRE_ROUTING, LOCAL_IN]▶ ipipRcv ─▶ tunl0 (tap) ─[PRE_ROUTING]▶ …
+ *
+ * Kernel counterparts: net/ipv4/ipip.c, ip_tunnel.c. Not here: keys, FOU/GUE, error counting, path MTU exceptions of the
+ * inner route.
+ * @module
+ */
+import { put32 } from '../../../wire/bytes.js';
+import { isMulticast } from '../../../wire/inet.js';
+import * as ipv4 from '../../../wire/ipv4.js';
+import { drop } from '../core/drop.js';
+import { ARPHRD_TUNNEL, Netdev, netifRx } from '../core/netdev.js';
+import type { Netns } from '../core/netns.js';
+import type { Skb } from '../core/skb.js';
+import { icmpSend } from '../ipv4/icmp.js';
+import { routeOutput } from '../ipv4/route.js';
+import { S_SRC_NAT } from '../netfilter/conntrack.js';
+import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit, scrubPacket } from './ip-tunnel.js';
+
+/** Ends and header fields of a tunnel (struct ip_tunnel_parm); 0 stands for any, or for inherited. */
+export interface IpTunnelParms {
+  local: number;
+  remote: number;
+  ttl: number;
+  tos: number;
+  pmtudisc: boolean;
+  link: Netdev | null;
+}
+
+export class IpTunnel extends Netdev {
+  override readonly kind = 'ipip';
+  readonly parms: IpTunnelParms;
+  /** True for `tunl0`, which takes what no other tunnel does. */
+  readonly fallback: boolean;
+
+  constructor(net: Netns, name: string, parms: IpTunnelParms, fallback: boolean) {
+    super(net, name, net.newIndex());
+    this.parms = parms;
+    this.fallback = fallback;
+    this.type = ARPHRD_TUNNEL;
+    this.mtu = parms.link === null ? 1480 : parms.link.mtu - ipv4.HLEN;
+    this.noarp = true;
+    this.multicast = false;
+  }
+
+  override get iflink(): number {
+    return this.parms.link?.ifindex ?? 0;
+  }
+
+  /** ipip_tunnel_xmit, ip_tunnel_xmit: `head` at the inner IPv4 header, its route in skb.rt*. */
+  override xmit(skb: Skb): void {
+    const { net, parms } = this;
+    const b = skb.buf;
+    const o = skb.head;
+    const innerTos = ipv4.tos(b, o);
+    const tos = ecnEncapsulate((parms.tos & 1) !== 0 ? innerTos : parms.tos, innerTos);
+    const ttl = parms.ttl === 0 ? ipv4.ttl(b, o) : parms.ttl;
+    const df = ipv4.frag(b, o) & ipv4.DF;
+    const daddr = parms.remote !== 0 ? parms.remote : skb.rtGw;
+    if (daddr === 0 || isMulticast(daddr)) return drop(net, skb, 'NOT_SPECIFIED');
+    const err = routeOutput(net, skb, daddr, parms.local, parms.link);
+    if (err !== 0) return drop(net, skb, 'IP_OUTNOROUTES');
+    if (skb.rtDev === this) return drop(net, skb, 'NOT_SPECIFIED');
+    const mtu = parms.pmtudisc || df !== 0 ? skb.rtMtu - ipv4.HLEN : this.mtu;
+    if (df !== 0 && skb.tail - o > mtu) {
+      icmpNdoSend(net, skb, mtu);
+      return drop(net, skb, 'PKT_TOO_BIG');
+    }
+    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: IPIP over ${skb.rtDev!.name}`);
+    skb.local = true;
+    ipTunnelXmit(net, skb, skb.rtSrc, daddr, ipv4.IPIP, tos, ttl, df | (parms.pmtudisc ? ipv4.DF : 0));
+  }
+}
+
+/** `tunl0`. */
+export const fallbackTunnel = (net: Netns): IpTunnel =>
+  new IpTunnel(net, 'tunl0', { local: 0, remote: 0, ttl: 0, tos: 0, pmtudisc: false, link: null }, true);
+
+/** ICMP "fragmentation needed" from a device: to the address before source NAT (icmp_ndo_send). */
+function icmpNdoSend(net: Netns, skb: Skb, mtu: number): void {
+  const { ct } = skb;
+  const o = skb.head;
+  skb.net = o;
+  if (ct === null || (ct.status & S_SRC_NAT) === 0) return icmpSend(net, skb, 3, 4, mtu);
+  const saddr = ipv4.src(skb.buf, o);
+  put32(skb.buf, o + ipv4.SRC, ct.orig.src);
+  icmpSend(net, skb, 3, 4, mtu);
+  put32(skb.buf, o + ipv4.SRC, saddr);
+}
+
+/** The tunnel that takes a packet, the most particular first (ip_tunnel_lookup); devices that are down take none. */
+function lookup(net: Netns, link: Netdev | null, saddr: number, daddr: number): IpTunnel | null {
+  let best: IpTunnel | null = null;
+  let top = 0;
+  for (const d of net.devs) {
+    if (!(d instanceof IpTunnel) || !d.up) continue;
+    const { local, remote, link: bound } = d.parms;
+    if ((remote !== 0 && remote !== saddr) || (local !== 0 && local !== daddr) || (bound !== null && bound !== link))
+      continue;
+    const score = (remote !== 0 ? 8 : 0) + (local !== 0 ? 4 : 0) + (bound !== null ? 2 : 0) + (d.fallback ? 0 : 1);
+    if (best === null || score > top) [best, top] = [d, score];
+  }
+  return best;
+}
+
+/** A packet of protocol 4 for this machine (ipip_rcv, ip_tunnel_rcv); without a tunnel the sender is told so. */
+export function ipipRcv(net: Netns, skb: Skb): void {
+  const b = skb.buf;
+  const t = lookup(net, skb.dev, ipv4.src(b, skb.net), ipv4.dst(b, skb.net));
+  if (t === null) {
+    icmpSend(net, skb, 3, 3, 0);
+    return drop(net, skb, 'IP_NOPROTO');
+  }
+  const outerTos = ipv4.tos(b, skb.net);
+  if (skb.tail - skb.trans < ipv4.HLEN) return drop(net, skb, 'PKT_TOO_SMALL');
+  if (!ecnDecapsulate(outerTos, b, skb.trans)) return drop(net, skb, 'NOT_SPECIFIED');
+  skb.head = skb.mac = skb.net = skb.trans;
+  scrubPacket(skb);
+  skb.rtType = 0;
+  skb.local = false;
+  netifRx(t, skb);
+}
