@@ -68,8 +68,9 @@ export interface DigOptions {
   /** To stderr, before anything else. */
   warnings: string;
 }
-/** A message to print and the exit code. */
+/** What to print on stdout and stderr, and the exit code. */
 export interface DigFailure {
+  said: string;
   error: string;
   code: number;
 }
@@ -102,8 +103,8 @@ const KNOWN = [
 
 class Failure {
   readonly failure: DigFailure;
-  constructor(error: string, code: number) {
-    this.failure = { error, code };
+  constructor(error: string, code: number, said = '') {
+    this.failure = { said, error, code };
   }
 }
 
@@ -113,7 +114,7 @@ export function digArgs(args: readonly string[]): DigOptions | DigFailure | 'ver
   try {
     return r.read(args) ? r.done() : 'version';
   } catch (e) {
-    if (e instanceof Failure) return { error: r.o.warnings + e.failure.error, code: e.failure.code };
+    if (e instanceof Failure) return { ...e.failure, error: r.o.warnings + e.failure.error };
     throw e;
   }
 }
@@ -195,11 +196,11 @@ class Reader {
     if (v === undefined) return this.invalid(`-${a}`);
     const used = a.length > 1 ? 0 : 1;
     if (c === 'b') {
-      const m = /^([\d.]+)(?:#(\d+))?$/.exec(v);
+      const m = /^([\d.]+)(?:#(.*))?$/.exec(v);
       const address = m === null ? null : aton(m[1]!);
-      if (address === null) throw new Failure(`invalid address ${v}\n`, 10);
+      if (address === null) throw new Failure(`dig: invalid address ${v}\n`, 1);
       this.o.source = address;
-      this.o.sourcePort = Number(m![2] ?? 0);
+      this.o.sourcePort = this.number(m![2] ?? '0', 65535, 'port number', 1);
     } else if (c === 'p') this.o.port = this.number(v, 65535, 'port number', 1);
     else if (c === 'q') this.host(v);
     else if (c === 'c' || c === 't') {
@@ -220,7 +221,7 @@ class Reader {
 
   private number(v: string, max: number, what: string, code = 10): number {
     const bad = (why: string): never => {
-      throw new Failure(`invalid ${what} '${v}': ${why}\ndig: Couldn't parse ${what}\n`, code);
+      throw new Failure(`dig: Couldn't parse ${what}\n`, code, `invalid ${what} '${v}': ${why}\n`);
     };
     if (!/^\d+$/.test(v)) bad('not a valid number');
     return Number(v) > max ? bad('out of range') : Number(v);

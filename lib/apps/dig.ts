@@ -26,6 +26,7 @@ export const dig: Program = (p) => {
     return p.exit(0);
   }
   if ('error' in o) {
+    p.out(o.said);
     p.err(o.error);
     return p.exit(o.code);
   }

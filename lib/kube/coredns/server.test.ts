@@ -1,0 +1,95 @@
+/** Hostile bytes, from clients and from upstream, and a full cache. */
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type DnsMessage, packDns, TYPE } from '../../../wire/dns.js';
+import { unpackDns } from '../../../wire/dns-unpack.js';
+import { loadManifests } from '../api/manifest.js';
+import { CachePlugin } from './cache.js';
+import { cachePlugin } from './corefile-cache.js';
+import { Place } from './corefile.js';
+import { CoreDns } from './server.js';
+
+const objects = loadManifests(readFileSync('lib/kube/coredns/testdata/objects.yaml', 'utf8'), 'objects.yaml');
+const ask = (name: string, type: number, size: number): DnsMessage => ({
+  id: 7,
+  flags: 0x0100,
+  question: [{ name, type, cls: 1 }],
+  answer: [],
+  authority: [],
+  additional: size < 0 ? [] : [{ name: '.', type: TYPE.OPT, cls: size, ttl: 0, data: [] }],
+});
+
+/** A server whose upstream answers with these bytes, after the query's ID. */
+function server(upstream: Uint8Array): CoreDns {
+  return new CoreDns({
+    corefile: null,
+    objects,
+    serial: 0,
+    readFile: () => 'nameserver 10.0.0.1\n',
+    localAddresses: [],
+    io: {
+      now: () => 0,
+      after: () => {},
+      random: () => 0x4242,
+      exchange: (_to, _transport, _query, _timeout, _expire, done) => done(Uint8Array.from([0x42, 0x42, ...upstream])),
+    },
+  });
+}
+
+const NAMES = [
+  'web.web.svc.cluster.local.',
+  'big.web.svc.cluster.local.',
+  'extout.web.svc.cluster.local.',
+  'a.b.',
+  '.',
+];
+const Server = suite('lib/kube/coredns/server');
+Server('CoreDns.handle() survives flipped, cut and random queries, and keeps to the size it is told', () => {
+  const dns = server(new Uint8Array(0));
+  const query = fc.record({
+    name: fc.constantFrom(...NAMES),
+    type: fc.constantFrom(TYPE.A, TYPE.AAAA, TYPE.SRV, TYPE.SOA, TYPE.PTR, TYPE.TXT, TYPE.ANY),
+    size: fc.constantFrom(-1, 0, 512, 700, 1232, 65535),
+  });
+  const flips = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 });
+  fc.assert(
+    fc.property(query, flips, fc.nat(20), ({ name, type, size }, changes, cut) => {
+      const b = packDns(ask(name, type, size), false);
+      for (const [at, x] of changes) b[at % b.length]! ^= x;
+      let replies = 0;
+      dns.handle(b.subarray(0, b.length - (cut < 10 ? 0 : cut)), 'udp', false, (r) => {
+        replies++;
+        assert.ok(unpackDns(r) !== null);
+        if (changes.length === 0 && cut < 10) assert.ok(r.length <= Math.max(512, size), `${r.length} of ${size}`);
+      });
+      assert.ok(replies <= 1);
+    }),
+    { numRuns: 2000 },
+  );
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (b) => dns.handle(b, 'tcp', false, () => {})));
+});
+Server('CoreDns.handle() survives what upstream sends', () => {
+  const tail = fc.uint8Array({ maxLength: 200 });
+  fc.assert(
+    fc.property(fc.constantFrom('a.b.', 'extout.web.svc.cluster.local.'), tail, (name, bytes) => {
+      server(bytes).handle(packDns(ask(name, TYPE.A, -1), false), 'udp', false, (r) => assert.ok(r.length <= 512));
+    }),
+    { numRuns: 500 },
+  );
+});
+Server('CachePlugin holds no more than its capacity', () => {
+  const word = (text: string): { text: string; line: number; column: number } => ({ text, line: 1, column: 1 });
+  const block = [{ words: [word('success'), word('2560')], block: null }];
+  const config = cachePlugin({ words: [word('cache')], block }, ['.'], new Place('f'));
+  const cache = new CachePlugin(config, () => 0);
+  for (let i = 0; i < 20000; i++) {
+    const q = ask(`n${i}.x.`, TYPE.A, -1);
+    const answer = [{ name: `n${i}.x.`, type: TYPE.A, cls: 1, ttl: 60, data: [Uint8Array.of(10, 0, 0, 1)] }];
+    cache.pass(q, false, { ...q, flags: 0x8180, answer });
+  }
+  assert.ok(cache.sizes()[0] <= 2560, String(cache.sizes()[0]));
+  assert.ok(cache.hit(ask('n19999.x.', TYPE.A, -1), false) !== null);
+});
+Server.run();
