@@ -24,6 +24,8 @@ export interface CurlOptions {
   writeOut: string;
   /** -o /dev/null. */
   discard: boolean;
+  /** -4. */
+  inet: boolean;
   /** --interface ADDRESS, --local-port. */
   source: number;
   sourcePort: number;
@@ -42,8 +44,8 @@ const FLAGS: Record<string, (o: CurlOptions) => void> = {
   head: (o) => void (o.head = true),
   f: (o) => void (o.fail = true),
   fail: (o) => void (o.fail = true),
-  4: () => {},
-  ipv4: () => {},
+  4: (o) => void (o.inet = true),
+  ipv4: (o) => void (o.inet = true),
   'http1.1': () => {},
 };
 
@@ -115,7 +117,7 @@ export function curlArgs(argv: readonly string[]): CurlOptions | string {
   const o: CurlOptions = {
     urls: [], silent: false, showError: false, verbose: false, include: false, head: false, fail: false, method: null,
     headers: [], data: null, agent: 'curl/7.88.1', maxTime: 0, connectTimeout: 0, resolve: new Map(), writeOut: '',
-    discard: false, source: 0, sourcePort: 0,
+    discard: false, inet: false, source: 0, sourcePort: 0,
   }; // prettier-ignore
   for (let i = 1; i < argv.length; i++) {
     const a = argv[i]!;

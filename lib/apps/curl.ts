@@ -164,7 +164,7 @@ class Curl {
     this.drop();
     const given = this.o.resolve.get(key);
     if (given !== undefined) return this.connect(t, [given], key, end);
-    getaddrinfo(this.p, url.host, (r) => {
+    getaddrinfo(this.p, url.host, this.o.inet, (r) => {
       if (over) return;
       if (typeof r === 'string') return end({ exit: 6, message: `curl: (6) Could not resolve host: ${url.host}` });
       this.connect(t, r, key, end);

@@ -13,18 +13,21 @@ const DATABASES =
 
 export const getent: Program = (p: Proc): void => {
   const [, db, ...keys] = p.argv;
-  const usage = (text: string, code: number): void => {
-    p.err(`${text}\n${HINT}`);
-    p.exit(code);
-  };
   const option = p.argv.slice(1).find((w) => /^-./.test(w));
   if (option !== undefined) {
     p.err(`podwire: getent: option ${option} is not supported yet\n`);
     return p.exit(2);
   }
-  if (db === undefined) return usage('getent: wrong number of arguments', 1);
+  if (db === undefined) {
+    p.err(`getent: wrong number of arguments\n${HINT}`);
+    return p.exit(1);
+  }
   const known = ['hosts', 'ahosts', 'ahostsv4', 'ahostsv6'].includes(db);
-  if (!known && !DATABASES.split(' ').includes(db)) return usage(`Unknown database: ${db}`, 1);
+  if (!known && !DATABASES.split(' ').includes(db)) {
+    p.err(`Unknown database: ${db}\n`);
+    p.out(HINT);
+    return p.exit(1);
+  }
   if (!known || keys.length === 0) {
     p.err(
       `podwire: getent: found "${[db, ...keys].join(' ')}", expected hosts, ahosts, ahostsv4 or ahostsv6 and a name\n`,

@@ -34,7 +34,7 @@ export function ncTcpClient(
       code = 0;
       if (o.verbose || o.zero) {
         const name = o.numeric ? '*' : (serviceName(port) ?? '*');
-        p.err(`Connection to ${host} ${port} port [tcp/${name}] succeeded!\n`);
+        p.err(`Connection to ${shown(host, addrs[i % addrs.length]!)} ${port} port [tcp/${name}] succeeded!\n`);
       }
       if (o.zero) {
         sock.close();
@@ -44,6 +44,9 @@ export function ncTcpClient(
   };
   next(0);
 }
+
+/** A host name is printed with the address it stands for. */
+const shown = (host: string, addr: number): string => (host === ntoa(addr) ? host : `${host} (${ntoa(addr)})`);
 
 function connect(
   p: Proc,
@@ -58,7 +61,7 @@ function connect(
   const fail = (text: string): void => {
     sim.cancel(timer);
     sock.close();
-    if (o.verbose) p.err(`nc: connect to ${host} port ${port} (tcp) ${text}\n`);
+    if (o.verbose) p.err(`nc: connect to ${shown(host, addr)} port ${port} (tcp) ${text}\n`);
     done(null);
   };
   const timer = new Timer(() => fail(`timed out: ${strerror(EINPROGRESS)}`));

@@ -113,10 +113,7 @@ export const nc: Program = (p) => {
   const list = ports(port);
   if (typeof list === 'string') return fail(list);
   if (o.udp && list.length > 1) return fail('podwire: nc: -u with several ports is not supported yet', 2);
-  if (aton(host) === null && !o.inet) {
-    return fail('podwire: nc: a host name is supported with -4 only (without it nc asks for AAAA records too)', 2);
-  }
-  getaddrinfo(p, host, (r) => {
+  getaddrinfo(p, host, o.inet, (r) => {
     if (typeof r === 'string') return fail(`nc: getaddrinfo for host "${host}" port ${port}: ${r}`);
     if (o.udp) ncUdpClient(p, o, r[0]!, list[0]!);
     else ncTcpClient(p, o, host, r, list);

@@ -293,7 +293,7 @@ class Exchange {
       this.finish(this.messages.length > 0);
       return true;
     }
-    if (this.queries.length === 1) {
+    if (this.queries.length === 1 || this.r.sequential) {
       this.fail();
       return true;
     }
