@@ -78,4 +78,10 @@ Ipvsadm('save and restore round trip, list prints the padded form', () => {
   assert.is(run(net, '-Ln').split('\n')[4], '  -> 10.2.0.1:53                  Masq    1      0          0         ');
   assert.match(ipvsadm(net, '-a -t 10.96.0.1:53 -r 10.2.0.2:53 -g'.split(' '), '').err, /-g' is not supported/);
 });
+Ipvsadm('lists sort addresses by their signed difference, as ipvsadm does', () => {
+  const net = fresh();
+  for (const a of ['10.96.0.1', '192.0.2.22', '198.51.100.4']) run(net, `-A -t ${a}:80 -s rr`);
+  const order = run(net, '-Sn').split('\n').map((l) => l.split(' ')[2]); // prettier-ignore
+  assert.equal(order.slice(0, 3), ['192.0.2.22:80', '198.51.100.4:80', '10.96.0.1:80']);
+});
 Ipvsadm.run();

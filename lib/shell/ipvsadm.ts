@@ -211,7 +211,8 @@ interface Ends {
   addr: number;
   port: number;
 }
-const byAddr = (a: Ends, b: Ends): number => (a.addr >>> 0) - (b.addr >>> 0) || a.port - b.port;
+/** As ipvsadm sorts: the difference of two addresses is a signed int there, so 192.0.2.1 stands before 10.0.0.1. */
+const byAddr = (a: Ends, b: Ends): number => (a.addr - b.addr) | 0 || a.port - b.port;
 const sorted = (v: Ipvs): Service[] => [...v.services.values()].sort((a, b) => a.proto - b.proto || byAddr(a, b));
 
 function save(v: Ipvs): string {
