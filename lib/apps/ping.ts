@@ -69,9 +69,7 @@ function parse(argv: readonly string[]): Options | string {
 }
 
 const EMSGSIZE = 90;
-const ERRORS: Record<number, string> = {
-  1: 'Operation not permitted', 13: 'Permission denied', 22: 'Invalid argument', 101: 'Network is unreachable', 113: 'No route to host',
-}; // prettier-ignore
+const ENOBUFS = 105;
 
 const UNREACHABLE = [
   'Destination Net Unreachable', 'Destination Host Unreachable', 'Destination Protocol Unreachable',
@@ -141,6 +139,11 @@ class Session {
   private readonly sentAt: number[] = [];
   private readonly rtts: number[] = [];
   private errors = 0;
+  /** Times in a row that the device took no packet (oom_count). */
+  private full = 0;
+  /** When the first probe was tried, and the latest. */
+  private readonly began: number;
+  private tried: number;
   /** Most probes in flight when an answer came (pipesize). */
   private pipe = 0;
   private ended = false;
@@ -151,6 +154,7 @@ class Session {
     this.p = p;
     this.o = o;
     this.dst = dst;
+    this.began = this.tried = p.net.kernel.sim.now;
     this.sock = new IcmpSock(p.net);
     this.id = o.id >= 0 ? o.id : p.net.kernel.pid() & 0xffff;
   }
@@ -171,7 +175,7 @@ class Session {
   private send(): void {
     const { sim } = this.p.net.kernel;
     const seq = this.sentAt.length + 1;
-    this.sentAt.push(sim.now);
+    this.tried = sim.now;
     const opts = {
       pmtudisc: this.o.pmtudisc,
       saddr: this.o.source,
@@ -179,18 +183,30 @@ class Session {
       ...(this.o.ttl > 0 ? { ttl: this.o.ttl } : {}),
     };
     const err = this.sock.sendEcho(this.dst, this.id, seq & 0xffff, payload(this.o.size, sim.now), opts);
+    if (err === -ENOBUFS && this.fullQueue()) return sim.arm(this.next, sim.now + this.o.interval * SEC);
+    if (err !== -ENOBUFS) this.full = 0;
+    this.sentAt.push(sim.now);
     if (err !== 0) this.failed(err);
     if (this.ended) return;
     if (this.o.count === 0 || seq < this.o.count) sim.arm(this.next, sim.now + this.o.interval * SEC);
     else sim.arm(this.last, sim.now + this.o.wait * SEC);
   }
 
-  /** sendmsg() failed: the packet counts as sent, an error as an error (pinger, receive_error_msg). */
+  /** The device takes no more: the same probe is tried again, until that has gone on for as long as an answer is waited for. */
+  private fullQueue(): boolean {
+    this.full++;
+    return this.full * Math.min(0.5, this.o.interval / 2) < this.o.wait;
+  }
+
+  /**
+   * sendmsg() failed: the packet counts as sent. iputils tells of an error it finds in the error queue and of a full device
+   * only; what a firewall or a route refuses it passes over in silence (pinger, receive_error_msg).
+   */
   private failed(err: number): void {
     if (err === -EMSGSIZE) {
       this.errors++;
       if (!this.o.quiet) this.p.err(`ping: local error: message too long, mtu=${this.sock.mtu}\n`);
-    } else if (!this.o.quiet) this.p.err(`ping: sendmsg: ${ERRORS[-err] ?? `error ${-err}`}\n`);
+    } else if (err === -ENOBUFS && !this.o.quiet) this.p.err('ping: sendmsg: No buffer space available\n');
     this.enough();
   }
 
@@ -247,7 +263,7 @@ class Session {
     const sent = this.sentAt.length;
     const got = this.rtts.length;
     this.ended = true;
-    const ms = Math.floor((this.sentAt[sent - 1]! - this.sentAt[0]!) / 1e6);
+    const ms = Math.floor((this.tried - this.began) / 1e6);
     this.p.out(`\n--- ${this.o.host} ping statistics ---\n`);
     const errors = this.errors > 0 ? `+${this.errors} errors, ` : '';
     const loss = Number((((sent - got) * 100) / sent).toPrecision(6));

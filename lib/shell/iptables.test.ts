@@ -42,6 +42,7 @@ function forward(net: Netns, s: Skb): string {
         assert.ok(udp.csumOk(s.buf, th, s.tail, ipv4.src(s.buf, s.net), ipv4.dst(s.buf, s.net)));
         const a = (n: number): string => `${n >>> 24}.${(n >>> 16) & 255}.${(n >>> 8) & 255}.${n & 255}`;
         out = `${a(ipv4.src(s.buf, s.net))}:${udp.sport(s.buf, th)} > ${a(ipv4.dst(s.buf, s.net))}:${udp.dport(s.buf, th)}`;
+        return 0;
       }),
     ),
   );
@@ -204,7 +205,7 @@ T('natHook() translates an ICMP error and the packet it quotes', () => {
   e.buf.set(s.buf.subarray(s.net, s.net + 32), e.net + 28);
   ipv4.write(e.buf, e.net, 0xc0, 60, 2, 0, 64, ipv4.ICMP, ip('10.3.0.1'), ip('10.3.0.254'));
   icmp.write(e.buf, e.net + 20, e.tail, 3, 3, 0);
-  nfHook(PRE_ROUTING, net, e, null, null, () => nfHook(POST_ROUTING, net, e, null, null, () => {}));
+  nfHook(PRE_ROUTING, net, e, null, null, () => nfHook(POST_ROUTING, net, e, null, null, () => 0));
   assert.is(ipv4.dst(e.buf, e.net), ip('10.1.0.1'));
   const quoted = datagram(net, '10.1.0.1', 5000, '10.3.0.1', 9);
   assert.equal(e.buf.slice(e.net + 48, e.net + 60), quoted.buf.slice(quoted.net + 20, quoted.net + 32));

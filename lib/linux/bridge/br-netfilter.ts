@@ -12,6 +12,7 @@
 import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
+import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
@@ -21,7 +22,8 @@ import { brHandleFrameFinish, brQueuePushXmit, type BrPort, type Bridge } from '
 
 const CONNECTED = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
 
-const bridgeOf = (skb: Skb): Bridge => (skb.physin!.brport as BrPort).master;
+/** The port a frame came by or goes to; null when the device has left its bridge. */
+const portOf = (dev: Netdev | null): BrPort | null => (dev === null ? null : (dev.brport as BrPort | null));
 
 /** br_nf_pre_routing: `head` at the IPv4 header. Only frames that come this way know their ports (nf_bridge_alloc). */
 export function brNfPreRouting(br: Bridge, port: BrPort, skb: Skb): void {
@@ -39,9 +41,15 @@ export function brNfPreRouting(br: Bridge, port: BrPort, skb: Skb): void {
 }
 
 /** br_nf_pre_routing_finish. */
-function preRoutingFinish(net: Netns, skb: Skb): void {
-  const br = bridgeOf(skb);
-  const port = skb.physin!.brport as BrPort;
+function preRoutingFinish(net: Netns, skb: Skb): number {
+  finishPreRouting(net, skb);
+  return 0;
+}
+
+function finishPreRouting(net: Netns, skb: Skb): void {
+  const port = portOf(skb.physin);
+  if (port === null) return drop(net, skb, 'BRIDGE_NO_PORT');
+  const br = port.master;
   if (skb.brOtherhost) skb.pktType = PACKET_OTHERHOST;
   skb.brPrerouted = true;
   if (ipv4.dst(skb.buf, skb.net) !== skb.brOrigDst) {
@@ -82,7 +90,7 @@ function dnatBridged(net: Netns, br: Bridge, port: BrPort, skb: Skb): void {
 export function brNfSlowFinish(br: Bridge, skb: Skb): void {
   skb.brDnat = false;
   skb.rtType = ROUTE_NONE;
-  const port = skb.physin === null ? null : (skb.physin.brport as BrPort | null);
+  const port = portOf(skb.physin);
   if (port === null) return drop(br.net, skb, 'BRIDGE_NO_PORT');
   for (let i = 0; i < 6; i++) skb.buf[skb.mac + eth.SRC + i] = skb.brMac[i]!;
   brHandleFrameFinish(br, port, skb);
@@ -96,13 +104,18 @@ export function brNfForward(br: Bridge, skb: Skb): void {
 }
 
 /** br_nf_post_routing. */
-function forwardFinish(net: Netns, skb: Skb): void {
-  const br = (skb.physout!.brport as BrPort).master;
+function forwardFinish(net: Netns, skb: Skb): number {
+  const br = portOf(skb.physout)?.master;
+  if (br === undefined) {
+    drop(net, skb, 'BRIDGE_NO_PORT');
+    return 0;
+  }
   skb.dev = br;
-  nfHook(POST_ROUTING, net, skb, null, br, postRoutingFinish);
+  return nfHook(POST_ROUTING, net, skb, null, br, postRoutingFinish);
 }
 
-function postRoutingFinish(_net: Netns, skb: Skb): void {
+function postRoutingFinish(_net: Netns, skb: Skb): number {
   if (skb.brOtherhost) skb.pktType = PACKET_OTHERHOST;
   brQueuePushXmit(skb.physout!, skb);
+  return 0;
 }

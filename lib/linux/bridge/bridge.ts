@@ -100,7 +100,12 @@ export class Bridge extends Netdev {
   }
 
   /** br_dev_xmit: the host sends through the bridge device; `head` at the link header. */
-  override xmit(skb: Skb): void {
+  override xmit(skb: Skb): number {
+    this.devXmit(skb);
+    return 0;
+  }
+
+  private devXmit(skb: Skb): void {
     skb.mac = skb.head;
     skb.net = skb.head + eth.HLEN;
     skb.head = skb.net;

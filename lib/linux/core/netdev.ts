@@ -103,7 +103,7 @@ export abstract class Netdev {
   }
 
   /** The driver's ndo_start_xmit: takes the skb, `head` at the link header. */
-  abstract xmit(skb: Skb): void;
+  abstract xmit(skb: Skb): number;
 
   /** ndo_open, as the device goes up: 0 or a negative errno, with which it stays down. */
   open(): number {
@@ -159,22 +159,25 @@ export interface BridgeHandler {
   disable(): void;
 }
 
+/** The driver dropped the frame (netdevice.h). */
+export const NET_XMIT_DROP = 1;
+
 /**
  * Sends a complete frame (dev_queue_xmit): `head` stands at the link header. A device that is down or without carrier has
- * no queueing discipline (noop_qdisc): the frame ends before any capture sees it.
+ * no queueing discipline (noop_qdisc): the frame ends before any capture sees it. Returns 0 or NET_XMIT_DROP.
  */
-export function devQueueXmit(dev: Netdev, skb: Skb): void {
+export function devQueueXmit(dev: Netdev, skb: Skb): number {
   skb.dev = dev;
   skb.mac = skb.head;
   if (!dev.carrier) {
     drop(dev.net, skb, 'DEV_READY');
-    return;
+    return 0; // NET_XMIT_CN, which is no error to the sender
   }
   dev.txPackets++;
   if (dev.tap !== null && dev.type !== ARPHRD_LOOPBACK) {
     dev.tap.frame(dev.kernel.sim.now, TX, skb.buf, skb.head, skb.tail, skb.id);
   }
-  dev.xmit(skb);
+  return dev.xmit(skb);
 }
 
 /** Queues a received frame for the softirq (netif_rx); `head` stands at the link header. */

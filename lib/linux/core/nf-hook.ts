@@ -20,7 +20,7 @@ export const LOCAL_OUT = 3;
 export const POST_ROUTING = 4;
 export const HOOK_NAMES = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const;
 
-/** Verdicts. */
+/** Verdicts. A negative one drops too, with that errno for the sender (NF_DROP_ERR). */
 export const NF_DROP = 0;
 export const NF_ACCEPT = 1;
 /** The hook keeps (or has ended) the skb. */
@@ -35,7 +35,10 @@ export const PRI_SECURITY = 50;
 export const PRI_NAT_SRC = 100;
 export const PRI_CONNTRACK_CONFIRM = 2147483647;
 
-export type Okfn = (net: Netns, skb: Skb) => void;
+const EPERM = 1;
+
+/** Where a packet goes on: 0, NET_XMIT_DROP, or a negative errno for a local sender. */
+export type Okfn = (net: Netns, skb: Skb) => number;
 export type HookFn = (net: Netns, skb: Skb, hook: number, indev: Netdev | null, outdev: Netdev | null) => number;
 
 export interface HookEntry {
@@ -56,7 +59,10 @@ export function unregisterHook(net: Netns, hook: number, fn: HookFn): void {
   net.hooks[hook] = net.hooks[hook]!.filter((e) => e.fn !== fn);
 }
 
-/** Runs a hook's entries in order; the packet goes on with `okfn` when all accept (NF_HOOK). */
+/**
+ * Runs a hook's entries in order; the packet goes on with `okfn` when all accept (NF_HOOK). Returns what `okfn` does, -EPERM
+ * or its own errno for a drop, 0 for a packet that a hook keeps.
+ */
 export function nfHook(
   hook: number,
   net: Netns,
@@ -64,13 +70,27 @@ export function nfHook(
   indev: Netdev | null,
   outdev: Netdev | null,
   okfn: Okfn,
-): void {
+): number {
+  return nfHookFrom(0, hook, net, skb, indev, outdev, okfn);
+}
+
+/** The same from entry `i` on: where a packet that a hook kept comes back (nf_reinject, nf_hook_slow). */
+export function nfHookFrom(
+  i: number,
+  hook: number,
+  net: Netns,
+  skb: Skb,
+  indev: Netdev | null,
+  outdev: Netdev | null,
+  okfn: Okfn,
+): number {
   const list = net.hooks[hook]!;
-  for (let i = 0; i < list.length; i++) {
+  for (; i < list.length; i++) {
     const v = list[i]!.fn(net, skb, hook, indev, outdev);
     if (v === NF_ACCEPT) continue;
-    if (v === NF_DROP) drop(net, skb, 'NETFILTER_DROP');
-    return;
+    if (v === NF_STOLEN) return 0;
+    drop(net, skb, 'NETFILTER_DROP');
+    return v === NF_DROP ? -EPERM : v;
   }
-  okfn(net, skb);
+  return okfn(net, skb);
 }

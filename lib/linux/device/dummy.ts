@@ -5,7 +5,8 @@ import type { Skb } from '../core/skb.js';
 export class Dummy extends Netdev {
   override readonly kind = 'dummy';
 
-  override xmit(skb: Skb): void {
+  override xmit(skb: Skb): number {
     this.kernel.skbs.free(skb);
+    return 0;
   }
 }

@@ -15,11 +15,12 @@ export class Loopback extends Netdev {
     this.multicast = false;
   }
 
-  override xmit(skb: Skb): void {
+  override xmit(skb: Skb): number {
     // The routing decision goes along: a packet that leaves by lo is for this machine, whatever its addresses.
     if (skb.rtType === ROUTE_OUTPUT || skb.rtType === ROUTE_FORWARD) skb.rtType = ROUTE_LOCAL;
     skb.rtFlags |= RTCF_LOCAL;
     skb.local = false;
     netifRx(this, skb);
+    return 0;
   }
 }

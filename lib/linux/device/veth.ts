@@ -1,6 +1,6 @@
 /** A veth pair (drivers/net/veth.c): what one end sends the other receives, cleaned as at a namespace border. */
 import { drop } from '../core/drop.js';
-import { Netdev, netifRx } from '../core/netdev.js';
+import { NET_XMIT_DROP, Netdev, netifRx } from '../core/netdev.js';
 import * as eth from '../../../wire/ethernet.js';
 import { scrub, scrubXnet, type Skb } from '../core/skb.js';
 
@@ -32,15 +32,16 @@ export class Veth extends Netdev {
     this.peer.brport?.master.linkWatch();
   }
 
-  override xmit(skb: Skb): void {
+  override xmit(skb: Skb): number {
     const { peer } = this;
     // is_skb_forwardable: the receiving end bounds the length by its own MTU.
     if (!peer.up || skb.tail - skb.head > peer.mtu + eth.HLEN + VLAN_HLEN) {
       drop(this.net, skb, peer.up ? 'PKT_TOO_BIG' : 'DEV_READY');
-      return;
+      return NET_XMIT_DROP;
     }
     if (peer.net === this.net) scrub(skb);
     else scrubXnet(skb);
     netifRx(peer, skb);
+    return 0;
   }
 }

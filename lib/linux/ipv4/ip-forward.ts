@@ -49,9 +49,9 @@ function exceedsMtu(skb: Skb, mtu: number): boolean {
   return skb.fragMax > mtu || !skb.ignoreDf;
 }
 
-function ipForwardFinish(net: Netns, skb: Skb): void {
+function ipForwardFinish(net: Netns, skb: Skb): number {
   if (skb.optLen !== 0) forwardOptions(net, skb);
-  dstOutput(net, skb);
+  return dstOutput(net, skb);
 }
 
 /** Tells a host of a better gateway, ever more seldom when it does not listen (ip_rt_send_redirect). */

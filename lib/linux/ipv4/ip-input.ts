@@ -64,7 +64,12 @@ function ipRcvCore(net: Netns, skb: Skb): boolean {
 }
 
 /** Routes the packet (ip_rcv_finish); a destination changed by PRE_ROUTING is seen here. */
-export function ipRcvFinish(net: Netns, skb: Skb): void {
+export function ipRcvFinish(net: Netns, skb: Skb): number {
+  rcvFinish(net, skb);
+  return 0;
+}
+
+function rcvFinish(net: Netns, skb: Skb): void {
   const dev = skb.dev!;
   let err = 0;
   if (skb.rtType === ROUTE_NONE) err = routeInput(net, skb, dev);
@@ -122,7 +127,13 @@ export function ipLocalDeliver(net: Netns, skb: Skb): void {
   nfHook(LOCAL_IN, net, skb, skb.dev, null, ipLocalDeliverFinish);
 }
 
-function ipLocalDeliverFinish(net: Netns, skb: Skb): void {
+function ipLocalDeliverFinish(net: Netns, skb: Skb): number {
+  protocolDeliver(net, skb);
+  return 0;
+}
+
+/** ip_protocol_deliver_rcu. */
+function protocolDeliver(net: Netns, skb: Skb): void {
   skb.trans = skb.net + ipv4.headerLen(skb.buf, skb.net);
   const proto = ipv4.proto(skb.buf, skb.net);
   const raw = rawDeliver(net, skb, proto);

@@ -11,12 +11,15 @@ import { put16 } from '../../../wire/bytes.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
-import { LOCAL_OUT, nfHook, POST_ROUTING } from '../core/nf-hook.js';
+import { LOCAL_OUT, nfHook, type Okfn, POST_ROUTING } from '../core/nf-hook.js';
 import type { Skb } from '../core/skb.js';
 import { icmpSend } from './icmp.js';
 import { buildOptions, fragmentOptions, type ReplyOptions, sendCheck } from './ip-options.js';
 import { neighOutput } from './neighbour.js';
 import { RTCF_MTU_LOCKED } from './route.js';
+
+const EMSGSIZE = 90;
+const ENOBUFS = 105;
 
 /** skb.ipFlags (IPSKB_*). */
 export const IPSKB_FORWARDED = 1;
@@ -39,48 +42,57 @@ export function dontFragment(skb: Skb, pmtudisc: number, length: number): number
   return pmtudisc === PMTUDISC_WANT && !locked && length <= skb.rtMtu ? ipv4.DF : 0;
 }
 
-/** Sends a packet of this machine; it is routed (skb.rt*) and `head` stands at the IPv4 header (ip_local_out). */
-export function ipLocalOut(net: Netns, skb: Skb): void {
+/**
+ * Sends a packet of this machine; it is routed (skb.rt*) and `head` stands at the IPv4 header (ip_send_skb). Returns 0 or a
+ * negative errno: -EPERM for what netfilter drops, -ENOBUFS for what the device drops.
+ */
+export function ipLocalOut(net: Netns, skb: Skb): number {
   skb.local = true;
   skb.net = skb.head;
   skb.dev = skb.rtDev;
-  nfHook(LOCAL_OUT, net, skb, null, skb.rtDev, dstOutput);
+  const err = nfHook(LOCAL_OUT, net, skb, null, skb.rtDev, dstOutput);
+  return err > 0 ? -ENOBUFS : err;
 }
 
 /** ip_output: POST_ROUTING, then the neighbour. */
-export function dstOutput(net: Netns, skb: Skb): void {
+export function dstOutput(net: Netns, skb: Skb): number {
   const indev = skb.local ? null : skb.dev;
   skb.dev = skb.rtDev;
-  nfHook(POST_ROUTING, net, skb, indev, skb.rtDev, ipFinishOutput);
+  return nfHook(POST_ROUTING, net, skb, indev, skb.rtDev, ipFinishOutput);
 }
 
 /** __ip_finish_output: whole, or in pieces where it is too long or came in pieces. */
-export function ipFinishOutput(net: Netns, skb: Skb): void {
+export function ipFinishOutput(net: Netns, skb: Skb): number {
   const mtu = mtuOf(skb);
   if (skb.tail - skb.net <= mtu && skb.fragMax === 0) return ipFinishOutput2(net, skb);
   if ((ipv4.frag(skb.buf, skb.net) & ipv4.DF) !== 0 && (!skb.ignoreDf || skb.fragMax > mtu)) {
     icmpSend(net, skb, 3, 4, mtu);
-    return drop(net, skb, 'PKT_TOO_BIG');
+    drop(net, skb, 'PKT_TOO_BIG');
+    return -EMSGSIZE;
   }
-  ipFragment(net, skb, mtu, ipFinishOutput2);
+  return ipFragment(net, skb, mtu, ipFinishOutput2);
 }
 
 const mtuOf = (skb: Skb): number => (skb.rtMtu !== 0 ? skb.rtMtu : skb.rtDev!.mtu);
 
 /** ip_finish_output2: the next hop's neighbour takes the packet. */
-function ipFinishOutput2(net: Netns, skb: Skb): void {
+function ipFinishOutput2(net: Netns, skb: Skb): number {
   skb.head = skb.net;
-  neighOutput(net.neigh.create(skb.rtDev!, skb.rtGw), skb);
+  return neighOutput(net.neigh.create(skb.rtDev!, skb.rtGw), skb);
 }
 
 /**
  * Cuts a packet and hands each piece to `output` (ip_do_fragment): along the pieces it is made of where they fit, else
- * into the largest multiples of 8 that `mtu` (or the largest fragment it came in) takes. The packet ends here.
+ * into the largest multiples of 8 that `mtu` (or the largest fragment it came in) takes. The packet ends here; a piece that
+ * fails is the last.
  */
-export function ipFragment(net: Netns, skb: Skb, mtu: number, output: (net: Netns, skb: Skb) => void): void {
+export function ipFragment(net: Netns, skb: Skb, mtu: number, output: Okfn): number {
   const hlen = ipv4.headerLen(skb.buf, skb.net);
   if (skb.fragMax !== 0 && skb.fragMax < mtu) mtu = skb.fragMax;
-  if (mtu < hlen + 8) return drop(net, skb, 'PKT_TOO_BIG');
+  if (mtu < hlen + 8) {
+    drop(net, skb, 'PKT_TOO_BIG');
+    return -EMSGSIZE;
+  }
   const room = mtu - hlen;
   const whole = skb.tail - skb.net - hlen;
   const { frags } = skb;
@@ -88,16 +100,18 @@ export function ipFragment(net: Netns, skb: Skb, mtu: number, output: (net: Netn
   const word = ipv4.frag(skb.buf, skb.net);
   const flags = (skb.ipFlags & IPSKB_FRAG_PMTU) !== 0 && !along ? ipv4.DF : 0;
   const start = word & ipv4.OFFSET;
-  for (let at = 0, i = 0; at < whole; i++) {
+  let err = 0;
+  for (let at = 0, i = 0; at < whole && err === 0; i++) {
     const left = whole - at;
     const n = along ? frags[i]! : left > room ? room & ~7 : left;
     const more = at + n < whole || (word & ipv4.MF) !== 0 ? ipv4.MF : 0;
     const piece = cut(net, skb, hlen, at, n, (start + (at >> 3)) | more | flags);
     if (at === 0 && start === 0 && hlen > ipv4.HLEN) fragmentOptions(skb);
     at += n;
-    output(net, piece);
+    err = output(net, piece);
   }
   net.kernel.skbs.free(skb);
+  return err;
 }
 
 /** True when the packet can go out in the pieces it is made of. */
@@ -143,7 +157,7 @@ export function selectIdent(net: Netns, saddr: number, daddr: number, proto: num
 
 /**
  * Finishes an IPv4 packet at its birth: `head` stands at the transport header, the routing decision is in skb.rt*.
- * Pushes and fills the IP header and sends it.
+ * Pushes and fills the IP header and sends it: 0 or a negative errno.
  */
 export function ipBuildAndSend(
   net: Netns,
@@ -155,13 +169,13 @@ export function ipBuildAndSend(
   ttl: number,
   id: number,
   frag: number,
-): void {
+): number {
   skb.trans = skb.head;
   skb.push(ipv4.HLEN);
   skb.net = skb.head;
   ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, frag, ttl, proto, saddr, daddr);
   if (skb.tail - skb.net > skb.rtMtu) appended(skb, ipv4.HLEN);
-  ipLocalOut(net, skb);
+  return ipLocalOut(net, skb);
 }
 
 /** The same with options; `daddr` is the final destination, a reversed source route's first stop stands in the header. */
@@ -175,7 +189,7 @@ export function ipBuildWithOptions(
   tos: number,
   ttl: number,
   id: number,
-): void {
+): number {
   const hlen = ipv4.HLEN + opt.len;
   skb.trans = skb.head;
   skb.push(hlen);
@@ -186,7 +200,7 @@ export function ipBuildWithOptions(
   buildOptions(net, skb, opt, daddr, saddr);
   sendCheck(skb);
   if (skb.tail - skb.net > skb.rtMtu) appended(skb, hlen);
-  ipLocalOut(net, skb);
+  return ipLocalOut(net, skb);
 }
 
 /** A datagram over the MTU is put together of pieces that fit it (__ip_append_data), and stays one until it leaves. */

@@ -342,21 +342,18 @@ export class NeighTable {
 
 /**
  * Sends an IPv4 packet to a neighbour (neigh_output, neigh_resolve_output): `head` at the IPv4 header. Resolves first
- * when need be; the packet then waits in the entry.
+ * when need be; the packet then waits in the entry. Returns 0 or NET_XMIT_DROP.
  */
-export function neighOutput(n: Neigh, skb: Skb): void {
+export function neighOutput(n: Neigh, skb: Skb): number {
   const { dev } = n;
-  if (dev.type === ARPHRD_TUNNEL) {
-    devQueueXmit(dev, skb);
-    return;
-  }
+  if (dev.type === ARPHRD_TUNNEL) return devQueueXmit(dev, skb);
   if ((n.nud & NUD_CONNECTED) === 0 || !n.hh) {
     // neigh_hh_output, the way with a cached header, does not note the use.
     n.used = dev.kernel.sim.now;
-    if (!n.eventSend(skb)) return;
+    if (!n.eventSend(skb)) return 0;
     n.hh = true;
   }
   skb.push(eth.HLEN);
   eth.write(skb.buf, skb.head, n.mac, dev.mac, eth.P_IP);
-  devQueueXmit(dev, skb);
+  return devQueueXmit(dev, skb);
 }

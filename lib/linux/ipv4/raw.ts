@@ -96,9 +96,9 @@ export class IcmpSock implements Runnable {
     const ttl = opts.ttl ?? ttlDefault(net);
     const df = dontFragment(skb, opts.pmtudisc, n + ipv4.HLEN);
     const ident = force ? 0 : selectIdent(net, src, daddr, ipv4.ICMP);
-    ipBuildAndSend(net, skb, src, daddr, ipv4.ICMP, tos, ttl, ident, df);
+    const sent = ipBuildAndSend(net, skb, src, daddr, ipv4.ICMP, tos, ttl, ident, df);
     net.kernel.sim.drain();
-    return 0;
+    return sent;
   }
 
   recv(): IcmpMessage | null {

@@ -127,8 +127,7 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   }
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;
-  ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, ipv4.DF);
-  return 0;
+  return ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, ipv4.DF);
 }
 
 /** Bookkeeping of an acknowledgement that went out (tcp_event_ack_sent). */

@@ -24,6 +24,7 @@ export const ECONNREFUSED = 111;
 export const EDESTADDRREQ = 89;
 export const EINVAL = 22;
 export const EPERM = 1;
+const ENOBUFS = 105;
 const EPROTO = 71;
 
 export interface Datagram {
@@ -151,9 +152,9 @@ export class UdpSock implements Runnable {
     if (this.dport !== 0) id = this.ident = (this.ident + 1) & 0xffff;
     else if (this.pmtudisc !== PMTUDISC_DO) id = selectIdent(net, src, to, ipv4.UDP);
     const df = dontFragment(skb, this.pmtudisc, length);
-    ipBuildAndSend(net, skb, src, to, ipv4.UDP, this.tos, ttlDefault(net), id, df);
+    const sent = ipBuildAndSend(net, skb, src, to, ipv4.UDP, this.tos, ttlDefault(net), id, df);
     kernel.sim.drain();
-    return 0;
+    return sent === -ENOBUFS && !this.recverr ? 0 : sent;
   }
 
   /** The next datagram, or null. */

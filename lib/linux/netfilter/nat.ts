@@ -332,8 +332,9 @@ function reroute(net: Netns, skb: Skb, ct: Conn): number {
   const reply = skb.ctinfo >= CT_IS_REPLY;
   const here = reply ? ct.reply : ct.orig;
   const other = reply ? ct.orig : ct.reply;
-  if (here.dst !== other.src) return ipRouteMeHarder(net, skb) === 0 ? NF_ACCEPT : NF_DROP;
-  return NF_ACCEPT;
+  if (here.dst === other.src) return NF_ACCEPT;
+  const err = ipRouteMeHarder(net, skb);
+  return err === 0 ? NF_ACCEPT : err;
 }
 
 /** True when packets of this direction are changed at this hook. */

@@ -271,7 +271,8 @@ function mangleOut(t: Table, net: Netns, skb: Skb, hook: number, indev: Netdev |
   const v = t.run(net, skb, hook, indev, outdev);
   if (v !== NF_ACCEPT) return v;
   if (mark === skb.mark && src === ipv4.src(b, o) && dst === ipv4.dst(b, o) && tos === ipv4.tos(b, o)) return v;
-  return ipRouteMeHarder(net, skb) === 0 ? NF_ACCEPT : NF_DROP;
+  const err = ipRouteMeHarder(net, skb);
+  return err === 0 ? NF_ACCEPT : err;
 }
 
 /** The namespace's tables, created on first use. */

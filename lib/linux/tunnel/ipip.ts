@@ -51,7 +51,12 @@ export class IpTunnel extends Netdev {
   }
 
   /** ipip_tunnel_xmit, ip_tunnel_xmit: `head` at the inner IPv4 header, its route in skb.rt*. */
-  override xmit(skb: Skb): void {
+  override xmit(skb: Skb): number {
+    this.tunnelXmit(skb);
+    return 0;
+  }
+
+  private tunnelXmit(skb: Skb): void {
     const { net, parms } = this;
     const b = skb.buf;
     const o = skb.head;

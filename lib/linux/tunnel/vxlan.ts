@@ -114,7 +114,12 @@ export class Vxlan extends Netdev {
   }
 
   /** vxlan_xmit: the first far end gets the frame itself, after the copies for the others. */
-  override xmit(skb: Skb): void {
+  override xmit(skb: Skb): number {
+    this.devXmit(skb);
+    return 0;
+  }
+
+  private devXmit(skb: Skb): void {
     const { sim } = this.kernel;
     const { ageingNs } = this.cfg;
     let f = this.fdb.find(skb.buf, skb.head + eth.DST, sim.now, ageingNs);
