@@ -23,7 +23,7 @@ for f in passwd group protocols services nsswitch.conf hosts host.conf ld.so.cac
 done
 echo podwire > etc/hostname; : > etc/resolv.conf
 cp "$W"/bin/* podwire/bin/; chmod 755 podwire/bin/*
-cp "$W"/drive.sh "$W"/setup.sh "$W"/listen.pl "$W"/step-*.sh podwire/ 2>/dev/null
+cp -r "$W"/drive.sh "$W"/listen.pl "$W"/lab-* podwire/
 for p in iptables iptables-restore iptables-save; do
   ln -s /usr/sbin/\${p/iptables/iptables-legacy} podwire/bin/$p
 done
@@ -52,37 +52,55 @@ export interface DriverPlan {
   limitMs: number;
 }
 
-/** Second process: setup, captures on, steps at their times, captures off, power off. */
-export function driverScript(plan: DriverPlan): string {
-  const order = plan.atNs.map((at, i) => ({ at, i })).sort((a, b) => a.at - b.at || a.i - b.i);
-  const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i} ${Math.round(at / 1000)}`).join('\n');
-  const wanted = (plan.captures ?? []).map((c) => `'${c}'`).join(' ');
+/** Second process: the machine made ready, then one Lab after the other, then power off. */
+export function driverScript(plans: readonly DriverPlan[]): string {
+  const labs = plans.map((p, i) => `lab ${i} ${Math.ceil(p.limitMs / 1000)}`).join('\n');
   return `export PATH=/podwire/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C PODWIRE_READY_DIR=/run/ready
 umask 022
 off() { sync; exec busybox poweroff -f; }
 die() { echo "$1" >> /out/error; off; }
-( sleep ${Math.ceil(plan.limitMs / 1000)}; die 'no end after ${Math.ceil(plan.limitMs / 1000)} s' ) &
 uname -r > /out/kernel
 ip link >/dev/null || die 'ip does not run'
 echo /podwire/bin/modprobe > /proc/sys/kernel/modprobe
 for m in veth bridge br_netfilter ipip vxlan dummy nf_conntrack ip_vs; do modprobe $m || echo "modprobe $m failed" >> /out/log; done
-mkdir -p /run/ready /run/netns
-cd '/host${plan.cwd}' 2>/dev/null || cd /
 sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0 net.ipv4.tcp_rmem='4096 131072 6291456' net.bridge.bridge-nf-call-iptables=1
-bash -c 'set -eE; trap '\\''echo "$LINENO $?" > /out/setup.failed'\\'' ERR; . /podwire/setup.sh' > /out/setup.out 2> /out/setup.err
+lab() { # INDEX SECONDS
+  mkdir -p /run/ready /run/netns /out/lab-$1
+  ( sleep $2; die "no end after $2 s" ) &
+  bash /podwire/lab-$1/drive.sh $1
+  # Everything it left running, but not this process, the first one; then its namespaces.
+  kill -9 -1; wait
+  for n in $(ls /run/netns); do ip netns del $n; done
+  rm -rf /run/ready /run/listen* /etc/netns/*
+}
+${labs}
+off
+`;
+}
+
+/** One Lab: setup, captures on, steps at their times, captures off. Argument: its index. */
+export function labScript(plan: DriverPlan): string {
+  const order = plan.atNs.map((at, i) => ({ at, i })).sort((a, b) => a.at - b.at || a.i - b.i);
+  const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i} ${Math.round(at / 1000)}`).join('\n');
+  const wanted = (plan.captures ?? []).map((c) => `'${c}'`).join(' ');
+  return `L=/podwire/lab-$1 O=/out/lab-$1
+die() { echo "$1" >> $O/error; exit; }
+cd '/host${plan.cwd}' 2>/dev/null || cd /
+export O L
+bash -c 'set -eE; trap '\\''echo "$LINENO $?" > $O/setup.failed'\\'' ERR; . $L/setup.sh' > $O/setup.out 2> $O/setup.err
 rc=$?
-[ $rc = 0 ] || { [ -e /out/setup.failed ] || echo "0 $rc" > /out/setup.failed; off; }
+[ $rc = 0 ] || { [ -e $O/setup.failed ] || echo "0 $rc" > $O/setup.failed; exit; }
 for ((i = 0; i < 600; i++)); do
   [ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] && break
   sleep 0.1
 done
-[ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] || { cat /out/setup.err >> /out/error; die 'a podwire app did not become ready within 60 s'; }
+[ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] || { cat $O/setup.err >> $O/error; die 'a podwire app did not become ready within 60 s'; }
 ulimit -n 65536
 mkfifo /run/listen.ctl /run/listen.drive${plan.atNs.map((_, i) => ` /run/listen.${i}`).join('')}
 exec 9<> /run/listen.ctl
-perl /podwire/listen.pl /out/pcap ${wanted} 2> /run/listen.err &
+perl /podwire/listen.pl $O/pcap ${wanted} 2> /run/listen.err &
 listener=$!
-gone() { cat /run/listen.err >> /out/error; die 'the capture failed'; }
+gone() { cat /run/listen.err >> $O/error; die 'the capture failed'; }
 for ((i = 0; i < 1200; i++)); do
   [ -e /run/listen.ready ] && break
   kill -0 $listener 2>/dev/null || gone
@@ -100,8 +118,8 @@ at() {
 }
 steps=()
 step() {
-  ( echo $((\${EPOCHREALTIME/./} - T0 - $2)) > /out/step-$1.late
-    PODWIRE_STEP=$1 setsid bash /podwire/step-$1.sh > /out/step-$1.out 2> /out/step-$1.err; echo $? > /out/step-$1.rc ) &
+  ( echo $((\${EPOCHREALTIME/./} - T0 - $2)) > $O/step-$1.late
+    PODWIRE_STEP=$1 setsid bash $L/step-$1.sh > $O/step-$1.out 2> $O/step-$1.err; echo $? > $O/step-$1.rc ) &
   steps+=($!)
 }
 ${starts}
@@ -109,7 +127,6 @@ ${plan.untilNs === null ? 'for p in "${steps[@]}"; do wait $p; done\nsleep 0.3' 
 [ -s /run/listen.err ] && gone
 look stop
 wait $listener || gone
-echo ok > /out/done
-off
+echo ok > $O/done
 `;
 }

@@ -1,9 +1,11 @@
 /**
- * The capture program that runs inside User-Mode Linux: one packet socket per network namespace.
+ * The capture program that runs inside User-Mode Linux: one packet socket with a ring per network namespace.
  *
  * A packet socket that is bound to no device sees every device of its namespace, whatever happens to them: made, renamed,
  * moved, down and up again (a tcpdump of one device ends when it goes down, and cannot start before it is up). What it
  * sees is what `tcpdump -p -i DEV` sees: the frame at dev_queue_xmit_nit and __netif_receive_skb_core, never promiscuous.
+ * The ring (TPACKET_V3) is what copies a frame at its tap, as for tcpdump: a socket's queue shares the bytes with the frame on
+ * its way, and br_netfilter rewrites a source address later. Perl has no mmap of its own: system calls by number do it.
  * Names come from rtnetlink. New devices lose their offloads, new bridges their multicast snooping, new namespaces
  * their IGMP reports.
  *
@@ -23,6 +25,8 @@ use Socket;
 my ($out, @wanted) = @ARGV;
 my %wanted = map { $_ => 0 } @wanted;
 my ($recording, %ns, %files, %lens) = (0);
+my ($BLOCK, $BLOCKS) = (1 << 18, 16);
+open(my $zero, '<', '/dev/zero') or fail("open /dev/zero: $!");
 
 sub fail { print STDERR "$_[0]\\n"; exit 1 }
 open(my $home, '<', '/proc/self/ns/net') or fail("open my namespace: $!");
@@ -45,11 +49,15 @@ sub openNs {
     socket($n->{packets}, 17, SOCK_RAW | 02004000, 0) or fail("packet socket in $name: $!");
     socket($n->{links}, 16, SOCK_RAW | 02004000, 0) or fail("netlink socket in $name: $!");
   });
-  for ($n->{packets}, $n->{links}) {
-    setsockopt($_, SOL_SOCKET, 33, pack('l', 1 << 26)) or fail("SO_RCVBUFFORCE: $!");
-  }
+  setsockopt($n->{links}, SOL_SOCKET, 33, pack('l', 1 << 26)) or fail("SO_RCVBUFFORCE: $!");
   my $stamp = "\\0" x 16;
   ioctl($n->{packets}, 0x8907, $stamp); # the first call turns time stamps on
+  # TPACKET_V3, blocks that are handed over when full or after a tick or two.
+  setsockopt($n->{packets}, 263, 10, pack('l', 2)) or fail("PACKET_VERSION: $!");
+  setsockopt($n->{packets}, 263, 5, pack('L7', $BLOCK, $BLOCKS, $BLOCK, $BLOCKS, 1, 0, 0)) or fail("PACKET_RX_RING: $!");
+  $n->{ring} = syscall(9, 0, $BLOCK * $BLOCKS, 3, 1, fileno($n->{packets}), 0);
+  fail("mmap: $!") if $n->{ring} == -1;
+  $n->{block} = 0;
   bind($n->{links}, pack('S S L L', 16, 0, 0, 1)) or fail("bind netlink in $name: $!");
   send($n->{links}, pack('L S S L L C x15', 32, 18, 0x301, 1, 0, 0), 0) or fail("RTM_GETLINK in $name: $!");
   $n->{listing} = 1;
@@ -128,29 +136,44 @@ sub file {
   return $files{$iface} = $f;
 }
 
-# Reads all frames that wait.
+# The bytes at an address.
+sub memory { return unpack("P$_[1]", pack('Q', $_[0])) }
+
+# Reads all blocks that the kernel has handed over.
 sub packets {
   my ($n) = @_;
-  my $s = $n->{packets};
-  my $stamp = "\\0" x 16;
-  while (defined(my $from = recv($s, my $frame, 262144, 0))) {
-    next unless $recording;
-    my ($index, $hatype, $pkttype) = unpack('x4 l S C', $from);
-    next if $hatype == 772 && $pkttype == 4; # lo shows each frame twice
-    links($n) unless exists $n->{devs}{$index};
-    my $dev = $n->{devs}{$index} // fail("a frame of device $index in $n->{name}, which nobody announced");
-    my $iface = "$n->{name}/$dev";
-    next if %wanted && !exists $wanted{$iface};
-    ioctl($s, 0x8907, $stamp) or fail("SIOCGSTAMPNS: $!");
-    my ($sec, $nsec) = unpack('q q', $stamp);
-    my $linktype = $hatype == 1 || $hatype == 772 ? 1 : $hatype == 768 ? 101 : fail("$iface: link layer $hatype");
-    my $f = file($iface, $linktype);
-    fail("$iface changed its link layer") if $lens{$iface} != $linktype;
-    print $f pack('L L L L', $sec, $nsec, length $frame, length $frame), $frame or fail("write $iface: $!");
+  for (;;) {
+    my $at = $n->{ring} + $n->{block} * $BLOCK;
+    my ($status, $count, $first) = unpack('L L L', memory($at + 8, 12));
+    last unless $status & 1;
+    for (my $o = $at + $first; $count > 0; $count--) {
+      my $h = memory($o, 68);
+      frame($n, $o, $h) if $recording;
+      $o += unpack('L', $h);
+    }
+    syscall(0, fileno($zero), $at + 8, 4) == 4 or fail("read: $!"); # the block is the kernel's again
+    $n->{block} = ($n->{block} + 1) % $BLOCKS;
   }
-  my $lost = getsockopt($s, 263, 6) // fail("PACKET_STATISTICS: $!");
+  my $lost = getsockopt($n->{packets}, 263, 6) // fail("PACKET_STATISTICS: $!");
   (undef, $lost) = unpack('L L', $lost);
   fail("$lost frames lost in $n->{name}") if $lost;
+}
+
+# One frame: struct tpacket3_hdr at an address, then struct sockaddr_ll.
+sub frame {
+  my ($n, $o, $h) = @_;
+  my ($sec, $nsec, $caplen, $len, $mac) = unpack('x4 L L L L x4 S', $h);
+  my ($index, $hatype, $pkttype) = unpack('x52 l S C', $h);
+  return if $hatype == 772 && $pkttype == 4; # lo shows each frame twice
+  links($n) unless exists $n->{devs}{$index};
+  my $dev = $n->{devs}{$index} // fail("a frame of device $index in $n->{name}, which nobody announced");
+  my $iface = "$n->{name}/$dev";
+  return if %wanted && !exists $wanted{$iface};
+  fail("$iface: a frame of $len bytes was cut") if $caplen != $len;
+  my $linktype = $hatype == 1 || $hatype == 772 ? 1 : $hatype == 768 ? 101 : fail("$iface: link layer $hatype");
+  my $f = file($iface, $linktype);
+  fail("$iface changed its link layer") if $lens{$iface} != $linktype;
+  print $f pack('L L L L', $sec, $nsec, $len, $len), memory($o + $mac, $len) or fail("write $iface: $!");
 }
 
 # True while a process lives in the namespace.
@@ -177,6 +200,7 @@ sub scan {
   for my $inode (keys %ns) {
     next if exists $there{$inode} || held($inode);
     packets($ns{$inode});
+    syscall(11, $ns{$inode}{ring}, $BLOCK * $BLOCKS);
     close $ns{$inode}{$_} for qw(packets links handle);
     delete $ns{$inode};
   }
@@ -206,6 +230,7 @@ for (;;) {
   while ($words =~ s/^(.*)\\n//) {
     $1 =~ /^(start|look|stop) (\\w+)$/ or fail("found '$1' in listen.ctl");
     my ($word, $from) = ($1, $2);
+    select(undef, undef, undef, 0.03); # a block that holds frames is handed over by then
     drain();
     scan();
     drain();

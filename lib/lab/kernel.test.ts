@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { driverScript, initScript } from './kernel-init.js';
+import { driverScript, initScript, labScript } from './kernel-init.js';
 import { ECHO } from './kernel-echo.js';
 import { IP_FUNCTION, LISTEN } from './kernel-listen.js';
 
@@ -20,11 +20,16 @@ Recorder('the programs in Perl are correct', () => {
 Recorder('driver and init are correct bash', () => {
   if (!existsSync('/bin/bash')) return;
   const plan = { cwd: '/', servers: 1, atNs: [2e9, 0], untilNs: null, captures: ['a/eth0'], limitMs: 1e5 };
-  for (const text of [driverScript(plan), driverScript({ ...plan, untilNs: 3e9 }), initScript('/tmp/x')]) {
+  for (const text of [
+    driverScript([plan]),
+    labScript(plan),
+    labScript({ ...plan, untilNs: 3e9 }),
+    initScript('/tmp/x'),
+  ]) {
     const r = spawnSync('/bin/bash', ['-n'], { input: text, encoding: 'utf8' });
     assert.is(r.status, 0, r.stderr);
   }
-  assert.match(driverScript(plan), /at 0; step 1 0\nat 2000000; step 0 2000000\n/);
+  assert.match(labScript(plan), /at 0; step 1 0\nat 2000000; step 0 2000000\n/);
 });
 
 Recorder('ip waits for the capture around what makes, renames, moves and deletes, and only there', () => {

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Command, splitNetns } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
-import { driverScript, initScript } from './kernel-init.js';
+import { driverScript, initScript, labScript } from './kernel-init.js';
 import { ECHO } from './kernel-echo.js';
 import { LISTEN } from './kernel-listen.js';
 import type { Lab } from './lab.js';
@@ -66,6 +66,9 @@ export class KernelFailure extends Error {
   }
 }
 
+/** A step did not start in its place: another attempt may go well. */
+class Slipped extends KernelFailure {}
+
 function findProgram(name: string): string | null {
   for (const dir of ['/usr/sbin', '/usr/bin', '/sbin', '/bin']) {
     try {
@@ -97,52 +100,73 @@ export function slipped(lab: Lab, late: readonly number[]): number {
 
 /** Records `lab` into `outDir`: `<netns>/<dev>.pcap` of every device that carried a frame, and steps.json. */
 export async function runOnKernel(lab: Lab, outDir: string, options: KernelOptions = {}): Promise<KernelRun> {
-  const missing = PROGRAMS.filter((p) => findProgram(p) === null);
-  if (!existsSync('/usr/lib/uml/modules')) missing.push('/usr/lib/uml/modules');
-  if (missing.length > 0) throw new MissingRecorder(missing);
   for (let attempt = 1; ; attempt++) {
-    const r = await attemptOnKernel(lab, outDir, options);
-    if (typeof r !== 'number') return r;
-    if (attempt === ATTEMPTS) {
-      const how = `a step started ${r} ms late in each of ${ATTEMPTS} attempts: the machine is too busy to record`;
-      throw new KernelFailure(lab.name, how);
-    }
+    const [r] = await runAllOnKernel([lab], [outDir], options);
+    if (!(r instanceof Error)) return r!;
+    if (!(r instanceof Slipped) || attempt === ATTEMPTS) throw r;
   }
 }
 
-/** One recording, or by how many ms its latest step slipped. */
-async function attemptOnKernel(lab: Lab, outDir: string, options: KernelOptions): Promise<KernelRun | number> {
+/**
+ * Records several Labs, one after the other, in one boot of the kernel: a run or what went wrong for each. They must not
+ * leave anything in the namespace `root`; others are deleted in between.
+ */
+export async function runAllOnKernel(
+  labs: readonly Lab[],
+  outDirs: readonly string[],
+  options: KernelOptions = {},
+): Promise<(KernelRun | Error)[]> {
+  const missing = PROGRAMS.filter((p) => findProgram(p) === null);
+  if (!existsSync('/usr/lib/uml/modules')) missing.push('/usr/lib/uml/modules');
+  if (missing.length > 0) throw new MissingRecorder(missing);
   const work = mkdtempSync(join(tmpdir(), 'podwire-kernel-'));
   try {
-    const last = Math.max(lab.untilNs ?? 0, ...lab.steps.map((s) => s.atNs)) / 1e6;
-    const limit = options.timeoutMs ?? last + 120_000;
-    prepare(lab, work, limit, options.main ?? fileURLToPath(new URL('../cli/main.js', import.meta.url)));
-    const boot = await bootUml(work, usesNode(lab) ? '1536M' : '512M', limit + BOOT_MS);
-    const read = (name: string): string => {
-      const path = join(work, 'out', name);
-      return existsSync(path) ? readFileSync(path, 'utf8') : '';
-    };
-    if (read('setup.failed') !== '') setupFailure(lab, read('setup.failed'), read('setup.err'));
-    if (read('done') === '') {
-      const why = [read('error'), boot]
-        .filter((s) => s.trim() !== '')
-        .join('\n')
-        .trim();
-      throw new KernelFailure(lab.name, why.slice(-2000));
-    }
-    const late = slipped(lab, lab.steps.map((_, i) => Number(read(`step-${i}.late`)) / 1000)); // prettier-ignore
-    if (late > 0) return late;
-    const steps = lab.steps.map((s, i): KernelStep => {
-      const rc = read(`step-${i}.rc`).trim();
-      const exit = rc === '' ? null : Number(rc);
-      return { at: s.atNs, command: s.text, exit, stdout: read(`step-${i}.out`), stderr: read(`step-${i}.err`) };
+    const limits = labs.map((l) => options.timeoutMs ?? lastTime(l) + 120_000);
+    prepare(labs, work, limits, options.main ?? fileURLToPath(new URL('../cli/main.js', import.meta.url)));
+    const limit = limits.reduce((sum, n) => sum + n, BOOT_MS);
+    const boot = await bootUml(work, labs.some(usesNode) ? '1536M' : '512M', limit);
+    const tools = await toolVersions();
+    return labs.map((lab, i) => {
+      try {
+        return collect(lab, join(work, 'out'), `lab-${i}`, outDirs[i]!, boot, tools);
+      } catch (e) {
+        if (e instanceof InputError || e instanceof KernelFailure) return e;
+        throw e;
+      }
     });
-    steps.forEach((s, i) => missingCommand(lab, i, s.stderr));
-    deliver(join(work, 'out', 'pcap'), steps, resolve(outDir));
-    return { steps, kernel: read('kernel').trim(), tools: await toolVersions() };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+const lastTime = (lab: Lab): number => Math.max(lab.untilNs ?? 0, ...lab.steps.map((s) => s.atNs)) / 1e6;
+
+/** What one Lab left in `out`, moved to `outDir`. */
+function collect(
+  lab: Lab,
+  out: string,
+  name: string,
+  outDir: string,
+  boot: string,
+  tools: Record<string, string>,
+): KernelRun {
+  const file = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
+  const read = (f: string): string => file(join(out, name, f));
+  if (read('setup.failed') !== '') setupFailure(lab, read('setup.failed'), read('setup.err'));
+  if (read('done') === '') {
+    const why = [read('error'), file(join(out, 'error')), boot].filter((s) => s.trim() !== '').join('\n').trim(); // prettier-ignore
+    throw new KernelFailure(lab.name, why.slice(-2000));
+  }
+  const late = slipped(lab, lab.steps.map((_, i) => Number(read(`step-${i}.late`)) / 1000)); // prettier-ignore
+  if (late > 0) throw new Slipped(lab.name, `a step started ${late} ms late: the machine is too busy to record`);
+  const steps = lab.steps.map((s, i): KernelStep => {
+    const rc = read(`step-${i}.rc`).trim();
+    const exit = rc === '' ? null : Number(rc);
+    return { at: s.atNs, command: s.text, exit, stdout: read(`step-${i}.out`), stderr: read(`step-${i}.err`) };
+  });
+  steps.forEach((s, i) => missingCommand(lab, i, s.stderr));
+  deliver(join(out, name, 'pcap'), steps, resolve(outDir));
+  return { steps, kernel: file(join(out, 'kernel')).trim(), tools };
 }
 
 function isApp(c: Command): boolean {
@@ -156,9 +180,10 @@ function usesNode(lab: Lab): boolean {
   return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(node));
 }
 
-function prepare(lab: Lab, work: string, limitMs: number, main: string): void {
+function prepare(labs: readonly Lab[], work: string, limits: readonly number[], main: string): void {
   for (const d of ['root', 'out', 'bin', 'uml']) mkdirSync(join(work, d));
   const script = (name: string, text: string): void => writeFileSync(join(work, name), text, { mode: 0o755 });
+  const line = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`);
   script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
   script(
     'bin/podwire',
@@ -167,17 +192,21 @@ function prepare(lab: Lab, work: string, limitMs: number, main: string): void {
   script('bin/echo.pl', ECHO);
   script('init.sh', initScript(work));
   script('listen.pl', LISTEN);
-  script('setup.sh', lab.setupText.endsWith('\n') ? lab.setupText : `${lab.setupText}\n`);
-  lab.steps.forEach((s, i) => script(`step-${i}.sh`, s.text.endsWith('\n') ? s.text : `${s.text}\n`));
-  const plan = {
+  const plans = labs.map((lab, i) => ({
     cwd: dirname(resolve(lab.file)),
     servers: lab.setup.filter((c) => c.background && isApp(c)).length,
     atNs: lab.steps.map((s) => s.atNs),
     untilNs: lab.untilNs,
     captures: lab.captures,
-    limitMs,
-  };
-  script('drive.sh', driverScript(plan));
+    limitMs: limits[i]!,
+  }));
+  script('drive.sh', driverScript(plans));
+  labs.forEach((lab, i) => {
+    mkdirSync(join(work, `lab-${i}`));
+    script(`lab-${i}/drive.sh`, labScript(plans[i]!));
+    script(`lab-${i}/setup.sh`, line(lab.setupText));
+    lab.steps.forEach((s, k) => script(`lab-${i}/step-${k}.sh`, line(s.text)));
+  });
 }
 
 /** A kernel that has not begun by then (3 s on an idle machine) never will. */

@@ -5,13 +5,14 @@
 import { Draw } from './draw.js';
 import { rules } from './rules.js';
 import { topology } from './topology.js';
-import { type FuzzStep, servers, traffic } from './traffic.js';
+import { servers, traffic } from './traffic.js';
 
 export interface FuzzLab {
   name: string;
   /** Setup command lines. */
   setup: string[];
-  steps: FuzzStep[];
+  /** Command lines of the one step. */
+  steps: string[];
 }
 
 /** The Lab of a seed: the same seed, the same Lab. */
@@ -25,17 +26,16 @@ export function fuzzLab(seed: number): FuzzLab {
 
 /** The Lab file's text. */
 export function fuzzText(lab: FuzzLab): string {
-  const steps = lab.steps.map((s) => `  - { at: ${s.atMs}ms, run: ${JSON.stringify(s.run)} }`);
   return [
     'kind: Lab',
     `metadata: { name: ${lab.name}, description: "Found by the fuzzer" }`,
     'spec:',
-    '  seed: 1',
     '  setup: |',
     ...lab.setup.map((l) => `    ${l}`),
     '  steps:',
-    ...steps,
-    ...(steps.length === 0 ? ['  []'] : []),
+    '  - at: 0s',
+    '    run: |',
+    ...lab.steps.map((l) => `      ${l}`),
     '',
   ].join('\n');
 }

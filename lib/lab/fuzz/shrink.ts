@@ -33,7 +33,7 @@ async function firstFailing(all: FuzzLab[], fails: StillFails): Promise<FuzzLab 
 /** Smaller Labs, the boldest cuts first: halves, whole namespaces, then single lines. */
 export function candidates(lab: FuzzLab): FuzzLab[] {
   const out: FuzzLab[] = [];
-  const push = (setup: string[], steps: FuzzLab['steps']): void => {
+  const push = (setup: string[], steps: string[]): void => {
     if (steps.length > 0 && setup.length + steps.length < lab.setup.length + lab.steps.length)
       out.push({ ...lab, setup, steps });
   };
@@ -44,7 +44,7 @@ export function candidates(lab: FuzzLab): FuzzLab[] {
   }
   for (const n of namespaces(lab)) {
     const mentions = (text: string): boolean => text.split(/[\s/]+/).includes(n);
-    push(lab.setup.filter((l) => !mentions(l)), lab.steps.filter((s) => !mentions(s.run))); // prettier-ignore
+    push(lab.setup.filter((l) => !mentions(l)), lab.steps.filter((s) => !mentions(s))); // prettier-ignore
   }
   for (const tool of ['iptables', 'sysctl', 'ipvsadm', 'ipset', 'nc']) {
     push(lab.setup.filter((l) => !l.split(' ').includes(tool)), lab.steps); // prettier-ignore

@@ -79,6 +79,8 @@ export class Builder {
 /** A network of one to three routers with one to three Pods each. */
 export function topology(draw: Draw): Topology {
   const b = new Builder(draw);
+  // Neighbours are not probed again while the Lab lasts, however long that is on a slow machine.
+  b.add('sysctl -w net.ipv4.neigh.default.delay_first_probe_time=300');
   const count = draw.weighted([
     [5, 1],
     [4, 2],

@@ -7,6 +7,7 @@
 import { Rng } from '../../sim/rng.js';
 import { Sim } from '../../sim/sim.js';
 import type { Netdev } from './netdev.js';
+import { NEIGH_DEFAULT, type NeighParms } from './neigh-parms.js';
 import { Netns } from './netns.js';
 import { type Skb, SkbPool } from './skb.js';
 import type { Tracer } from './tracer.js';
@@ -26,6 +27,10 @@ export class Kernel {
   readonly netns = new Map<string, Netns>();
   /** Set by `inetInit`. */
   proto: Protocols;
+  /** net.ipv4.neigh.default. */
+  readonly neighDefault: NeighParms = { ...NEIGH_DEFAULT };
+  /** Transmissions within one another now (softnet_data.xmit.recursion). */
+  xmitDepth = 0;
   tracer: Tracer | null = null;
   /** Called for every new device, so that captures can attach. */
   onDevice: ((dev: Netdev) => void) | null = null;

@@ -9,6 +9,7 @@
 import * as eth from '../../../wire/ethernet.js';
 import { drop } from './drop.js';
 import type { Kernel } from './kernel.js';
+import type { NeighParms } from './neigh-parms.js';
 import type { Netns } from './netns.js';
 import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from './skb.js';
 
@@ -91,6 +92,7 @@ export abstract class Netdev {
   brport: BridgeHandler | null = null;
   addrs: InAddr[] = [];
   conf: InDevConf;
+  neigh: NeighParms;
   rxPackets = 0;
   txPackets = 0;
 
@@ -100,6 +102,7 @@ export abstract class Netdev {
     this.name = name;
     this.ifindex = ifindex;
     this.conf = { ...net.confDefault };
+    this.neigh = { ...net.kernel.neighDefault };
   }
 
   /** The driver's ndo_start_xmit: takes the skb, `head` at the link header. */
@@ -161,6 +164,9 @@ export interface BridgeHandler {
 
 /** The driver dropped the frame (netdevice.h). */
 export const NET_XMIT_DROP = 1;
+/** Devices that stand on devices, such as tunnels whose route leads back into them. */
+const XMIT_RECURSION_LIMIT = 8;
+const ENETDOWN = 100;
 
 /**
  * Sends a complete frame (dev_queue_xmit): `head` stands at the link header. A device that is down or without carrier has
@@ -173,11 +179,19 @@ export function devQueueXmit(dev: Netdev, skb: Skb): number {
     drop(dev.net, skb, 'DEV_READY');
     return 0; // NET_XMIT_CN, which is no error to the sender
   }
+  const { kernel } = dev;
+  if (kernel.xmitDepth > XMIT_RECURSION_LIMIT) {
+    drop(dev.net, skb, 'NOT_SPECIFIED');
+    return -ENETDOWN;
+  }
   dev.txPackets++;
   if (dev.tap !== null && dev.type !== ARPHRD_LOOPBACK) {
-    dev.tap.frame(dev.kernel.sim.now, TX, skb.buf, skb.head, skb.tail, skb.id);
+    dev.tap.frame(kernel.sim.now, TX, skb.buf, skb.head, skb.tail, skb.id);
   }
-  return dev.xmit(skb);
+  kernel.xmitDepth++;
+  const err = dev.xmit(skb);
+  kernel.xmitDepth--;
+  return err;
 }
 
 /** Queues a received frame for the softirq (netif_rx); `head` stands at the link header. */

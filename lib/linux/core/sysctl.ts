@@ -6,6 +6,7 @@
  */
 import { SEC } from '../../sim/sim.js';
 import { conntrack } from '../netfilter/conntrack.js';
+import { type NeighParms, neighParmRead, neighParmWrite } from './neigh-parms.js';
 import type { InDevConf } from './netdev.js';
 import type { Netns } from './netns.js';
 
@@ -48,6 +49,16 @@ function confOf(net: Netns, key: string): { conf: InDevConf; name: keyof InDevCo
   return conf !== undefined && m[2]! in conf ? { conf, name: m[2] as keyof InDevConf, dev: m[1]! } : null;
 }
 
+/** Devices' own, and the machine's default, which only `root` has. */
+function neighOf(net: Netns, key: string): { parms: NeighParms; file: string; isDefault: boolean } | null {
+  const m = /^net\.ipv4\.neigh\.(.+)\.([a-z_]+)$/.exec(key);
+  if (m === null) return null;
+  const isDefault = m[1] === 'default';
+  if (isDefault && net.name !== 'root') return null;
+  const parms = isDefault ? net.kernel.neighDefault : net.dev(m[1]!)?.neigh;
+  return parms === undefined ? null : { parms, file: m[2]!, isDefault };
+}
+
 /** The value as text, or null when there is no such sysctl. Keys may be dotted or slashed. */
 export function sysctlRead(net: Netns, key: string): string | null {
   const k = key.includes('/') ? key.replaceAll('.', '\u0000').replaceAll('/', '.').replaceAll('\u0000', '/') : key;
@@ -55,6 +66,11 @@ export function sysctlRead(net: Netns, key: string): string | null {
   if (k === 'net.bridge.bridge-nf-call-iptables') return String(net.bridgeNfCallIptables);
   const c = confOf(net, k);
   if (c !== null) return String(c.conf[c.name]);
+  const n = neighOf(net, k);
+  if (n !== null) {
+    const value = neighParmRead(n.parms, n.file);
+    return value === null ? null : String(value);
+  }
   if (k in CT_TIMEOUTS) return String(conntrack(net)[CT_TIMEOUTS[k]!] / SEC);
   if (k in PLAIN) return String(net.sysctl.get(k) ?? PLAIN[k]);
   if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? (k.startsWith('net.ipv6.') ? 1 : 0));
@@ -74,13 +90,18 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
   if (sysctlRead(net, key) === null) return false;
   const k = key.includes('/') ? key.replaceAll('/', '.') : key;
   const c = confOf(net, k);
+  const n = neighOf(net, k);
   if (k === 'net.ipv4.ip_forward' || (c !== null && c.dev === 'all' && c.name === 'forwarding')) {
     // inet_forward_change: all, default and every device.
     for (const conf of [net.confAll, net.confDefault, ...net.devs.map((d) => d.conf)]) conf.forwarding = value;
     net.confAll.accept_redirects = value === 0 ? 1 : 0;
   } else if (k === 'net.bridge.bridge-nf-call-iptables') net.bridgeNfCallIptables = value;
   else if (c !== null) c.conf[c.name] = value;
-  else if (k in CT_TIMEOUTS) conntrack(net)[CT_TIMEOUTS[k]!] = value * SEC;
+  else if (n !== null) {
+    neighParmWrite(n.parms, n.file, value);
+    // neigh_copy_dflt_parms: the devices of `root` follow.
+    if (n.isDefault) for (const d of net.devs) neighParmWrite(d.neigh, n.file, value);
+  } else if (k in CT_TIMEOUTS) conntrack(net)[CT_TIMEOUTS[k]!] = value * SEC;
   else net.sysctl.set(k, value);
   return true;
 }

@@ -9,7 +9,7 @@
  */
 import * as eth from '../../../wire/ethernet.js';
 import { isMulticast } from '../../../wire/inet.js';
-import { SEC, Timer } from '../../sim/sim.js';
+import { Timer } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, devQueueXmit, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
@@ -37,13 +37,6 @@ const NAMES: Record<number, string> = {
 /** The state's name as `ip neigh` prints it. */
 export const nudName = (nud: number): string => NAMES[nud]!;
 
-const BASE_REACHABLE = 30 * SEC;
-const DELAY_PROBE = 5 * SEC;
-const RETRANS = 1 * SEC;
-const UCAST_PROBES = 3;
-const MCAST_PROBES = 3;
-const LOCKTIME = 1 * SEC;
-const QUEUE_BYTES = 212992;
 const TRUESIZE_OVERHEAD = 704;
 
 export class Neigh {
@@ -86,14 +79,14 @@ export class Neigh {
           return;
         }
         this.updated = sim.now;
-        if (sim.now <= this.used + DELAY_PROBE) {
+        if (sim.now <= this.used + this.dev.neigh.delayProbeNs) {
           this.nud = NUD_DELAY;
-          sim.arm(this.timer, sim.now + DELAY_PROBE);
+          sim.arm(this.timer, sim.now + this.dev.neigh.delayProbeNs);
         } else this.nud = NUD_STALE;
         return;
       case NUD_DELAY:
         this.updated = sim.now;
-        if (sim.now <= this.confirmed + DELAY_PROBE) {
+        if (sim.now <= this.confirmed + this.dev.neigh.delayProbeNs) {
           this.nud = NUD_REACHABLE;
           sim.arm(this.timer, Math.max(sim.now, this.confirmed + this.reachableNs));
           return;
@@ -104,7 +97,8 @@ export class Neigh {
         return;
       case NUD_PROBE:
       case NUD_INCOMPLETE:
-        if (this.probes >= (this.nud === NUD_PROBE ? UCAST_PROBES : MCAST_PROBES)) this.invalidate();
+        if (this.probes >= (this.nud === NUD_PROBE ? this.dev.neigh.ucastSolicit : this.dev.neigh.mcastSolicit))
+          this.invalidate();
         else this.probe();
         return;
       default:
@@ -114,7 +108,7 @@ export class Neigh {
   private probe(): void {
     const { sim } = this.dev.kernel;
     this.probes++;
-    sim.arm(this.timer, sim.now + RETRANS);
+    sim.arm(this.timer, sim.now + this.dev.neigh.retransNs);
     arpSolicit(this, this.queueTail);
   }
 
@@ -141,7 +135,7 @@ export class Neigh {
     if (this.nud === NUD_STALE) {
       this.nud = NUD_DELAY;
       this.updated = sim.now;
-      sim.arm(this.timer, sim.now + DELAY_PROBE);
+      sim.arm(this.timer, sim.now + this.dev.neigh.delayProbeNs);
       return true;
     }
     const first = this.nud !== NUD_INCOMPLETE;
@@ -157,7 +151,7 @@ export class Neigh {
 
   private enqueue(skb: Skb): void {
     const size = skb.len + TRUESIZE_OVERHEAD;
-    while (this.queueBytes + size > QUEUE_BYTES && this.queueHead !== null) {
+    while (this.queueBytes + size > this.dev.neigh.unresQlenBytes && this.queueHead !== null) {
       const old = this.queueHead;
       this.queueHead = old.next;
       if (this.queueHead === null) this.queueTail = null;
@@ -195,7 +189,7 @@ export class Neigh {
     if (!same || this.nud !== nud) this.updated = sim.now;
     if (!same) {
       for (let i = 0; i < 6; i++) this.mac[i] = b[o + i]!;
-      if (nud !== NUD_REACHABLE) this.confirmed = sim.now - 2 * BASE_REACHABLE;
+      if (nud !== NUD_REACHABLE) this.confirmed = sim.now - 2 * this.dev.neigh.baseReachableNs;
     }
     this.nud = nud;
     sim.cancel(this.timer);
@@ -225,7 +219,7 @@ export class Neigh {
 
   /** True when a different MAC may replace this one: older than locktime (arp_process). */
   get unlocked(): boolean {
-    return this.dev.kernel.sim.now > this.updated + LOCKTIME;
+    return this.dev.kernel.sim.now > this.updated + this.dev.neigh.locktimeNs;
   }
 
   /** Ends the entry; what waits is dropped. */
@@ -244,8 +238,6 @@ export class Neigh {
 export class NeighTable {
   private readonly net: Netns;
   private readonly byAddr = new Map<number, Neigh[]>();
-  /** Reachable time per device, drawn once (the kernel redraws every 300 s). */
-  private readonly reachable = new Map<Netdev, number>();
 
   constructor(net: Netns) {
     this.net = net;
@@ -264,7 +256,7 @@ export class NeighTable {
     if (old !== null) return old;
     const n = new Neigh(this, dev, addr);
     n.updated = n.used = this.net.kernel.sim.now;
-    n.confirmed = this.net.kernel.sim.now - 2 * BASE_REACHABLE;
+    n.confirmed = this.net.kernel.sim.now - 2 * dev.neigh.baseReachableNs;
     if (isMulticast(addr)) {
       n.nud = NUD_NOARP;
       n.mac.set([0x01, 0x00, 0x5e, (addr >>> 16) & 0x7f, (addr >>> 8) & 255, addr & 255]);
@@ -282,12 +274,12 @@ export class NeighTable {
   }
 
   reachableTime(dev: Netdev): number {
-    let t = this.reachable.get(dev);
-    if (t === undefined) {
-      t = BASE_REACHABLE / 2 + this.net.kernel.rng('neigh-reachable').below(BASE_REACHABLE / 1e6) * 1e6;
-      this.reachable.set(dev, t);
+    const { neigh } = dev;
+    if (neigh.reachableNs === 0) {
+      const draw = this.net.kernel.rng('neigh-reachable').below(neigh.baseReachableNs / 1e6) * 1e6;
+      neigh.reachableNs = neigh.baseReachableNs / 2 + draw;
     }
-    return t;
+    return neigh.reachableNs;
   }
 
   /** Every entry, in order of creation. */

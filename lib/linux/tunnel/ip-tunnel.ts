@@ -4,6 +4,7 @@
  * Kernel counterparts: net/ipv4/ip_tunnel_core.c (iptunnel_xmit), include/net/inet_ecn.h, skb_scrub_packet.
  * @module
  */
+import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
 import { clearCb, CT_NONE, PACKET_HOST, type Skb } from '../core/skb.js';
@@ -59,6 +60,7 @@ export function ipTunnelXmit(
   scrubPacket(skb);
   clearCb(skb);
   skb.ignoreDf = false;
+  skb.headroom(eth.HLEN + ipv4.HLEN);
   skb.trans = skb.head;
   skb.push(ipv4.HLEN);
   skb.net = skb.mac = skb.head;

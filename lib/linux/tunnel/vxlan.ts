@@ -144,7 +144,7 @@ export class Vxlan extends Netdev {
     if (err !== 0) return drop(this.net, skb, 'IP_OUTNOROUTES');
     if (skb.rtDev === this) return drop(this.net, skb, 'NOT_SPECIFIED');
     if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: VXLAN over ${skb.rtDev!.name}`);
-    skb.headroom(VXLAN_HEADROOM);
+    skb.headroom(vxlan.HLEN + udp.HLEN);
     skb.push(vxlan.HLEN);
     vxlan.write(skb.buf, skb.head, r.vni ?? cfg.vni);
     skb.push(udp.HLEN);
