@@ -21,7 +21,7 @@ export const echoServer: Program = (p) => {
     return p.exit(2);
   }
   const inUse = (): void => {
-    p.err(`podwire: app echo: port ${a.port} is in use\n`);
+    p.err(`podwire app echo: port ${a.port} is in use\n`);
     p.exit(1);
   };
   if (a.udp) return udpEcho(p, a.port, inUse);

@@ -30,7 +30,7 @@ export const getent: Program = (p: Proc): void => {
   }
   if (!known || keys.length === 0) {
     p.err(
-      `podwire: getent: found "${[db, ...keys].join(' ')}", expected hosts, ahosts, ahostsv4 or ahostsv6 and a name\n`,
+      `podwire: getent: "${[db, ...keys].join(' ')}" is not supported yet, only hosts, ahosts, ahostsv4 or ahostsv6 and a name\n`,
     );
     return p.exit(2);
   }

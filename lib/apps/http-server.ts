@@ -38,7 +38,7 @@ export const httpServer: Program = (p) => {
   }
   const server = listenTcp(new TcpSock(p.net), 0, a.port, () => new HttpSession(a.body));
   if (typeof server === 'number') {
-    p.err(`podwire: app http: port ${a.port}: ${strerror(server)}\n`);
+    p.err(`podwire app http: port ${a.port}: ${strerror(server)}\n`);
     return p.exit(1);
   }
   p.onKill = () => server.close();

@@ -6,10 +6,19 @@ import type { Netdev, Tap as Listener } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import type { Skb } from '../linux/core/skb.js';
 import type { Tracer } from '../linux/core/tracer.js';
+import { xtTables } from '../linux/netfilter/xtables.js';
+import { ruleText } from '../shell/iptables-save.js';
 import type { Tap } from './tap.js';
 
 /** Turns every decision into one line of text; sees every captured frame as well. */
 export abstract class Narrator implements Tracer {
+  /** Packets that there were before the captures began; ids count from there (`Tap.packetIdOf`). */
+  before = 0;
+  private id = (skb: Skb): number => Math.max(0, skb.id - this.before);
+
+  /** The rule told last: the one that drops a packet is told right before. */
+  private latest = { id: 0, text: '' };
+
   /** A decision about packet `id` in `net`; `dev` when it was a device's. */
   protected abstract note(id: number, net: Netns, dev: string | null, text: string): void;
   /** Frame `index` of `tap`, which is packet `id`; its bytes are `buf[start, end)`. */
@@ -21,33 +30,38 @@ export abstract class Narrator implements Tracer {
     return {
       frame: (now, direction, buf, start, end, id) => {
         tap.frame(now, direction, buf, start, end, id);
-        this.frame(tap, tap.frames - 1, net, id, buf.subarray(start, end), direction);
+        this.frame(tap, tap.frames - 1, net, tap.packetIdOf(tap.frames - 1), buf.subarray(start, end), direction);
       },
     };
   }
 
   rule(net: Netns, skb: Skb, table: string, chain: string, rule: number | null, verdict: string): void {
-    this.note(skb.id, net, null, `${table}/${chain} ${rule === null ? 'policy' : `rule ${rule}`}: ${verdict}`);
+    const r = rule === null ? undefined : xtTables(net).get(table)?.chains.get(chain)?.rules[rule - 1];
+    const words = r === undefined ? '' : ruleText(r).trim();
+    const place = `${table}/${chain} ${rule === null ? 'policy' : `rule ${rule}`}: ${verdict}`;
+    this.latest = { id: skb.id, text: words === '' ? place : `${place} (${words})` };
+    this.note(this.id(skb), net, null, this.latest.text);
   }
 
   conntrack(net: Netns, skb: Skb, state: string): void {
-    this.note(skb.id, net, null, `conntrack: ${state}`);
+    this.note(this.id(skb), net, null, `conntrack: ${state}`);
   }
 
   nat(net: Netns, skb: Skb, kind: 'SNAT' | 'DNAT', before: string, after: string): void {
-    this.note(skb.id, net, null, `${kind}: ${before} → ${after}`);
+    this.note(this.id(skb), net, null, `${kind}: ${before} → ${after}`);
   }
 
   route(net: Netns, skb: Skb, text: string): void {
-    this.note(skb.id, net, null, `route: ${text}`);
+    this.note(this.id(skb), net, null, `route: ${text}`);
   }
 
   bridge(net: Netns, skb: Skb, dev: { name: string }, text: string): void {
-    this.note(skb.id, net, dev.name, `bridge: ${text}`);
+    this.note(this.id(skb), net, dev.name, `bridge: ${text}`);
   }
 
   drop(net: Netns, skb: Skb, reason: string): void {
-    this.note(skb.id, net, null, `dropped: ${reason}`);
+    const why = reason === 'NETFILTER_DROP' && this.latest.id === skb.id ? ` by ${this.latest.text}` : '';
+    this.note(this.id(skb), net, null, `dropped: ${reason}${why}`);
   }
 }
 

@@ -15,6 +15,12 @@ const STEP_NS = 1000;
 export class CaptureClock {
   last = -STEP_NS;
   seq = 0;
+  /** Packets that there were before the captures began. */
+  readonly before: number;
+
+  constructor(before = 0) {
+    this.before = before;
+  }
 
   /** `now`, or the first free microsecond after the previous frame. */
   stamp(now: number): number {
@@ -87,7 +93,8 @@ export class Tap {
 
   stampOf = (i: number): number => this.stamps[i]!;
   seqOf = (i: number): number => this.seqs[i]!;
-  packetIdOf = (i: number): number => this.ids[i]!;
+  /** The packet of a frame: 1 is the first one after the captures began, 0 one from before. */
+  packetIdOf = (i: number): number => Math.max(0, this.ids[i]! - this.clock.before);
   directionOf = (i: number): 1 | 2 => this.dirs[i] as 1 | 2;
 
   /** The pcap file so far, as consecutive chunks. */

@@ -11,7 +11,7 @@ export function main(args: string[]): Promise<number> {
   if (a === null) throw new UsageError(`app echo: found "${args.join(' ')}", expected --udp PORT or --tcp PORT`);
   return new Promise((resolve) => {
     const fail = (e: Error): void => {
-      process.stderr.write(`podwire: app echo: ${e.message}\n`);
+      process.stderr.write(`podwire app echo: ${e.message}\n`);
       resolve(1);
     };
     if (a.udp) {

@@ -21,7 +21,7 @@ export function main(args: string[]): Promise<number> {
     };
     const server = createServer(serve);
     server.on('error', (e) => {
-      process.stderr.write(`podwire: app http: ${e.message}\n`);
+      process.stderr.write(`podwire app http: ${e.message}\n`);
       resolve(1);
     });
     server.listen(a.port, '0.0.0.0', BACKLOG, () => tellReadyWarm(serve, 'GET / HTTP/1.1\r\n\r\n'));

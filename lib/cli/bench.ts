@@ -10,7 +10,7 @@ import { runLab } from '../lab/engine.js';
 import { parseLab } from '../lab/lab.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import { UdpSock } from '../linux/ipv4/udp.js';
-import { parseArgs, UsageError } from './usage.js';
+import { count, parseArgs, UsageError } from './usage.js';
 
 const LAB = `kind: Lab
 metadata: { name: bench }
@@ -123,9 +123,8 @@ function measure(kernel: Kernel, packets: number): Figures {
 }
 
 export async function main(args: string[]): Promise<number> {
-  const { files, flags, values } = parseArgs('bench', args, ['--json'], ['--packets']);
-  const packets = Number(values.get('--packets') ?? 100_000);
-  if (!Number.isInteger(packets) || packets < 1) throw new UsageError('bench: --packets expects a number from 1');
+  const { files, flags, values } = parseArgs('bench', args);
+  const packets = count('bench', '--packets', values.get('--packets') ?? '100000');
   const names = files.length > 0 ? files : Object.keys(CASES);
   const rows: Figures[] = [];
   for (const n of names) {

@@ -17,24 +17,31 @@ interface Row {
   steps: number;
   equivalences: Record<string, number>;
   problems: string[];
+  /** The golden is the kernel's: `-u` leaves it as it is. */
+  kept: boolean;
 }
 
 export async function main(args: string[]): Promise<number> {
-  const { files, flags, values } = parseArgs('check', args, ['-u', '--update', '--json'], ['-o', '--golden']);
+  const { files, flags, values } = parseArgs('check', args);
   const golden = values.get('--golden') ?? GOLDEN;
-  const update = flags.has('-u') || flags.has('--update');
+  const update = flags.has('--update');
   const all = await loadAll(files);
   const rows: Row[] = [];
   const progress = new Progress(all.length);
   for (const l of all) {
     progress.begin(l.name);
-    const row = await checkOne(l, join(golden, l.name), update, values.get('-o') ?? null);
+    const row = await checkOne(l, join(golden, l.name), update, values.get('--out') ?? null);
     rows.push(row);
     progress.end(l.name);
   }
   progress.clear();
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-  else print(rows);
+  else print(rows, flags.has('--all'));
+  const kept = rows.filter((r) => r.kept && r.verdict !== 'equal').map((r) => r.name);
+  if (update && kept.length > 0)
+    process.stderr.write(
+      `not replaced, because the kernel recorded them (podwire kernel FILE --record does it): ${kept.join(', ')}\n`,
+    );
   return rows.every((r) => r.problems.length === 0) ? 0 : 1;
 }
 
@@ -49,6 +56,7 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
     steps: 0,
     equivalences: {},
     problems: [...o.failures],
+    kept: origin?.recordedBy === 'kernel',
   };
   if (update && origin?.recordedBy !== 'kernel') {
     writeTree(dir, l, o);
@@ -61,7 +69,7 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
       verdict: 'no golden',
       problems: [
         ...row.problems,
-        `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record"`,
+        `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record", or say where it is with --golden DIR`,
       ],
     };
   }
@@ -81,7 +89,8 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
   return row;
 }
 
-function print(rows: Row[]): void {
+/** The table, every difference (both frames of the first one, or of `all`), and how many there are. */
+function print(rows: Row[], all: boolean): void {
   const head = ['SCENARIO', 'RESULT', 'INTERFACES', 'FRAMES', 'STEPS', 'EQUIVALENCES'];
   const table = rows.map((r) => [
     r.name,
@@ -95,5 +104,12 @@ function print(rows: Row[]): void {
   for (const t of [head, ...table]) {
     process.stdout.write(`${t.map((c, i) => (i === t.length - 1 ? c : c.padEnd(widths[i]!))).join('   ')}\n`);
   }
-  for (const r of rows) for (const p of r.problems) process.stderr.write(`${p}\n`);
+  const problems = rows.flatMap((r) => r.problems);
+  problems.forEach((p, i) => process.stderr.write(`${i === 0 || all ? p : p.split('\n')[0]}\n`));
+  const sum = (f: (r: Row) => number): number => rows.reduce((n, r) => n + f(r), 0);
+  const kinds = [...new Set(rows.map((r) => r.verdict))];
+  const verdicts = kinds.map((v) => `${rows.filter((r) => r.verdict === v).length} ${v}`).join(', ');
+  process.stderr.write(
+    `${rows.length} scenarios, ${sum((r) => r.frames)} frames, ${sum((r) => r.steps)} steps: ${verdicts}\n`,
+  );
 }

@@ -3,7 +3,7 @@ import { load } from './load.js';
 import { parseArgs, UsageError } from './usage.js';
 
 export async function main(args: string[]): Promise<number> {
-  const { files } = parseArgs('compile', args, [], []);
+  const { files } = parseArgs('compile', args);
   if (files.length !== 1) throw new UsageError('compile: expected one FILE');
   process.stdout.write((await load(files[0]!)).text);
   return 0;

@@ -15,6 +15,8 @@ export interface Outcome {
   run: LabRun;
   steps: StepResult[];
   failures: string[];
+  /** What the user should look at: commands that failed although nobody expects it. */
+  notes: string[];
 }
 
 let coredns: Program | null = null;
@@ -30,17 +32,24 @@ export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outc
   });
   const steps = [...run.steps];
   const failures = [...run.failures];
+  const notes = [...run.notes];
   for (const s of l.cluster?.steps ?? []) {
     const r = l.cluster!.kubectl(s.args, s.at);
     steps.splice(s.index, 0, { at: s.at, command: s.command, exit: r.exit, stdout: r.stdout, stderr: r.stderr });
+    if (s.expect?.exit === undefined && r.exit !== 0) {
+      const first = r.stderr.trim().split('\n')[0]!;
+      notes.push(`${l.file}:${s.line}:${s.column}: note: exit ${r.exit}: ${first}`);
+    }
     if (s.expect?.exit !== undefined && s.expect.exit !== r.exit) {
-      failures.push(`${l.file}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit}`);
+      failures.push(`${l.file}:${s.line}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit}`);
     }
     if (s.expect?.stdout !== undefined && !r.stdout.includes(s.expect.stdout)) {
-      failures.push(`${l.file}: ${s.command}: expected stdout with "${s.expect.stdout}", got "${r.stdout.trim()}"`);
+      failures.push(
+        `${l.file}:${s.line}: ${s.command}: expected stdout with "${s.expect.stdout}", got "${r.stdout.trim()}"`,
+      );
     }
   }
-  return { run, steps, failures };
+  return { run, steps, failures, notes };
 }
 
 /** Writes `dir`: captures, all.pcapng with names and the explainer's comments, steps.json. Nothing half-written is ever seen. */

@@ -5,12 +5,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import { compare, type Comparison, differenceText } from '../capture/compare.js';
 import { compareSteps, type StepComparison, stepDifferenceText, type StepOutput } from '../capture/compare-steps.js';
 import { Mappings } from '../capture/equivalence.js';
 import { type Captures, readCaptures, readSteps } from '../capture/reader.js';
 import type { Tap } from '../capture/tap.js';
+import { parseYaml } from '../lab/yaml.js';
+import { InputError } from '../sim/input-error.js';
 import { readPcap } from '../../wire/pcap.js';
 
 export const GOLDEN = 'golden';
@@ -37,7 +38,13 @@ export const digest = (text: string): string =>
 /** The origin of a golden tree, or null when there is none. */
 export function readOrigin(dir: string): Origin | null {
   const path = join(dir, 'origin.yaml');
-  return existsSync(path) ? (parse(readFileSync(path, 'utf8')) as Origin) : null;
+  if (!existsSync(path)) return null;
+  const doc = parseYaml(readFileSync(path, 'utf8'), path).docs[0];
+  const o = (doc?.toJS() ?? null) as Partial<Origin> | null;
+  const seed = o?.seed === undefined || (Number.isSafeInteger(o.seed) && o.seed >= 0);
+  const by = o?.recordedBy === 'kernel' || o?.recordedBy === 'podwire';
+  if (by && seed && typeof o?.digest === 'string') return o as Origin;
+  throw new InputError(path, 1, 1, 'found no origin of a golden tree, expected recordedBy (kernel or podwire), digest and perhaps seed'); // prettier-ignore
 }
 
 /** The captures of a run as the comparison wants them, without going over the disk. */

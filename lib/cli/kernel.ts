@@ -10,20 +10,19 @@ import { compareWith, digest, GOLDEN, type Origin, problemsOf } from './golden.j
 import { type Loaded, loadAll } from './load.js';
 import { writeOrigin } from './origin.js';
 import { Progress } from './progress.js';
-import { parseArgs, UsageError } from './usage.js';
+import { count, parseArgs, UsageError } from './usage.js';
 
 /** Random choices of the kernel (statistic) are found again by trying seeds. */
 const SEEDS = 2000;
 
 export async function main(args: string[]): Promise<number> {
-  const { files, flags, values } = parseArgs('kernel', args, ['--record'], ['-o', '--jobs']);
+  const { files, flags, values } = parseArgs('kernel', args);
   if (files.length === 0) throw new UsageError('kernel: expected FILE…');
   const record = flags.has('--record');
-  if (record && values.has('-o')) throw new UsageError('kernel: --record writes to golden/, it does not go with -o');
-  const root = record ? GOLDEN : (values.get('-o') ?? 'out-kernel');
+  if (record && values.has('--out')) throw new UsageError('kernel: --record writes to golden/, it does not go with -o');
+  const root = record ? GOLDEN : (values.get('--out') ?? 'out-kernel');
   const all = await loadAll(files);
-  const jobs = Number(values.get('--jobs') ?? 2);
-  if (!Number.isInteger(jobs) || jobs < 1) throw new UsageError('kernel: --jobs expects a number from 1');
+  const jobs = count('kernel', '--jobs', values.get('--jobs') ?? '2');
   const queue = new PQueue({ concurrency: jobs });
   const progress = new Progress(all.length);
   let code = 0;
@@ -38,7 +37,7 @@ export async function main(args: string[]): Promise<number> {
         const known = e instanceof InputError || e instanceof MissingRecorder || e instanceof KernelFailure;
         if (!known) throw e;
         code = 2;
-        const text = e instanceof InputError ? e.text : `podwire: ${e.message}`;
+        const text = e instanceof InputError ? e.message : `podwire: ${e.message}`;
         progress.end(l.name, () => process.stderr.write(`${text}\n`));
       }
     }),
@@ -102,6 +101,6 @@ async function compareAt(l: Loaded, dir: string, seed: number): Promise<Judgemen
   } catch (e) {
     // The kernel ran what podwire cannot: the recording stands.
     if (!(e instanceof InputError)) throw e;
-    return { seed, problems: [`podwire cannot run it: ${e.text}`], equivalences: {} };
+    return { seed, problems: [`podwire cannot run it: ${e.message}`], equivalences: {} };
   }
 }

@@ -1,6 +1,6 @@
 /** A Scenario as input: parsed, reconciled, compiled to its Lab. */
 import { podNetns } from '../kube/cni/bridge.js';
-import { type Compiled, compile } from '../kube/compile.js';
+import { type Compiled, compile, namespaceOf } from '../kube/compile.js';
 import { type Cluster, reconcile } from '../kube/controllers.js';
 import { kubectl } from '../kube/kubectl/index.js';
 import { parseScenario } from '../kube/scenario.js';
@@ -20,6 +20,7 @@ export function loadScenario(text: string, file: string, read: (path: string) =>
     text: c.text,
     cluster: {
       kubectl: (args, now) => kubectl(args, cluster, now),
+      netnsOf: (where) => namespaceOf(cluster, where),
       steps: c.kubectl,
       warnings: c.warnings,
       ...describe(cluster),
@@ -56,20 +57,24 @@ function describe(c: Cluster): Pick<ClusterView, 'names' | 'roles'> {
   return { names, roles };
 }
 
-/** The Lab with the places that its commands have in the Scenario; those of the setup stand nowhere in it (line 0). */
+/** The Lab with the places that its commands have in the Scenario; those of the setup stand nowhere (line 0), but for `podwire.dev/run`. */
 function placed(lab: Lab, c: Compiled): Lab {
-  const chain = (x: Command, line: number, column: number): Command => ({
+  const chain = (x: Command, from: Pick<Command, 'file' | 'line' | 'column' | 'stdinLine'>): Command => ({
     ...x,
-    line,
-    column,
-    pipeFrom: x.pipeFrom === null ? null : chain(x.pipeFrom, line, column),
+    file: from.file,
+    line: from.line,
+    column: from.column,
+    stdinLine: from.stdinLine,
+    pipeFrom: x.pipeFrom === null ? null : chain(x.pipeFrom, from),
   });
+  const nowhere = { file: lab.file, line: 0, column: 0, stdinLine: 0 };
   return {
     ...lab,
-    setup: lab.setup.map((x) => chain(x, 0, 0)),
+    // The commands of annotations stand last.
+    setup: lab.setup.map((x, i) => chain(x, c.containers[i - lab.setup.length + c.containers.length] ?? nowhere)),
     steps: lab.steps.map((s, i) => {
       const from = c.steps[i]!;
-      const run = s.run.map((x, k) => chain(x, from.commands[k]!.line, from.commands[k]!.column));
+      const run = s.run.map((x, k) => chain(x, from.commands[k]!));
       return { ...s, run, line: from.place.position.line };
     }),
   };

@@ -2,12 +2,13 @@
  * Input files of the verbs: a Lab, or a Scenario that is compiled to one.
  * @module
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { isMap } from 'yaml';
 import { parseLab, type Lab } from '../lab/lab.js';
 import { parseYaml } from '../lab/yaml.js';
 import { InputError } from '../sim/input-error.js';
+import { UsageError } from './usage.js';
 
 /** A loaded input: the Lab to run, its text form, and what a Scenario adds. */
 export interface Loaded {
@@ -22,11 +23,16 @@ export interface Loaded {
 /** Answers kubectl, and holds the steps that only podwire itself evaluates. */
 export interface ClusterView {
   kubectl(args: string[], nowNs: number): { exit: number; stdout: string; stderr: string };
+  /** The namespace of `pod/NAME`, `pod/NAMESPACE/NAME`, `node/NAME` or `host/NAME`; null when there is none. */
+  netnsOf(where: string): string | null;
   steps: {
     at: number;
     index: number;
     command: string;
     args: string[];
+    /** Where it stands in the file, 1-based. */
+    line: number;
+    column: number;
     expect: { exit?: number; stdout?: string } | null;
   }[];
   warnings: string[];
@@ -40,13 +46,19 @@ export function readInput(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (e) {
-    throw new InputError(file, 0, 0, `cannot read: ${(e as NodeJS.ErrnoException).code ?? String(e)}`);
+    const code = (e as NodeJS.ErrnoException).code ?? String(e);
+    const why = { ENOENT: 'no such file', EISDIR: 'found a folder, expected a file' }[code] ?? `cannot read: ${code}`;
+    throw new InputError(file, 0, 0, why);
   }
 }
 
 /** Every YAML file in and below `scenarios/`, sorted, when none is named; folders named `manifests` hold what scenarios load. */
 export function inputFiles(files: string[]): string[] {
-  return files.length > 0 ? files : yamlFiles('scenarios');
+  if (files.length > 0) return files;
+  const all = existsSync('scenarios') ? yamlFiles('scenarios') : [];
+  if (all.length === 0)
+    throw new UsageError('found no FILE and no *.yaml in a folder "scenarios" here, expected one of them');
+  return all;
 }
 
 function yamlFiles(dir: string): string[] {
@@ -84,8 +96,16 @@ export async function loadAll(files: string[]): Promise<Loaded[]> {
   for (const f of inputFiles(files)) {
     const l = await load(f);
     const twin = all.find((x) => x.name === l.name);
-    if (twin !== undefined) throw new InputError(f, 0, 0, `name "${l.name}" is taken by ${basename(twin.file)}`);
+    if (twin !== undefined) throw taken(f, l.name, twin.file);
     all.push(l);
   }
   return all;
+}
+
+/** The error at the `metadata.name` of a file. */
+function taken(file: string, name: string, twin: string): InputError {
+  const { docs, lines } = parseYaml(readInput(file), file);
+  const node = docs[0]!.getIn(['metadata', 'name'], true) as { range?: [number, number, number] } | undefined;
+  const { line, col } = lines.linePos(node?.range?.[0] ?? 0);
+  return new InputError(file, line, col, `found the name "${name}", expected another one: ${twin} has it`);
 }

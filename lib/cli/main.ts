@@ -6,25 +6,19 @@
  * @module
  */
 import { InputError } from '../sim/input-error.js';
-import { UsageError } from './usage.js';
+import { usage, UsageError, verbUsage, VERBS } from './usage.js';
 
-type Verb = (args: string[]) => Promise<number>;
-
-const VERBS: Record<string, { help: string; load: () => Promise<{ main: Verb }> }> = {
-  run: { help: 'run FILE… [-o DIR] [--no-explain]  run scenarios or Labs, write captures', load: () => import('./run.js') },
-  check: { help: 'check [FILE…] [-u] [-o DIR]   run, compare with golden/', load: () => import('./check.js') },
-  kernel: { help: 'kernel FILE… [-o DIR] [--record]  record on the real Linux kernel', load: () => import('./kernel.js') },
-  diff: { help: 'diff A B                      compare two captures or trees', load: () => import('./diff.js') },
-  walk: { help: 'walk FILE [--packet N]        the way of each packet, hop by hop', load: () => import('./walk.js') },
-  compile: { help: 'compile FILE                  the Lab that a scenario compiles to', load: () => import('./compile.js') },
-  show: { help: 'show FILE [--in NETNS] [--at TIME] -- COMMAND   what a command prints there', load: () => import('./show.js') },
-  bench: { help: 'bench [CASE…] [--json]        throughput', load: () => import('./bench.js') },
-  app: { help: 'app echo|coredns …            podwire\'s own servers on real sockets', load: () => import('./app.js') },
-}; // prettier-ignore
-
-const USAGE = `usage: podwire VERB …\n\n${Object.values(VERBS)
-  .map((v) => `  ${v.help}`)
-  .join('\n')}\n`;
+const LOAD: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
+  run: () => import('./run.js'),
+  check: () => import('./check.js'),
+  kernel: () => import('./kernel.js'),
+  diff: () => import('./diff.js'),
+  walk: () => import('./walk.js'),
+  compile: () => import('./compile.js'),
+  show: () => import('./show.js'),
+  bench: () => import('./bench.js'),
+  app: () => import('./app.js'),
+};
 
 async function main(argv: string[]): Promise<number> {
   const [name, ...args] = argv;
@@ -34,15 +28,26 @@ async function main(argv: string[]): Promise<number> {
     process.stdout.write(`podwire ${(JSON.parse(text) as { version: string }).version}\n`);
     return 0;
   }
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(USAGE);
-    return name === undefined ? 2 : 0;
+  if (name === undefined) {
+    process.stderr.write(usage());
+    return 2;
   }
-  const verb = VERBS[name];
-  if (verb === undefined)
-    throw new UsageError(`unknown verb "${name}", expected one of: ${Object.keys(VERBS).join(', ')}`);
-  return (await verb.load()).main(args);
+  if (name === 'help' || name === '--help' || name === '-h') {
+    if (args[0] !== undefined && !(args[0] in VERBS)) throw new UsageError(unknown(args[0]));
+    process.stdout.write(args[0] === undefined ? usage() : verbUsage(args[0]));
+    return 0;
+  }
+  const load = LOAD[name];
+  if (load === undefined) throw new UsageError(unknown(name));
+  const end = args.indexOf('--');
+  if ((end < 0 ? args : args.slice(0, end)).some((a) => a === '--help' || a === '-h')) {
+    process.stdout.write(verbUsage(name));
+    return 0;
+  }
+  return (await load()).main(args);
 }
+
+const unknown = (name: string): string => `unknown verb "${name}", expected one of: ${Object.keys(VERBS).join(', ')}`;
 
 // A reader that has seen enough (`| head`) ends the program quietly.
 process.stdout.on('error', (e: NodeJS.ErrnoException) => {
@@ -56,9 +61,13 @@ main(process.argv.slice(2)).then(
   },
   (e: unknown) => {
     if (e instanceof InputError) {
-      process.stderr.write(`${e.text}\n`);
+      process.stderr.write(`${e.message}\n`);
       process.exitCode = 2;
     } else if (e instanceof UsageError) {
+      process.stderr.write(`podwire: ${e.message}\n`);
+      process.exitCode = 2;
+    } else if (e instanceof Error && 'syscall' in e) {
+      // What the operating system refuses (a full disk, a path that is none, a port in use) is no bug.
       process.stderr.write(`podwire: ${e.message}\n`);
       process.exitCode = 2;
     } else {

@@ -6,8 +6,8 @@ import { type Loaded, loadAll } from './load.js';
 import { parseArgs } from './usage.js';
 
 export async function main(args: string[]): Promise<number> {
-  const { files, values, flags } = parseArgs('run', args, ['--json', '--no-explain'], ['-o']);
-  const out = values.get('-o') ?? 'out';
+  const { files, values, flags } = parseArgs('run', args);
+  const out = values.get('--out') ?? 'out';
   const all = await loadAll(files);
   const done: [Loaded, Outcome, Explainer | undefined][] = [];
   for (const l of all) {
@@ -21,11 +21,11 @@ export async function main(args: string[]): Promise<number> {
     writeTree(join(out, l.name), l, o, explainer);
     const { interfaces, frames } = count(o);
     failed += o.failures.length;
-    report.push({ name: l.name, interfaces, frames, failures: o.failures });
+    report.push({ name: l.name, interfaces, frames, notes: o.notes, failures: o.failures });
     if (!flags.has('--json')) {
       process.stdout.write(`${l.name}: ${frames} frames on ${interfaces} interfaces → ${join(out, l.name)}\n`);
     }
-    for (const f of o.failures) process.stderr.write(`${f}\n`);
+    for (const f of [...o.notes, ...o.failures]) process.stderr.write(`${f}\n`);
   }
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   return failed > 0 ? 1 : 0;

@@ -6,24 +6,24 @@ import { load } from './load.js';
 import { parseArgs, UsageError } from './usage.js';
 
 export async function main(args: string[]): Promise<number> {
-  const { files, values, rest } = parseArgs('show', args, [], ['--in', '--at']);
+  const { files, values, rest } = parseArgs('show', args);
   if (files.length !== 1 || rest.length === 0)
     throw new UsageError('show: expected FILE [--in NETNS] [--at TIME] -- COMMAND');
   const l = await load(files[0]!);
   const at = parseDuration(values.get('--at') ?? '0s');
   if (at === null) throw new UsageError(`show: --at: found "${values.get('--at')}", expected a duration like 2s`);
-  const netns = values.get('--in');
-  if (netns === undefined) {
+  const where = values.get('--in');
+  if (where === undefined) {
     if (rest[0] !== 'kubectl' || l.cluster === null)
-      throw new UsageError('show: without --in, expected kubectl and a Scenario');
+      throw new UsageError('show: without --in NETNS, expected -- kubectl … and a Scenario');
     const r = l.cluster.kubectl(rest.slice(1), at);
     process.stdout.write(r.stdout);
     process.stderr.write(r.stderr);
     return r.exit;
   }
-  const quoted = rest.map((w) => `'${w.replaceAll("'", "'\\''")}'`).join(' ');
-  const text = `ip netns exec ${netns} ${quoted}`;
-  const step = { atNs: at, run: parseScript(text, 'show', 1, 1), text, expect: null, line: 1 };
+  const netns = l.cluster?.netnsOf(where) ?? where;
+  const text = `ip netns exec ${[netns, ...rest].map((w) => `'${w.replaceAll("'", "'\\''")}'`).join(' ')}`;
+  const step = { atNs: at, run: parseScript(text, l.file, 0), text, expect: null, line: 0 };
   // What starts later has not happened yet; the Lab's own end would cut the command off.
   const steps = [...l.lab.steps.filter((s) => s.atNs <= at), step];
   const lab = { ...l.lab, steps, untilNs: null, captures: [] };
@@ -34,6 +34,6 @@ export async function main(args: string[]): Promise<number> {
   if (r.exit === null) process.stderr.write('podwire: show: the command did not end within an hour\n');
   const names = [...o.run.kernel.netns.keys()];
   if (r.exit === 255 && !names.includes(netns))
-    throw new UsageError(`show: --in: found "${netns}", expected one of: ${names.join(', ')}`);
+    throw new UsageError(`show: --in: found "${where}", expected one of: ${names.join(', ')}`);
   return r.exit === 0 ? 0 : 1;
 }

@@ -1,37 +1,166 @@
+/**
+ * What every verb takes: one table that parses the arguments and prints the help.
+ * @module
+ */
+
 /** Wrong use of a verb: printed without a stack, exit code 2. */
 export class UsageError extends Error {}
 
-/** Splits `-o DIR`-like options from positional arguments. `flags` take no value, `values` take one. */
-export function parseArgs(
-  verb: string,
-  args: readonly string[],
-  flags: readonly string[],
-  values: readonly string[],
-): { files: string[]; flags: Set<string>; values: Map<string, string>; rest: string[] } {
-  const out = {
-    files: [] as string[],
-    flags: new Set<string>(),
-    values: new Map<string, string>(),
-    rest: [] as string[],
-  };
+interface Verb {
+  /** What follows the verb, as the help prints it. */
+  takes: string;
+  does: string;
+  /** `-x, --xx VALUE` → what it does. */
+  options: Readonly<Record<string, string>>;
+  more?: string;
+}
+
+const JSON_ = { '--json': 'print JSON instead of text' };
+
+export const VERBS: Readonly<Record<string, Verb>> = {
+  run: {
+    takes: '[FILE…] [-o DIR] [--no-explain] [--json]',
+    does: 'run scenarios or Labs (default: all of scenarios/), write captures',
+    options: {
+      '-o, --out DIR': 'where: DIR/NAME/NETNS/DEV.pcap, all.pcapng, steps.json (default: out)',
+      '--no-explain': "leave the kernel's decisions out of all.pcapng",
+      ...JSON_,
+    },
+  },
+  check: {
+    takes: '[FILE…] [-u] [-o DIR] [--golden DIR] [--all] [--json]',
+    does: 'run (default: all of scenarios/), compare with the golden trees',
+    options: {
+      '-u, --update': 'accept what podwire gives as the new golden; one recorded by the kernel stays (podwire kernel --record)',
+      '-o, --out DIR': 'write the captures too',
+      '--golden DIR': 'where the golden trees are (default: golden)',
+      '--all': 'both frames of every difference, not only of the first one',
+      ...JSON_,
+    },
+  },
+  kernel: {
+    takes: 'FILE… [-o DIR | --record] [--jobs N]',
+    does: 'record the same tree on the real Linux kernel (User-Mode Linux)',
+    options: {
+      '-o, --out DIR': 'where (default: out-kernel)',
+      '--record': 'to golden/NAME instead',
+      '--jobs N': 'kernels at a time (default: 2)',
+    },
+    more: 'Exit 1: recorded, but podwire gives something else or an `expect` is not met there.',
+  },
+  diff: {
+    takes: 'A B [--nat-ports] [--all] [--json]',
+    does: 'compare two captures (pcap, pcapng) or trees; A is the expected side',
+    options: {
+      '--nat-ports': 'NAT chose ports at random (masquerade --random-fully): map 1024-65535, not only 32768-60999',
+      '--all': 'both frames of every difference, not only of the first one',
+      ...JSON_,
+    },
+  },
+  walk: {
+    takes: 'FILE [--packet N] [--json]',
+    does: 'the way of each packet, hop by hop: frames, rules, conntrack, NAT, drops',
+    options: {
+      '--packet N': 'only this one; N is the number that walk prints and that all.pcapng has as packet id',
+      ...JSON_,
+    },
+  },
+  compile: { takes: 'FILE', does: 'the Lab (plain Linux commands) that a Scenario compiles to', options: {} },
+  show: {
+    takes: 'FILE [--in NETNS] [--at TIME] -- COMMAND',
+    does: 'what a command prints there, at that time',
+    options: {
+      '--in NETNS': 'the namespace; of a Scenario also pod/NAME, pod/NAMESPACE/NAME, node/NAME, host/NAME. Without it: kubectl',
+      '--at TIME': 'how long after the setup, as 1500ms (default: 0s, after the steps that begin at 0s have begun)',
+    },
+    more: "Exit: 0 when the command's is 0, 1 otherwise.",
+  },
+  bench: {
+    takes: '[CASE…] [--packets N] [--json]',
+    does: 'UDP datagrams pod → bridge → DNAT → route → bridge → pod, uncaptured and captured',
+    options: { '--packets N': 'how many (default: 100000)', ...JSON_ },
+    more: 'Cases: clusterip-dnat.',
+  },
+  app: {
+    takes: 'echo|http|coredns …',
+    does: "podwire's own servers on real sockets",
+    options: {
+      'echo --udp PORT | --tcp PORT': 'sends back what it reads',
+      'http --port PORT [--body TEXT]': 'answers every request with TEXT',
+      'coredns --manifests FILE… [--corefile FILE] [--listen ADDR] [--port PORT]': 'CoreDNS over these objects, UDP and TCP',
+    },
+  },
+}; // prettier-ignore
+
+const EXIT =
+  'Exit codes: 0 fine or equal, 1 a difference or a failed expectation, 2 usage or bad input, 3 a bug in podwire.';
+
+/** The help of all verbs. */
+export function usage(): string {
+  const list = Object.entries(VERBS).map(([name, v]) => `  podwire ${name} ${v.takes}\n      ${v.does}\n`);
+  return `usage: podwire VERB …\n\n${list.join('')}  podwire VERB --help\n  podwire --version\n\n${EXIT}\n`;
+}
+
+/** The help of one verb. */
+export function verbUsage(name: string): string {
+  const v = VERBS[name]!;
+  const list = Object.entries(v.options).map(([o, text]) => `  ${o}\n      ${text}\n`);
+  const more = v.more === undefined ? '' : `\n${v.more}\n`;
+  return `usage: podwire ${name} ${v.takes}\n\n${v.does}\n${list.length > 0 ? '\n' : ''}${list.join('')}${more}`;
+}
+
+export interface Args {
+  files: string[];
+  /** Options without a value, by their long name. */
+  flags: Set<string>;
+  /** Options with a value, by their long name. */
+  values: Map<string, string>;
+  /** What follows `--`. */
+  rest: string[];
+}
+
+/** Splits the arguments of a verb by its table. Throws `UsageError` for an option it does not have, or has twice. */
+export function parseArgs(verb: string, args: readonly string[]): Args {
+  const known = new Map<string, { long: string; value: boolean }>();
+  for (const key of Object.keys(VERBS[verb]!.options)) {
+    const names = key.replace(/ .*$/, '') === key ? [key] : key.split(/,? /).filter((w) => w.startsWith('-'));
+    for (const n of names) known.set(n, { long: names.at(-1)!, value: / [A-Z]+$/.test(key) });
+  }
+  const out: Args = { files: [], flags: new Set(), values: new Map(), rest: [] };
   for (let i = 0; i < args.length; i++) {
     const a = args[i]!;
     if (a === '--') {
       out.rest = args.slice(i + 1);
       break;
     }
-    const eq = a.startsWith('--') ? a.indexOf('=') : -1;
+    if (!a.startsWith('-') || a.length === 1) {
+      out.files.push(a);
+      continue;
+    }
+    const eq = a.indexOf('=');
     const name = eq > 0 ? a.slice(0, eq) : a;
-    if (values.includes(name)) {
-      const v = eq > 0 ? a.slice(eq + 1) : args[++i];
-      if (v === undefined) throw new UsageError(`${verb}: option ${name} needs a value`);
-      out.values.set(name, v);
-    } else if (flags.includes(a)) out.flags.add(a);
-    else if (a.startsWith('-') && a.length > 1) {
-      throw new UsageError(
-        `${verb}: unknown option "${a}", expected one of: ${[...flags, ...values].join(', ') || 'none'}`,
-      );
-    } else out.files.push(a);
+    const option = known.get(name);
+    if (option === undefined) {
+      const list = [...known.keys()].join(', ') || 'none';
+      throw new UsageError(`${verb}: unknown option "${name}", expected one of: ${list}`);
+    }
+    if (out.values.has(option.long)) throw new UsageError(`${verb}: option ${name} given twice`);
+    if (!option.value) {
+      if (eq > 0) throw new UsageError(`${verb}: option ${name} takes no value`);
+      out.flags.add(option.long);
+      continue;
+    }
+    const v = eq > 0 ? a.slice(eq + 1) : args[++i];
+    if (v === undefined || v === '') throw new UsageError(`${verb}: option ${name} needs a value`);
+    out.values.set(option.long, v);
   }
   return out;
+}
+
+/** A whole number from 1, or a `UsageError`. */
+export function count(verb: string, option: string, text: string): number {
+  const n = /^\d+$/.test(text) ? Number(text) : 0;
+  if (!Number.isSafeInteger(n) || n < 1)
+    throw new UsageError(`${verb}: ${option}: found "${text}", expected a number from 1`);
+  return n;
 }

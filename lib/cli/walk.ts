@@ -6,14 +6,14 @@ import { TX } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import { execute } from './execute.js';
 import { load } from './load.js';
-import { parseArgs, UsageError } from './usage.js';
+import { count, parseArgs, UsageError } from './usage.js';
 
 interface Note {
   where: string;
   text: string;
 }
 
-/** Decisions and frames of each packet in the order in which they happen. */
+/** Decisions and frames of each packet, by the id that its frames have in all.pcapng, in the order in which they happen. */
 class Walk extends Narrator {
   readonly packets = new Map<number, Note[]>();
 
@@ -33,27 +33,30 @@ class Walk extends Narrator {
 }
 
 export async function main(args: string[]): Promise<number> {
-  const { files, values, flags } = parseArgs('walk', args, ['--json'], ['--packet']);
+  const { files, values, flags } = parseArgs('walk', args);
   if (files.length !== 1) throw new UsageError('walk: expected one FILE');
   const text = values.get('--packet');
-  const wanted = text === undefined ? null : Number(text);
-  if (wanted !== null && !(Number.isInteger(wanted) && wanted > 0))
-    throw new UsageError(`walk: --packet: found "${text}", expected a number from 1`);
+  const wanted = text === undefined ? null : count('walk', '--packet', text);
   const l = await load(files[0]!);
   const walk = new Walk();
   await execute({ ...l, lab: { ...l.lab, captures: null } }, { narrator: walk });
-  const all = [...walk.packets.values()].map((notes, i) => ({ packet: i + 1, notes }));
-  if (wanted !== null && wanted > all.length)
-    throw new UsageError(
-      `walk: --packet: found ${wanted}, expected at most ${all.length}: ${l.name} has no more packets`,
-    );
-  const list = wanted === null ? all : [all[wanted - 1]!];
+  const all = [...walk.packets].map(([packet, notes]) => ({ packet, notes }));
+  const list = wanted === null ? all : all.filter((p) => p.packet === wanted);
+  if (wanted !== null && list.length === 0) throw new UsageError(noPacket(wanted, all));
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(list, null, 2)}\n`);
   else {
+    const width = Math.max(0, ...list.flatMap((p) => p.notes.map((n) => n.where.length)));
     for (const { packet, notes } of list) {
       process.stdout.write(`packet ${packet}\n`);
-      for (const n of notes) process.stdout.write(`  ${n.where.padEnd(28)} ${n.text}\n`);
+      for (const n of notes) process.stdout.write(`  ${n.where.padEnd(width)}  ${n.text}\n`);
     }
   }
   return 0;
+}
+
+function noPacket(wanted: number, all: readonly { packet: number }[]): string {
+  const ids = all.map((p) => p.packet);
+  const some =
+    ids.length === 0 ? 'expected a file with packets' : `expected one from ${Math.min(...ids)} to ${Math.max(...ids)}`;
+  return `walk: --packet: there is no packet ${wanted}, ${some}`;
 }

@@ -26,6 +26,8 @@ export interface KubectlStep {
   index: number;
   command: string;
   args: string[];
+  line: number;
+  column: number;
   expect: { exit?: number; stdout?: string } | null;
 }
 
@@ -35,6 +37,8 @@ export interface Compiled {
   kubectl: KubectlStep[];
   /** The scenario's steps that became steps of the Lab, in its order: their commands have the scenario's places. */
   steps: ScenarioStep[];
+  /** The last commands of the setup that come from annotations or images, with their places; null: from an image. */
+  containers: (Command | null)[];
   /** Things the user should know, once each. */
   warnings: string[];
 }
@@ -48,6 +52,7 @@ export function compile(cluster: Cluster): Compiled {
   const warnings = [...cluster.warnings, ...probes(cluster)];
   const kubectl: KubectlStep[] = [];
   const lab: ScenarioStep[] = [];
+  const containers: (Command | null)[] = [];
   const steps: { at: string; run: string; expect?: object }[] = [];
   s.steps.forEach((step, index) => {
     if (step.in === '') {
@@ -60,12 +65,18 @@ export function compile(cluster: Cluster): Compiled {
   });
   const spec = {
     seed: s.seed,
-    setup: `${setup(cluster, warnings).join('\n')}\n`,
+    setup: `${setup(cluster, warnings, containers).join('\n')}\n`,
     steps,
     ...(s.untilNs === null ? {} : { until: formatDuration(s.untilNs) }),
   };
   const metadata = s.description === '' ? { name: s.name } : { name: s.name, description: s.description };
-  return { text: stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 }), kubectl, steps: lab, warnings };
+  return {
+    text: stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 }),
+    kubectl,
+    steps: lab,
+    containers,
+    warnings,
+  };
 }
 
 /** A step without `in` is one kubectl command that podwire answers. */
@@ -81,7 +92,8 @@ function kubectlStep(step: ScenarioStep, index: number): KubectlStep {
   const args = c.argv.slice(1);
   const parsed = parseKubectl(args);
   if (parsed.kind === 'error') place.fail(`${parsed.message.split('\n')[0]} (expected ${parsed.expected})`);
-  return { at: step.atNs, index, command: step.run.trim(), args, expect: step.expect };
+  const { line, column } = c;
+  return { at: step.atNs, index, command: step.run.trim(), args, line, column, expect: step.expect };
 }
 
 /** kubelet's probes and hooks would be frames; podwire sends none, and says so. */
@@ -106,24 +118,36 @@ function inNetns(commands: Command[], netns: string, file: string): string {
   return commands.map(text).join('\n');
 }
 
-function netnsOf(c: Cluster, step: ScenarioStep): string {
-  const [kind, ...rest] = step.in.split('/');
+/** The pod that `pod/NAME` or `pod/NAMESPACE/NAME` names. */
+function podOf(c: Cluster, where: string): Pod | undefined {
+  const [kind, ...rest] = where.split('/');
+  if (kind !== 'pod' || rest.length < 1 || rest.length > 2) return undefined;
+  const [ns, name] = rest.length === 2 ? [rest[0], rest[1]] : ['default', rest[0]];
+  return c.pods.find((x) => x.metadata.namespace === ns && x.metadata.name === name);
+}
+
+/** The namespace of `pod/NAME`, `pod/NAMESPACE/NAME`, `node/NAME` or `host/NAME`; null when there is none. */
+export function namespaceOf(c: Cluster, where: string): string | null {
+  const [kind, ...rest] = where.split('/');
   const s = c.scenario;
   if (kind === 'node' && rest.length === 1 && s.nodes.some((n) => n.name === rest[0])) return rest[0]!;
   if (kind === 'host' && rest.length === 1 && s.hosts.some((n) => n.name === rest[0])) return rest[0]!;
-  if (kind === 'pod' && rest.length > 0 && rest.length < 3) {
-    const [ns, name] = rest.length === 2 ? [rest[0], rest[1]] : ['default', rest[0]];
-    const p = c.pods.find((x) => x.metadata.namespace === ns && x.metadata.name === name);
-    if (p !== undefined && !isRunning(p))
-      step.place.req('in').fail(`found ${quote(step.in)}, expected a pod that runs: it is ${p.status.phase}`);
-    if (p !== undefined) return podNetns(p, p.spec.nodeName);
-  }
+  const p = podOf(c, where);
+  return p !== undefined && isRunning(p) ? podNetns(p, p.spec.nodeName) : null;
+}
+
+function netnsOf(c: Cluster, step: ScenarioStep): string {
+  const found = namespaceOf(c, step.in);
+  if (found !== null) return found;
+  const p = podOf(c, step.in);
+  if (p !== undefined)
+    step.place.req('in').fail(`found ${quote(step.in)}, expected a pod that runs: it is ${p.status.phase}`);
   return step.place
     .req('in')
     .fail(`found ${quote(step.in)}, expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists`);
 }
 
-function setup(c: Cluster, warnings: string[]): string[] {
+function setup(c: Cluster, warnings: string[], places: (Command | null)[]): string[] {
   const s = c.scenario;
   const out = machineCommands(s);
   const pods = c.pods.filter(isRunning);
@@ -163,7 +187,12 @@ function setup(c: Cluster, warnings: string[]): string[] {
     const dns = c.services.find((v) => v.metadata.name === 'kube-dns' && v.metadata.namespace === 'kube-system')!;
     for (const p of pods) out.push(...resolvConf(p, dns.spec.clusterIP, s.dnsDomain));
   }
-  for (const p of pods) out.push(...containers(p, warnings));
+  for (const p of pods) {
+    for (const { text, from } of containers(p, warnings)) {
+      out.push(text);
+      places.push(from);
+    }
+  }
   return out;
 }
 
@@ -189,16 +218,21 @@ function resolvConf(p: Pod, dnsIP: string, domain: string): string[] {
   ];
 }
 
-function containers(p: Pod, warnings: string[]): string[] {
+/** A command line of a container, and the command it was made of. */
+interface ContainerLine {
+  text: string;
+  from: Command | null;
+}
+
+function containers(p: Pod, warnings: string[]): ContainerLine[] {
   const netns = podNetns(p, p.spec.nodeName);
   const own = p.metadata.annotations['podwire.dev/run'];
   if (own !== undefined) return annotated(p, netns);
-  const out: string[] = [];
+  const out: ContainerLine[] = [];
   for (const c of p.spec.containers) {
     if (/coredns\/coredns(:|$)/.test(c.image)) {
-      out.push(
-        `ip netns exec ${netns} podwire app coredns --manifests /etc/podwire/objects.yaml --corefile /etc/podwire/Corefile &`,
-      );
+      const files = '--manifests /etc/podwire/objects.yaml --corefile /etc/podwire/Corefile';
+      out.push({ text: `ip netns exec ${netns} podwire app coredns ${files} &`, from: null });
     } else if (!CLIENTS.test(c.image)) {
       const w = `image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`;
       if (!warnings.includes(w)) warnings.push(w);
@@ -208,7 +242,7 @@ function containers(p: Pod, warnings: string[]): string[] {
 }
 
 /** The annotation's command lines, each a program in the background. */
-function annotated(p: Pod, netns: string): string[] {
+function annotated(p: Pod, netns: string): ContainerLine[] {
   const at = placeOf(p)!;
   const owner = at.req('kind').str() === 'Pod' ? at : at.req('spec').req('template');
   const run = owner.req('metadata').req('annotations').req('podwire.dev/run');
@@ -216,7 +250,7 @@ function annotated(p: Pod, netns: string): string[] {
   return parseScript(text, at.file, line, column).map((c) => {
     if (c.text.includes('\n'))
       throw new InputError(at.file, c.line, c.column, 'found a command of several lines, expected one line each');
-    return `${inNetns([c], netns, at.file).replace(/\s*&$/, '')} &`;
+    return { text: `${inNetns([c], netns, at.file).replace(/\s*&$/, '')} &`, from: c };
   });
 }
 

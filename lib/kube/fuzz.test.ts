@@ -85,7 +85,7 @@ function survives(text: string): void {
     compile(reconcile(parseScenario(text, 's.yaml', () => text)));
   } catch (e) {
     if (!(e instanceof InputError)) throw e;
-    if (e.line < 1 || e.column < 1) throw new Error(`no place: ${e.text}`);
+    if (e.line < 1 || e.column < 1) throw new Error(`no place: ${e.message}`);
   }
 }
 

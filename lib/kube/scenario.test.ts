@@ -15,7 +15,7 @@ const error = (text: string): string => {
   try {
     build(text);
   } catch (e) {
-    if (e instanceof InputError) return e.text;
+    if (e instanceof InputError) return e.message;
     throw e;
   }
   return 'accepted';

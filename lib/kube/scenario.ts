@@ -65,8 +65,8 @@ const MAX_NODES = 5000;
 export function parseScenario(text: string, file: string, read: (path: string) => string): Scenario {
   const docs = documents(text, file);
   const at = docs[0]?.only('apiVersion', 'kind', 'metadata', 'spec');
-  if (at === undefined || docs.length > 1)
-    throw new InputError(file, 1, 1, `found ${docs.length} documents, expected one Scenario`);
+  if (docs.length > 1) docs[1]!.fail(`found ${docs.length} documents, expected one Scenario`);
+  if (at === undefined) throw new InputError(file, 1, 1, 'found no document, expected a Scenario');
   at.req('kind').oneOf('Scenario');
   at.opt('apiVersion')?.fail('found an apiVersion, expected none: a Scenario is no object of a cluster');
   const m = at.req('metadata').only('name', 'description');
@@ -108,7 +108,7 @@ function objects(s: At, file: string, read: (path: string) => string): KubeObjec
       text = read(path);
     } catch (e) {
       if (!(e instanceof InputError)) throw e;
-      return f.fail(`found ${quote(path)}, expected a manifest's file: ${e.message}`);
+      return f.fail(`found ${quote(path)}, expected a manifest's file: ${e.reason}`);
     }
     for (const o of loadManifests(text, path.startsWith('/') ? path : dir + path, seen)) out.push(o);
   }

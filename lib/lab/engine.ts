@@ -10,11 +10,11 @@ import type { Kernel } from '../linux/core/kernel.js';
 import { bootKernel } from '../linux/core/machine.js';
 import { ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
-import { commands, programFor } from '../shell/registry.js';
+import { commands, PROGRAM_NAMES, programFor } from '../shell/registry.js';
 import { type Command, splitNetns } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { EndlessLoop, SEC } from '../sim/sim.js';
-import type { Lab } from './lab.js';
+import type { Lab, LabStep } from './lab.js';
 
 /** What one step printed and how it ended; `exit` null: still running at the end. */
 export interface StepResult {
@@ -31,6 +31,8 @@ export interface LabRun {
   steps: StepResult[];
   /** Failed `expect` entries, in words. */
   failures: string[];
+  /** Commands of steps that failed although nobody expects it, and servers that died; each in words with its place. */
+  notes: string[];
 }
 
 export interface LabOptions {
@@ -64,7 +66,13 @@ export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
     if (e instanceof EndlessLoop) throw new InputError(lab.file, 1, 1, e.message);
     throw e;
   }
-  return { kernel: machine.kernel, taps: machine.taps, steps: machine.results, failures: machine.failures };
+  return {
+    kernel: machine.kernel,
+    taps: machine.taps,
+    steps: machine.results,
+    failures: machine.failures,
+    notes: machine.notes,
+  };
 }
 
 interface Running {
@@ -83,10 +91,12 @@ class Machine {
   readonly taps: Tap[] = [];
   readonly results: StepResult[] = [];
   readonly failures: string[] = [];
+  readonly notes: string[] = [];
   private readonly lab: Lab;
   private readonly options: LabOptions;
   private readonly files = new Map<string, string>();
   private readonly running: Running[] = [];
+  private phase: 'setup' | 'steps' | 'over' = 'setup';
 
   constructor(lab: Lab, options: LabOptions) {
     this.lab = lab;
@@ -104,15 +114,17 @@ class Machine {
       while (exit === null && sim.step());
       if (exit !== 0) {
         const why = err.trim() === '' ? `exit ${exit}` : err.trim().split('\n').slice(0, 3).join('; ');
-        throw new InputError(this.lab.file, c.line, c.column, `setup command failed: ${c.text.split('\n')[0]}: ${why}`);
+        throw this.error(c, `setup command failed: ${c.text.split('\n')[0]}: ${why}`);
       }
     }
     sim.runUntil(sim.now + SETTLE);
+    this.phase = 'steps';
   }
 
   /** Opens the captures on every device, and on those that appear later. */
   attach(): void {
-    const clock = new CaptureClock();
+    const clock = new CaptureClock(this.kernel.skbs.made);
+    if (this.options.narrator !== undefined) this.options.narrator.before = clock.before;
     const wanted = this.lab.captures === null ? null : new Set(this.lab.captures);
     const byName = new Map<string, Tap>();
     const open = (dev: Netdev): void => {
@@ -137,14 +149,11 @@ class Machine {
 
   /** A capture of a device that never was is a mistake of the Lab. */
   private checkCaptures(): void {
-    const never = this.lab.captures?.filter((name) => !this.taps.some((t) => t.iface === name)) ?? [];
-    if (never.length === 0) return;
-    throw new InputError(
-      this.lab.file,
-      this.lab.capturesLine,
-      1,
-      `captures: there was never a device "${never.join('", "')}"`,
-    );
+    const { captures, capturePlaces, file } = this.lab;
+    const i = captures?.findIndex((name) => !this.taps.some((t) => t.iface === name)) ?? -1;
+    if (i < 0) return;
+    const { line, column } = capturePlaces[i]!;
+    throw new InputError(file, line, column, `captures: there was never a device "${captures![i]}"`);
   }
 
   steps(): void {
@@ -157,7 +166,7 @@ class Machine {
       this.results.push(r);
       const streams = { out: (t: string) => void (r.stdout += t), err: (t: string) => void (r.stderr += t) };
       sim.after(step.atNs, () =>
-        this.script(step.run, 0, 0, streams, (code) => {
+        this.script(step, 0, 0, streams, (code) => {
           r.exit = code;
           if (endWith === undefined || endWith === i) open--;
         }),
@@ -175,13 +184,52 @@ class Machine {
   }
 
   private kill(): void {
+    this.phase = 'over';
     for (const p of this.running) if (!p.ended) p.proc.onKill?.();
   }
 
   /** Runs commands one after the other; `done` gets the last exit code. */
-  private script(list: Command[], i: number, last: number, streams: Streams, done: (code: number) => void): void {
-    if (i === list.length) return done(last);
-    this.exec(list[i]!, streams, (code) => this.script(list, i + 1, code, streams, done));
+  private script(step: LabStep, i: number, last: number, streams: Streams, done: (code: number) => void): void {
+    const c = step.run[i];
+    if (c === undefined) return done(last);
+    let said = '';
+    const err = (t: string): void => {
+      said += t;
+      streams.err(t);
+    };
+    this.exec(c, { out: streams.out, err }, (code) => {
+      const expected = i === step.run.length - 1 && step.expect?.exit !== undefined;
+      if (code !== 0 && said !== '' && !expected) this.note(c, `exit ${code}`, said);
+      this.script(step, i + 1, code, streams, done);
+    });
+  }
+
+  /** An error at a command, or at the line of its heredoc that the text names. */
+  private error(c: Command, text: string): InputError {
+    const at = / line:? (\d+)/.exec(text);
+    const line = at !== null && c.stdinLine > 0 ? c.stdinLine + Number(at[1]) - 1 : c.line;
+    return new InputError(c.file, line, c.column, text);
+  }
+
+  private note(c: Command, what: string, said: string): void {
+    const first = said.trim().split('\n')[0]!;
+    this.notes.push(this.error(c, `note: ${what}${first === '' ? '' : `: ${first}`}`).message);
+  }
+
+  /** Messages that begin with `podwire: ` say what podwire cannot do: the Lab's error, not a result of the step. */
+  private refuse(c: Command, text: string): void {
+    const m = /(?:^|: )podwire: (.*)/m.exec(text);
+    if (m === null) return;
+    const { line, column, file } = this.error(c, text);
+    throw new InputError(file, line, column, m[1]!);
+  }
+
+  /** A program in the background ended: an error in the setup, a note later. */
+  private died(c: Command, code: number, said: string): void {
+    if (code === 0 || this.phase === 'over') return;
+    const what = `"${c.argv.join(' ')}" ended at once with exit ${code}`;
+    if (this.phase === 'steps') return this.note(c, what.replace(' at once', ''), said);
+    throw this.error(c, `${what}: ${said.trim().split('\n')[0]}`);
   }
 
   /** Runs one command; `done` is called once, at once for everything but programs. */
@@ -193,11 +241,15 @@ class Machine {
       );
       return;
     }
-    if (c.quiet) streams = { out: streams.out, err: () => {} };
+    const told = c.quiet ? () => {} : streams.err;
+    const err = (t: string): void => {
+      this.refuse(c, t);
+      told(t);
+    };
     const { netns, argv } = splitNetns(c.argv);
     const net = this.kernel.netns.get(netns ?? 'root');
     if (net === undefined) {
-      streams.err(`Cannot open network namespace "${netns}": No such file or directory\n`);
+      err(`Cannot open network namespace "${netns}": No such file or directory\n`);
       return done(255);
     }
     let out = streams.out;
@@ -212,29 +264,34 @@ class Machine {
       };
     }
     const view = this.view(net);
-    if (argv[0] === 'cat') return finish(cat(argv, c.stdin ?? '', view, out, streams.err));
+    if (argv[0] === 'cat') return finish(cat(argv, c.stdin ?? '', view, out, err));
     if (argv[0] === 'mkdir') return finish(0);
     if (argv[0] === 'sleep') {
-      this.kernel.sim.after(Number(argv[1]) * SEC, () => finish(0));
+      const ns = sleepTime(argv, err);
+      if (ns === null) return finish(1);
+      this.kernel.sim.after(ns, () => finish(0));
       return;
     }
     const sync = commands[argv[0]!];
     if (sync !== undefined) {
       const r = sync(this.kernel, net, [...argv], c.stdin ?? '');
       out(r.out);
-      streams.err(r.err);
+      if (r.err !== '') err(r.err);
       this.kernel.sim.drain();
       return finish(r.exit);
     }
     const program = this.options.programFor?.(argv) ?? programFor(argv);
     if (program === null) {
-      throw new InputError(
-        this.lab.file, c.line, c.column,
-        `unknown command "${argv[0]}", expected one of: ${Object.keys(commands).sort().join(', ')}, ping, dig, getent, nc, podwire app`,
-      ); // prettier-ignore
+      throw this.error(c, unknownCommand(argv));
     }
-    this.start(program, net, argv, c.stdin ?? '', out, streams.err, c.background ? null : finish);
-    if (c.background) finish(0);
+    if (!c.background) return this.start(program, net, argv, c.stdin ?? '', out, err, finish);
+    let said = '';
+    const hear = (t: string): void => {
+      said += t;
+      err(t);
+    };
+    this.start(program, net, argv, c.stdin ?? '', out, hear, (code) => this.died(c, code, said));
+    finish(0);
   }
 
   private start(
@@ -244,7 +301,7 @@ class Machine {
     stdin: string,
     out: (t: string) => void,
     err: (t: string) => void,
-    done: ((code: number) => void) | null,
+    done: (code: number) => void,
   ): void {
     const entry: Running = { proc: null as unknown as Proc, ended: false };
     entry.proc = {
@@ -257,7 +314,7 @@ class Machine {
       exit: (code) => {
         if (entry.ended) return;
         entry.ended = true;
-        done?.(code);
+        done(code);
       },
       onKill: null,
     };
@@ -291,6 +348,32 @@ export function failedExpectations(lab: Lab, results: readonly StepResult[]): st
     }
     return found;
   });
+}
+
+/** What is wrong with the first word of a command line. */
+function unknownCommand(argv: readonly string[]): string {
+  if (argv[0] === 'kubectl') return 'kubectl needs a cluster: it is answered in a Scenario, in a step without `in`';
+  const words = argv[0] === 'podwire' ? argv.slice(0, 3).join(' ') : argv[0];
+  const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep'].sort().join(', ');
+  return `unknown command "${words}", expected one of: ${list}, podwire app echo|http|coredns`;
+}
+
+/** The times of `sleep 0.5 1m`, summed up in nanoseconds; null when one of them is none, which is said. */
+function sleepTime(argv: readonly string[], err: (t: string) => void): number | null {
+  const units: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86400 };
+  let ns = 0;
+  for (const w of argv.slice(1)) {
+    const m = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(w);
+    if (m === null) err(`sleep: invalid time interval '${w}'\n`);
+    else ns += Number(m[1]) * units[m[2]!]! * SEC;
+    if (m === null || !Number.isSafeInteger(Math.round(ns))) {
+      err("Try 'sleep --help' for more information.\n");
+      return null;
+    }
+  }
+  if (argv.length > 1) return Math.round(ns);
+  err("sleep: missing operand\nTry 'sleep --help' for more information.\n");
+  return null;
 }
 
 function cat(

@@ -33,7 +33,7 @@ const failure = (text: string): string => {
   try {
     parseLab(text, 'f.yaml');
   } catch (e) {
-    if (e instanceof InputError) return e.text;
+    if (e instanceof InputError) return e.message;
     throw e;
   }
   return 'no error';
@@ -55,7 +55,7 @@ LabFormat('formatLab() prints what parseLab() reads back equal', () => {
   const bare = (text: string): unknown =>
     JSON.parse(
       JSON.stringify(parseLab(text, 'f'), (k, v: unknown) =>
-        /^(line|column|setupLine|capturesLine)$/.test(k) ? 0 : v,
+        /^(line|column|stdinLine|setupLine|capturePlaces)$/.test(k) ? 0 : v,
       ),
     );
   assert.equal(bare(formatLab(parseLab(TEXT, 'f'))), bare(TEXT));

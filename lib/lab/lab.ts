@@ -34,8 +34,8 @@ export interface Lab {
   steps: LabStep[];
   untilNs: number | null;
   captures: string[] | null;
-  /** Line of `captures`, 0 without it. */
-  capturesLine: number;
+  /** Where each entry of `captures` stands. */
+  capturePlaces: { line: number; column: number }[];
   file: string;
 }
 
@@ -80,7 +80,8 @@ class Reader {
   lab(): Lab {
     const { docs, lines } = parseYaml(this.text, this.file);
     this.lines = lines;
-    if (docs.length !== 1) this.fail(0, `found ${docs.length} YAML documents, expected one`);
+    if (docs.length !== 1)
+      this.fail(this.at(docs[1]?.contents), `found ${docs.length} YAML documents, expected one Lab in one file`);
     const top = this.fields(docs[0]!.contents, 0, 'a Lab', ['kind', 'metadata', 'spec'], ['apiVersion']);
     const kind = this.string(top.get('kind')!, 'kind');
     if (kind !== 'Lab') this.fail(this.at(top.get('kind')), `found kind '${kind}', expected 'Lab'`);
@@ -103,7 +104,7 @@ class Reader {
       steps: spec.has('steps') ? this.items(spec.get('steps')!, 'steps').map((n) => this.step(n)) : [],
       untilNs: until === undefined ? null : this.duration(until, 'until'),
       captures: spec.has('captures') ? this.captures(spec.get('captures')!) : null,
-      capturesLine: spec.has('captures') ? this.line(spec.get('captures')) : 0,
+      capturePlaces: spec.has('captures') ? this.places(spec.get('captures')!) : [],
       file: this.file,
     };
   }
@@ -137,6 +138,13 @@ class Reader {
       seen.add(iface);
     }
     return [...seen];
+  }
+
+  private places(list: Node): { line: number; column: number }[] {
+    return this.items(list, 'captures').map((n) => {
+      const { line, col } = this.lines.linePos(this.at(n));
+      return { line, column: col };
+    });
   }
 
   /** The text of a scalar and its commands. A block scalar begins on the line after its `|`, at its indentation. */

@@ -91,11 +91,24 @@ function filter(argv: readonly string[]): Test[] {
         tests.push((ct) => ct.orig.proto === ipv4.TCP && ct.tcpState === state);
         break;
       }
-      default: throw new RangeError(opt.startsWith('-') ? `unknown option \`${opt}'` : `unknown type \`${opt}'`);
+      default:
+        if (FILTERS_ELSEWHERE.includes(opt)) throw new RangeError(`podwire: conntrack: ${opt} is not supported yet`);
+        throw new RangeError(opt.startsWith('-') ? `unknown option \`${opt}'` : `unknown type \`${opt}'`);
     } // prettier-ignore
   }
   return tests;
 }
+
+/** What conntrack-tools 1.4.7 has beyond what podwire does. */
+const COMMANDS_ELSEWHERE = [
+  '-G', '--get', '-I', '--create', '-A', '--add', '-U', '--update', '-E', '--event', '-S', '--stats',
+  '-h', '--help', '-V', '--version',
+]; // prettier-ignore
+const FILTERS_ELSEWHERE = [
+  '-o', '--output', '-f', '--family', '-z', '--zero', '-e', '--event-mask', '-l', '--label', '-u', '--status', '-t', '--timeout',
+  '-w', '--zone', '--orig-zone', '--reply-zone', '-j', '--any-nat', '-b', '--buffer-size', '--mask-src', '--mask-dst',
+  '--icmp-type', '--icmp-code', '--icmp-id', '--tuple-src', '--tuple-dst', '-i', '--id',
+]; // prettier-ignore
 
 /** `conntrack ARGS` in a namespace: -L [-o extended] and -D with a filter, -C, -F. */
 export function conntrack(net: Netns, argv: readonly string[]): Result {
@@ -123,7 +136,9 @@ export function conntrack(net: Netns, argv: readonly string[]): Result {
       case '-C': case '--count':
         if (rest.length > 0) throw new RangeError(`unknown option \`${rest[0]}'`);
         return { exit: 0, out: `${ct.list().length}\n`, err: '' };
-      default: throw new RangeError(`unknown option \`${argv[0] ?? ''}'`);
+      default:
+        if (COMMANDS_ELSEWHERE.includes(argv[0] ?? '')) throw new RangeError(`podwire: conntrack: ${argv[0]} is not supported yet`);
+        throw new RangeError(`unknown option \`${argv[0] ?? ''}'`);
     } // prettier-ignore
   } catch (e) {
     if (!(e instanceof RangeError)) throw e;

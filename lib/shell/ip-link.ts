@@ -122,6 +122,11 @@ function freeName(net: Netns, kind: string, taken = ''): string {
   return `${kind}${i}`;
 }
 
+/** Kinds that Linux 6.1 has beyond those made here. */
+const LINK_KINDS =
+  'amt bareudp batadv bond can dsa erspan geneve gre gretap gtp hsr ifb ip6erspan ip6gre ip6gretap ip6tnl ipoib ipvlan ipvtap ' +
+  'macsec macvlan macvtap netdevsim nlmon rmnet sit team tun vcan virt_wifi vlan vrf vti vxcan wireguard xfrm';
+
 function add(c: IpContext, w: Words): string {
   const l = parse(c, w);
   if (!w.more) return fail('Not enough information: "type" argument is required');
@@ -132,6 +137,7 @@ function add(c: IpContext, w: Words): string {
   const wanted = l.rename ?? l.name;
   if (kind === 'veth') return addPair(c, w, net, l, wanted);
   if (kind === 'vxlan' || kind === 'ipip') return addTunnel(c, w, net, l, kind, wanted);
+  if (LINK_KINDS.split(' ').includes(kind)) unsupported(`ip link add … type ${kind}`);
   if (kind !== 'bridge' && kind !== 'dummy') return extack('Unknown device type');
   if (kind === 'dummy' && w.more) fail(`podwire: "ip link add … type dummy ${w.peek}" is not supported yet`);
   const name = newName(net, wanted ?? freeName(net, kind));

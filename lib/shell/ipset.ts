@@ -98,10 +98,29 @@ class Tested extends Error {
   }
 }
 
+/** What ipset 7.17 has beyond what podwire does. */
+const ELSEWHERE = [
+  'bitmap:ip', 'bitmap:ip,mac', 'hash:mac', 'hash:ip,mac', 'hash:ip,mark', 'hash:net,net', 'hash:net,iface', 'hash:ip,port,net',
+  'hash:net,port,net', 'list:set',
+]; // prettier-ignore
+const OPTIONS_ELSEWHERE = [
+  'timeout',
+  'counters',
+  'comment',
+  'skbinfo',
+  'forceadd',
+  'netmask',
+  'markmask',
+  'nomatch',
+  'size',
+];
+
 function create(net: Netns, args: readonly string[], exist: boolean): void {
   const [name, type] = args as [string?, string?];
   if (name === undefined || type === undefined)
     throw new RangeError('Missing mandatory argument to the create command');
+  if (!SET_TYPES.includes(type as SetType) && ELSEWHERE.includes(type))
+    throw new RangeError(`podwire: ipset: type ${type} is not supported yet`);
   if (!SET_TYPES.includes(type as SetType)) throw new RangeError(`Syntax error: unknown settype "${type}"`);
   if (name.length > 31) throw new RangeError(`Syntax error: setname '${name}' is longer than 31 characters.`);
   const all = ipsets(net).sets;
@@ -110,7 +129,7 @@ function create(net: Netns, args: readonly string[], exist: boolean): void {
     const v = args[i + 1];
     if (v === undefined) throw new RangeError(`Missing mandatory argument of option \`${args[i]}'`);
     if (args[i] === 'family') {
-      if (v !== 'inet') throw new RangeError(`family "${v}" is not supported (expected inet)`);
+      if (v !== 'inet') throw new RangeError(`podwire: ipset: family ${v} is not supported yet`);
     } else if (args[i] === 'hashsize') s.hashsize = number(v);
     else if (args[i] === 'maxelem') s.maxelem = number(v);
     else if (args[i] === 'initval') s.initval = number(v);
@@ -120,7 +139,9 @@ function create(net: Netns, args: readonly string[], exist: boolean): void {
       if (m === null) throw new RangeError(`Syntax error: bad range "${v}"`);
       s.from = number(m[1]!, 65535);
       s.to = number(m[2]!, 65535);
-    } else throw new RangeError(`Unknown argument: \`${args[i]}'`);
+    } else if (OPTIONS_ELSEWHERE.includes(args[i]!))
+      throw new RangeError(`podwire: ipset: ${args[i]} is not supported yet`);
+    else throw new RangeError(`Unknown argument: \`${args[i]}'`);
   }
   const old = all.get(name);
   if (old !== undefined) {

@@ -16,7 +16,7 @@ import {
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
 import { ipvsMatch } from './iptables-ipvs.js';
 import {
-  PROTOCOLS, CTSTATES, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames,
+  PROTOCOLS, CTSTATES, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames, unknownExtension,
 } from './iptables-values.js'; // prettier-ignore
 
 /** Where an option stands: `inv` for a `!` before it, `next()` for its value. */
@@ -488,7 +488,7 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
       case '-c': r.packets = number(a.next()); r.bytes = number(a.next(), Number.MAX_SAFE_INTEGER); continue;
       case '-m': {
         const name = a.next();
-        if (load(name) === null) throw new RangeError(`Couldn't load match \`${name}':No such file or directory\n`);
+        if (load(name) === null) throw unknownExtension('match', name);
         continue;
       }
       case '-j': case '-g': {
@@ -496,7 +496,7 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
         if (opt === '-j') target = targetParser(name);
         if (target === null) {
           if (!hasChain(name) && opt === '-g') throw new RangeError(`goto '${name}' is not a chain`);
-          if (!hasChain(name)) throw new RangeError(`Couldn't load target \`${name}':No such file or directory\n`);
+          if (!hasChain(name)) throw unknownExtension('target', name);
           r.jumpName = name;
           r.goto = opt === '-g';
         }

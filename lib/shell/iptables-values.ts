@@ -108,3 +108,20 @@ export function bitsOfNames(text: string, names: readonly string[], what: string
   }
   return bits;
 }
+
+/** What iptables 1.8.9 has beyond what podwire does. */
+const ELSEWHERE = {
+  match:
+    'ah bpf cgroup cluster connbytes connlabel connlimit cpu dccp devgroup dscp ecn esp hashlimit helper ipcomp ipvs iprange ' +
+    'length limit mac multiport nfacct osf owner physdev pkttype policy quota rateest realm recent rpfilter sctp set socket ' +
+    'statistic string tcpmss time tos ttl u32',
+  target:
+    'AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNAT DSCP ECN HMARK IDLETIMER LED LOG MARK MASQUERADE NETMAP ' +
+    'NFLOG NFQUEUE NOTRACK RATEEST REDIRECT REJECT SECMARK SET SNAT SYNPROXY TCPMSS TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG',
+} as const;
+
+/** The refusal of an extension that was not found: iptables' own, or that podwire does not have it. */
+export function unknownExtension(kind: 'match' | 'target', name: string): RangeError {
+  if (ELSEWHERE[kind].split(' ').includes(name)) return new RangeError(`podwire: iptables: ${kind} ${name} is not supported yet`); // prettier-ignore
+  return new RangeError(`Couldn't load ${kind} \`${name}':No such file or directory\n`);
+}

@@ -76,7 +76,7 @@ Ipvsadm('save and restore round trip, list prints the padded form', () => {
   assert.is(ipvsadm(net, ['-R'], text).exit, 0);
   assert.is(run(net, '-Sn'), text);
   assert.is(run(net, '-Ln').split('\n')[4], '  -> 10.2.0.1:53                  Masq    1      0          0         ');
-  assert.match(ipvsadm(net, '-a -t 10.96.0.1:53 -r 10.2.0.2:53 -g'.split(' '), '').err, /-g' is not supported/);
+  assert.match(ipvsadm(net, '-a -t 10.96.0.1:53 -r 10.2.0.2:53 -g'.split(' '), '').err, /-g is not supported/);
 });
 Ipvsadm('lists sort addresses by their signed difference, as ipvsadm does', () => {
   const net = fresh();

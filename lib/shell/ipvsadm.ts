@@ -92,7 +92,7 @@ function parse(argv: readonly string[]): Parsed {
       p.o.set(w, '');
     else
       throw new Bad(
-        `'${raw}' is not supported; known: -A -E -D -a -e -d -C -L -S -R --set -t -u --sctp-service -s -p -M -r -m -w -b -n -c`,
+        `podwire: ipvsadm: ${raw} is not supported yet, only -A -E -D -a -e -d -C -L -S -R --set -t -u --sctp-service -s -p -M -r -m -w -b -n -c`,
       );
   }
   if (p.cmd === '') p.cmd = '-L';
@@ -196,7 +196,7 @@ function schedFlags(name: string, text: string | undefined): number {
     else if (hashing && w === `${name}-port`) f |= SCHED2;
     else
       throw new Bad(
-        `scheduler flag '${w}' is not supported with ${name}, expected NAME-fallback or NAME-port of sh or mh`,
+        `podwire: ipvsadm: scheduler flag '${w}' is not supported with ${name}, expected NAME-fallback or NAME-port of sh or mh`,
       );
   }
   return f;

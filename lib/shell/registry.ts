@@ -42,6 +42,9 @@ export const commands: Record<string, SyncCommand> = {
 
 const PROGRAMS: Record<string, Program> = { ping, nc, getent, curl, dig };
 
+/** Programs that run until they end or are killed. */
+export const PROGRAM_NAMES: readonly string[] = Object.keys(PROGRAMS);
+
 /** The program a command line starts, or null when there is none of that name. */
 export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;

@@ -57,7 +57,7 @@ for (const [text, column] of [
     } catch (e) {
       assert.instance(e, InputError);
       assert.is((e as InputError).column, column);
-      assert.match((e as InputError).message, /^found .*, expected /);
+      assert.match((e as InputError).reason, /^found .*, expected /);
     }
   });
 }

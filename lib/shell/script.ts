@@ -10,11 +10,14 @@ import { InputError } from '../sim/input-error.js';
 /** One simple command; the last of a pipeline carries the earlier ones in `pipeFrom`. */
 export interface Command {
   argv: string[];
-  /** Place of the first word in the file, 1-based. */
+  file: string;
+  /** Place of the first word in the file, 1-based; line 0: nowhere in it. */
   line: number;
   column: number;
   /** Text of a heredoc or here-string, null when none was given. */
   stdin: string | null;
+  /** The file's line of the heredoc's first line, 0 without one. */
+  stdinLine: number;
   redirect: { path: string; append: boolean } | null;
   /** `2>/dev/null` was given. */
   quiet: boolean;
@@ -122,7 +125,7 @@ class Parser {
     const [line, column] = this.place(at);
     if (this.pipe === null) this.start = at;
     this.cmd = {
-      argv: [], line, column, stdin: null, redirect: null, quiet: false, background: false, pipeFrom: this.pipe, text: '',
+      argv: [], line, column, stdin: null, stdinLine: 0, file: this.file, redirect: null, quiet: false, background: false, pipeFrom: this.pipe, text: '',
     }; // prettier-ignore
     return this.cmd;
   }
@@ -294,6 +297,7 @@ class Parser {
         body += h.raw ? `${line}\n` : this.unquoted(line, at + whole.length - line.length);
       }
       h.cmd.stdin = body;
+      h.cmd.stdinLine = this.place(from)[0];
       const source = `\n${this.s.slice(from, this.pos).replace(/\n$/, '')}`;
       const last = this.out.find((c) => chain(c).includes(h.cmd));
       for (const c of new Set([h.cmd, last ?? h.cmd])) c.text += source;

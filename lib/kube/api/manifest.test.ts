@@ -10,7 +10,7 @@ const error = (text: string): string => {
   try {
     read(text);
   } catch (e) {
-    if (e instanceof InputError) return e.text;
+    if (e instanceof InputError) return e.message;
     throw e;
   }
   return 'accepted';

@@ -7,7 +7,7 @@ const failure = (text: string): string => {
   try {
     parseCorefile(text, 'f');
   } catch (e) {
-    if (e instanceof InputError) return e.text;
+    if (e instanceof InputError) return e.message;
     throw e;
   }
   return 'no error';

@@ -42,6 +42,6 @@ export const corednsProgram: Program = (p: Proc): void => {
     serveDns(p, a.port > 0 ? a.port : dns.config.port, (q, send) => dns.handle(q, 'udp', false, send));
   } catch (e) {
     if (!(e instanceof InputError)) throw e;
-    fail(e.text);
+    fail(e.message);
   }
 };

@@ -11,7 +11,7 @@ function refusal(yaml: string): string {
   try {
     parse(yaml);
   } catch (e) {
-    if (e instanceof InputError) return e.text.replace(/^k\.yaml:/, '');
+    if (e instanceof InputError) return e.message.replace(/^k\.yaml:/, '');
     throw e;
   }
   return 'accepted';

@@ -189,11 +189,24 @@ export class SkbPool {
     this.kernel = kernel;
   }
 
+  /** How many packets there have been: the id of the latest one. */
+  get made(): number {
+    return this.nextId - 1;
+  }
+
   /** An empty skb whose `head` and `tail` stand at the headroom, with a new packet id. */
   alloc(): Skb {
     const s = this.take();
     s.id = this.nextId++;
     s.head = s.tail = s.mac = s.net = s.trans = HEADROOM;
+    return s;
+  }
+
+  /** An skb that only asks for a route and never travels: it takes no packet id. */
+  probe(): Skb {
+    const s = this.alloc();
+    s.id = 0;
+    this.nextId--;
     return s;
   }
 

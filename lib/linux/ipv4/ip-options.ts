@@ -195,7 +195,7 @@ export function receiveSourceRoute(net: Netns, skb: Skb): SourceRouteVerdict {
 /** The address this machine writes into the options of a packet it forwards (ip_rt_get_source). */
 function routeSource(net: Netns, skb: Skb): number {
   const daddr = ipv4.dst(skb.buf, skb.net);
-  const probe = net.kernel.skbs.alloc();
+  const probe = net.kernel.skbs.probe();
   probe.mark = skb.mark;
   const err = routeOutputAny(net, probe, daddr, 0, skb.rtDev, ipv4.tos(skb.buf, skb.net));
   const src = probe.rtSrc;

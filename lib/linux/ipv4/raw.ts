@@ -58,7 +58,7 @@ export class IcmpSock implements Runnable {
 
   /** The source address a packet to `daddr` would get, or a negative errno as `err`. */
   source(daddr: number, saddr = 0): { src: number; err: number } {
-    const skb = this.net.kernel.skbs.alloc();
+    const skb = this.net.kernel.skbs.probe();
     const err = routeOutput(this.net, skb, daddr, saddr, null);
     const src = skb.rtSrc;
     this.net.kernel.skbs.free(skb);

@@ -70,7 +70,7 @@ function hops(net: Netns, daddr: number, saddr: number, tos: number, mark: numbe
  */
 export function updatePmtu(net: Netns, daddr: number, saddr: number, tos: number, mark: number, mtu: number): void {
   const { skbs, sim } = net.kernel;
-  const probe = skbs.alloc();
+  const probe = skbs.probe();
   probe.mark = mark;
   const err = routeOutput(net, probe, daddr, saddr, null, tos);
   const old = probe.rtMtu;
@@ -96,7 +96,7 @@ function acceptsRedirects(net: Netns, dev: Netdev): boolean {
 export function doRedirect(net: Netns, skb: Skb, from: number, gw: number, daddr: number, saddr: number, tos: number, mark: number): void {
   const dev = skb.dev!;
   const { skbs, sim } = net.kernel;
-  const probe = skbs.alloc();
+  const probe = skbs.probe();
   probe.mark = mark;
   const err = routeOutput(net, probe, daddr, saddr, null, tos);
   const out = probe.rtDev;

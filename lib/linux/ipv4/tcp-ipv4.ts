@@ -206,7 +206,7 @@ function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   r.rcvNxt = (skb.seq + 1) | 0;
   r.tsOffset = r.tstampOk ? secureTsOff(net, saddr, daddr) : 0;
   r.sntIsn = isn !== 0 ? isn : secureSeq(net, saddr, daddr, r.sport, r.dport);
-  const probe = net.kernel.skbs.alloc();
+  const probe = net.kernel.skbs.probe();
   const err = routeOutput(net, probe, daddr, saddr, null);
   const mtu = err === 0 ? probe.rtDev!.mtu : 0;
   net.kernel.skbs.free(probe);
@@ -268,7 +268,7 @@ function tupleUnique(sk: TcpSock, port: number, chosen: boolean): boolean {
 export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   const { net } = sk;
   const { skbs } = net.kernel;
-  const probe = skbs.alloc();
+  const probe = skbs.probe();
   const err = routeOutput(net, probe, addr, sk.saddr, null);
   const src = probe.rtSrc;
   const type = probe.rtType;

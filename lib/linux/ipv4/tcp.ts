@@ -66,7 +66,7 @@ export class TcpSock extends T.TcpState implements Runnable {
 
   /** The MTU of the way to the peer as it is now. */
   routeMtu(): void {
-    const probe = this.net.kernel.skbs.alloc();
+    const probe = this.net.kernel.skbs.probe();
     const err = routeOutput(this.net, probe, this.daddr, this.saddr, null);
     if (err === 0) this.dstMtu = pathMtu(this, probe.rtDev!.mtu);
     this.net.kernel.skbs.free(probe);

@@ -102,7 +102,7 @@ export class UdpSock implements Runnable {
   /** Connects: routes, fixes the source address, draws the IP ID counter (ip4_datagram_connect). */
   connect(addr: number, port: number): number {
     const { kernel } = this.net;
-    const probe = kernel.skbs.alloc();
+    const probe = kernel.skbs.probe();
     const err = routeOutput(this.net, probe, addr, this.addr, null);
     const src = probe.rtSrc;
     const broadcast = probe.rtType === ROUTE_BROADCAST;
