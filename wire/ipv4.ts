@@ -22,6 +22,7 @@ export const ICMP = 1;
 export const IPIP = 4;
 export const TCP = 6;
 export const UDP = 17;
+export const GRE = 47;
 export const SCTP = 132;
 
 export const DF = 0x4000;

@@ -5,14 +5,8 @@
 import { ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { Netns } from '../linux/core/netns.js';
-import {
-  type Conn,
-  conntrack as table,
-  S_ASSURED,
-  S_DST_NAT,
-  S_SEEN_REPLY,
-  S_SRC_NAT,
-} from '../linux/netfilter/conntrack.js';
+import { conntrack as table } from '../linux/netfilter/conntrack.js';
+import { type Conn, S_ASSURED, S_DST_NAT, S_SEEN_REPLY, S_SRC_NAT } from '../linux/netfilter/ct-conn.js';
 import type { Tuple } from '../linux/netfilter/ct-tuple.js';
 import { TCP_STATES } from '../linux/netfilter/ct-tcp.js';
 import { address, number, PROTOCOLS, protocol, valueMask } from './iptables-values.js';
@@ -33,7 +27,7 @@ export function connText(ct: Conn, now: number): string {
   const { proto } = ct.orig;
   const left = Math.max(0, Math.ceil((ct.expires - now) / 1e9) - 1);
   let s = `${(NAMES[proto] ?? 'unknown').padEnd(8)} ${proto} ${left} `;
-  if (proto === ipv4.TCP) s += `${TCP_STATES[ct.tcpState]} `;
+  if (proto === ipv4.TCP) s += `${TCP_STATES[ct.tcp?.state ?? 0]} `;
   s += `${tupleText(ct.orig)} `;
   if ((ct.status & S_SEEN_REPLY) === 0) s += '[UNREPLIED] ';
   s += `${tupleText(ct.reply)} `;
@@ -88,7 +82,7 @@ function filter(argv: readonly string[]): Test[] {
       case '--state': {
         const state = (TCP_STATES as readonly string[]).indexOf(next());
         if (state < 0) throw new RangeError('invalid state');
-        tests.push((ct) => ct.orig.proto === ipv4.TCP && ct.tcpState === state);
+        tests.push((ct) => ct.orig.proto === ipv4.TCP && ct.tcp?.state === state);
         break;
       }
       default:

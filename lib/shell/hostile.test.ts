@@ -177,7 +177,7 @@ Hostile('a full connection table drops what would be new', () => {
   const first = packet(eth.BROADCAST, ipv4.UDP, '10.0.1.2', '10.0.1.3', datagram('10.0.1.2', '10.0.1.3', 9));
   const second = packet(eth.BROADCAST, ipv4.UDP, '10.0.1.2', '10.0.1.3', datagram('10.0.1.2', '10.0.1.3', 10));
   const seen = sent(ports[1]!);
-  br.net.ct!.max = 1;
+  br.net.ct!.limits.max = 1;
   send(out[0]!, first);
   br.net.ct!.list()[0]!.status |= 1 << 2; // ASSURED: early_drop finds no victim
   send(out[0]!, second);

@@ -61,7 +61,7 @@ function one(net: Netns, word: string, o: Options, r: CommandResult): void {
       r.exit = 1;
       return;
     }
-    sysctlWrite(net, key, Number(value));
+    if (!sysctlWrite(net, key, Number(value))) return failed(`setting key "${key}": Invalid argument`);
     if (o.quiet) return;
   }
   const dotted = key.includes('/') ? key.replaceAll('.', '\u0000').replaceAll('/', '.').replaceAll('\u0000', '/') : key;

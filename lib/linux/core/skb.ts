@@ -9,7 +9,7 @@
  * Kernel counterpart: net/core/skbuff.c. Not here: fragments, GSO, partial checksums (podwire always completes them).
  * @module
  */
-import type { Conn } from '../netfilter/conntrack.js';
+import type { Conn } from '../netfilter/ct-conn.js';
 import type { Kernel } from './kernel.js';
 import type { Netdev } from './netdev.js';
 
@@ -234,6 +234,7 @@ export class SkbPool {
     s.protocol = from.protocol;
     s.mark = from.mark;
     s.ct = from.ct;
+    if (s.ct !== null) s.ct.refs++;
     s.ctinfo = from.ctinfo;
     s.untracked = from.untracked;
     s.ipvs = from.ipvs;
@@ -274,6 +275,7 @@ export class SkbPool {
     s.alive = false;
     this.live--;
     s.dev = s.iif = s.physin = s.physout = s.rtDev = null;
+    if (s.ct !== null) s.ct.put();
     s.ct = null;
     s.frags = null;
     s.next = null;
@@ -324,6 +326,7 @@ export function clearCb(s: Skb): void {
 
 /** What a packet forgets on its way through a tunnel or a veth (skb_scrub_packet): conntrack, route, bridge state. */
 export function scrub(s: Skb): void {
+  if (s.ct !== null) s.ct.put();
   s.ct = null;
   s.ctinfo = CT_NONE;
   s.untracked = false;

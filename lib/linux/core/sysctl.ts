@@ -4,9 +4,9 @@
  * Those with a field of their own are read and written there; the others live in Netns.sysctl and are read by their users.
  * @module
  */
-import { SEC } from '../../sim/sim.js';
 import { conntrack } from '../netfilter/conntrack.js';
 import { type NeighParms, neighParmRead, neighParmWrite } from './neigh-parms.js';
+import { CT_SYSCTLS } from '../netfilter/ct-config.js';
 import type { InDevConf } from './netdev.js';
 import type { Netns } from './netns.js';
 
@@ -28,19 +28,13 @@ const PLAIN: Record<string, number> = {
   'net.ipv4.vs.expire_quiescent_template': 0,
 };
 
-/** Timeouts of connection tracking, in seconds. */
-const CT_TIMEOUTS: Record<string, 'tcpEstablished' | 'tcpCloseWait' | 'udpTimeout' | 'udpStreamTimeout'> = {
-  'net.netfilter.nf_conntrack_tcp_timeout_established': 'tcpEstablished',
-  'net.netfilter.nf_conntrack_tcp_timeout_close_wait': 'tcpCloseWait',
-  'net.netfilter.nf_conntrack_udp_timeout': 'udpTimeout',
-  'net.netfilter.nf_conntrack_udp_timeout_stream': 'udpStreamTimeout',
-};
+/** Shared by all namespaces: written in the first one only (nf_conntrack_standalone_init_sysctl). */
+const CT_MAX = 'net.netfilter.nf_conntrack_max';
+const CT_BUCKETS = 'net.netfilter.nf_conntrack_buckets';
+const CT_COUNT = 'net.netfilter.nf_conntrack_count';
 
-/** True without effect here: IPv6 is off on the machine, conntrack does not follow TCP windows; any value is accepted. */
-const INERT = [
-  /^net\.ipv6\.conf\.[^.]+\.(accept_ra|accept_dad|disable_ipv6)$/,
-  /^net\.netfilter\.nf_conntrack_tcp_be_liberal$/,
-];
+/** True without effect here: IPv6 is off on the machine; any value is accepted. */
+const INERT = [/^net\.ipv6\.conf\.[^.]+\.(accept_ra|accept_dad|disable_ipv6)$/];
 
 function confOf(net: Netns, key: string): { conf: InDevConf; name: keyof InDevConf; dev: string } | null {
   const m = /^net\.ipv4\.conf\.(.+)\.([a-z_]+)$/.exec(key);
@@ -71,7 +65,11 @@ export function sysctlRead(net: Netns, key: string): string | null {
     const value = neighParmRead(n.parms, n.file);
     return value === null ? null : String(value);
   }
-  if (k in CT_TIMEOUTS) return String(conntrack(net)[CT_TIMEOUTS[k]!] / SEC);
+  const own = CT_SYSCTLS.get(k);
+  if (own !== undefined) return String(own.read(conntrack(net).config));
+  if (k === CT_MAX) return String(conntrack(net).limits.max);
+  if (k === CT_BUCKETS) return String(conntrack(net).limits.buckets);
+  if (k === CT_COUNT) return String(conntrack(net).count);
   if (k in PLAIN) return String(net.sysctl.get(k) ?? PLAIN[k]);
   if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? (k.startsWith('net.ipv6.') ? 1 : 0));
   return null;
@@ -85,7 +83,14 @@ export function sysctlRefusal(key: string, value: number): string | null {
   return null;
 }
 
-/** Writes an integer. False when there is no such sysctl. */
+function limit(net: Netns, key: string, value: number): boolean {
+  if (net.name !== 'root' || value < 0) return false;
+  if (key === CT_MAX) conntrack(net).limits.max = value;
+  else conntrack(net).limits.buckets = value;
+  return true;
+}
+
+/** Writes an integer. False when there is no such sysctl, or the value is none for it. */
 export function sysctlWrite(net: Netns, key: string, value: number): boolean {
   if (sysctlRead(net, key) === null) return false;
   const k = key.includes('/') ? key.replaceAll('/', '.') : key;
@@ -101,7 +106,9 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
     neighParmWrite(n.parms, n.file, value);
     // neigh_copy_dflt_parms: the devices of `root` follow.
     if (n.isDefault) for (const d of net.devs) neighParmWrite(d.neigh, n.file, value);
-  } else if (k in CT_TIMEOUTS) conntrack(net)[CT_TIMEOUTS[k]!] = value * SEC;
+  } else if (CT_SYSCTLS.has(k)) return CT_SYSCTLS.get(k)!.write(conntrack(net).config, value);
+  else if (k === CT_MAX || k === CT_BUCKETS) return limit(net, k, value);
+  else if (k === CT_COUNT) return false;
   else net.sysctl.set(k, value);
   return true;
 }

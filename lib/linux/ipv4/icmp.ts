@@ -106,6 +106,7 @@ function quotesError(skb: Skb): boolean {
 function attachConn(e: Skb, skb: Skb): void {
   if (skb.ct === null) return;
   e.ct = skb.ct;
+  e.ct.refs++;
   e.ctinfo = skb.ctinfo >= CT_IS_REPLY ? CT_RELATED : CT_RELATED_REPLY;
 }
 

@@ -22,7 +22,7 @@ import { CT_IS_REPLY, CT_NONE, PACKET_HOST, type Skb } from '../core/skb.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { dstOutput } from '../ipv4/ip-output.js';
 import { inetAddrType, ipRouteMeHarder, routeOutput, RTN_LOCAL } from '../ipv4/route.js';
-import { S_CONFIRMED } from '../netfilter/conntrack.js';
+import { S_CONFIRMED } from '../netfilter/ct-conn.js';
 import { ConnTable, CLOSE, type IpvsConn, NONE, TIME_WAIT } from './conn.js';
 import type { Scheduler } from './scheduler.js';
 import { Dest, Service, type Template } from './service.js';
@@ -256,6 +256,7 @@ export class Ipvs {
     const { ct } = skb;
     if (ct === null) return;
     if (!c.nfct) {
+      ct.put();
       skb.ct = null;
       skb.ctinfo = CT_NONE;
       skb.untracked = true;

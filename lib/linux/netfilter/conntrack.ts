@@ -5,14 +5,15 @@
  *
  * A namespace has it only once a rule needs it (`conntrackUse`). Entries carry the time at which they end; whoever meets an
  * ended one removes it, so there is no timer per entry. The established path allocates nothing.
- * Kernel counterparts: nf_conntrack_core.c, nf_conntrack_proto.c, _proto_udp.c, _proto_icmp.c, _proto_generic.c.
- * Not here: zones, helpers and expectations, accounting, defragmentation.
+ * Kernel counterparts: nf_conntrack_core.c, nf_conntrack_proto.c, _proto_udp.c, _proto_icmp.c, _proto_generic.c, _ecache.c.
+ * Not here: zones, helpers and expectations; the time at which the kernel's collector removes what has ended.
  * @module
  */
 import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as udp from '../../../wire/udp.js';
 import { SEC } from '../../sim/sim.js';
+import { CtConfig, CtLimits } from './ct-config.js';
 import type { Netns } from '../core/netns.js';
 import {
   LOCAL_IN, LOCAL_OUT, NF_ACCEPT, NF_DROP, POST_ROUTING, PRE_ROUTING, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, registerHook,
@@ -21,80 +22,38 @@ import {
 import {
   CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_IS_REPLY, CT_NEW, CT_NONE, CT_RELATED, CT_RELATED_REPLY, type Skb,
 } from '../core/skb.js'; // prettier-ignore
+import {
+  Conn, CT_FULL, CT_INVALID, CT_OK, CT_REPEAT, CtStats, IPCT_ASSURED, IPCT_NEW, IPCT_REPLY, S_ASSURED, S_CONFIRMED, S_DYING,
+  S_FIXED_TIMEOUT, S_NAT_CLASH, S_SEEN_REPLY,
+} from './ct-conn.js'; // prettier-ignore
+import { sctpPacket, sctpValid } from './ct-sctp.js';
 import { tcpNew, tcpPacket, tcpValid } from './ct-tcp.js';
-import { hashTuple, invertTuple, readTuple, Tuple, TupleHash } from './ct-tuple.js';
-
-/** Conn.status bits (enum ip_conntrack_status). */
-export const S_SEEN_REPLY = 1 << 1;
-export const S_ASSURED = 1 << 2;
-export const S_CONFIRMED = 1 << 3;
-export const S_SRC_NAT = 1 << 4;
-export const S_DST_NAT = 1 << 5;
-export const S_NAT_MASK = S_SRC_NAT | S_DST_NAT;
-export const S_SRC_NAT_DONE = 1 << 7;
-export const S_DST_NAT_DONE = 1 << 8;
-export const S_DYING = 1 << 9;
-export const S_NAT_CLASH = 1 << 15;
-
-/** What a protocol says about a packet of a known connection. */
-export const CT_OK = 0;
-export const CT_INVALID = 1;
-export const CT_KILL = 2;
-export const CT_REPEAT = 3;
-const CT_FULL = 4;
+import { hashTuple, invertTuple, readTuple, Tuple, type TupleHash } from './ct-tuple.js';
 
 const UDP_STREAM_AGE = 2 * SEC;
-const ICMP_TIMEOUT = 30 * SEC;
-const GENERIC_TIMEOUT = 600 * SEC;
 const CLASH_TIMEOUT = 1 * SEC;
-const MIN_BUCKETS = 256;
-
-/** One tracked connection (struct nf_conn). */
-export class Conn {
-  readonly table: Conntrack;
-  readonly orig: TupleHash;
-  readonly reply: TupleHash;
-  status = 0;
-  /** Virtual time at which the entry ends. */
-  expires = 0;
-  created = 0;
-  mark = 0;
-  /** Device that MASQUERADE took the address of (ifindex), 0: none. */
-  masqIndex = 0;
-  /** Next of the same NAT by-source bucket. */
-  bySource: Conn | null = null;
-  tcpState = 0;
-  tcpLast = 0;
-  tcpLastDir = 0;
-  tcpCloseInit = 0;
-  tcpUnack = false;
-
-  constructor(table: Conntrack) {
-    this.table = table;
-    this.orig = new TupleHash(this, false);
-    this.reply = new TupleHash(this, true);
-  }
-}
+/** As on a machine of 512 MiB: early_drop looks at 8 of them only. */
+const MIN_BUCKETS = 4096;
 
 /** The table of one namespace. */
 export class Conntrack {
   readonly net: Netns;
   count = 0;
-  /** nf_conntrack_max; 0 means unlimited. */
-  max = 262144;
-  tcpEstablished = 432000 * SEC;
-  tcpCloseWait = 60 * SEC;
-  udpTimeout = 30 * SEC;
-  udpStreamTimeout = 120 * SEC;
+  readonly config = new CtConfig();
+  readonly limits: CtLimits;
+  readonly stats = new CtStats();
+  /** Who listens to events (`conntrack -E`). */
+  onEvent: ((ct: Conn, events: number) => void) | null = null;
   /** Called for an entry that leaves the table (NAT forgets its by-source link). */
   onRemove: ((ct: Conn) => void) | null = null;
   hooked = false;
-  private buckets: (TupleHash | null)[] = new Array<TupleHash | null>(MIN_BUCKETS).fill(null);
+  private buckets: (TupleHash | null)[] = [null];
   private readonly probe = new Tuple();
   private readonly inner = new Tuple();
 
-  constructor(net: Netns) {
+  constructor(net: Netns, limits: CtLimits) {
     this.net = net;
+    this.limits = limits;
   }
 
   /** The direction that equals `t`, or null; ended entries met on the way are removed (__nf_conntrack_find_get). */
@@ -121,7 +80,9 @@ export class Conntrack {
   taken(t: Tuple, ignored: Conn): boolean {
     const h = this.find(t);
     // Equal originals are the same flow: the clash is resolved when they are confirmed.
-    return h !== null && h.ct !== ignored && !h.ct.orig.equals(ignored.orig);
+    const taken = h !== null && h.ct !== ignored && !h.ct.orig.equals(ignored.orig);
+    if (taken) this.stats.found++;
+    return taken;
   }
 
   /** All live entries, oldest first. */
@@ -143,6 +104,7 @@ export class Conntrack {
       if ((ct.status & S_NAT_CLASH) === 0) this.unlink(ct.orig);
       this.unlink(ct.reply);
       this.count--;
+      ct.destroyed();
     }
     ct.status |= S_DYING;
     this.onRemove?.(ct);
@@ -158,80 +120,111 @@ export class Conntrack {
     const end = Math.min(skb.tail, o + ipv4.totalLen(b, o));
     const th = o + ipv4.headerLen(b, o);
     const proto = ipv4.proto(b, o);
-    if (proto === ipv4.ICMP) {
-      if (!this.icmpIn(skb, th, end, hook) || skb.ct !== null) {
-        this.told(skb);
-        return NF_ACCEPT;
-      }
+    if (proto === ipv4.ICMP && !this.icmpIn(skb, th, end, hook)) {
+      this.stats.error++;
+      return this.told(skb);
     }
-    if (!readTuple(this.probe, b, o, end)) {
-      this.told(skb);
-      return NF_ACCEPT;
-    }
-    if (proto === ipv4.TCP) {
-      if (!tcpValid(b, o, th, end, hook)) return this.told(skb);
-    } else if (proto === ipv4.UDP) {
-      if (udp.check(b, th, end) < 0) return this.told(skb);
-      // nf_ip_checksum sums to the end of the packet, whatever the length field says.
-      if (hook === PRE_ROUTING && !udp.csumOk(b, th, end, this.probe.src, this.probe.dst)) return this.told(skb);
-    }
+    // An error belongs to the connection of what it quotes.
+    if (skb.ct !== null) return this.told(skb);
+    if (!readTuple(this.probe, b, o, end) || !this.wellFormed(b, o, th, end, proto, hook)) return this.invalid(skb);
     for (;;) {
-      const r = this.resolve(skb, b, th, proto);
-      if (r === CT_FULL) return NF_DROP;
-      if (r !== CT_REPEAT) break;
+      const r = this.resolve(skb, b, th, end, proto);
+      if (r === CT_OK) return this.told(skb);
       skb.ct = null;
       skb.ctinfo = CT_NONE;
+      if (r === CT_FULL) {
+        this.stats.drop++;
+        return NF_DROP;
+      }
+      if (r !== CT_REPEAT) return this.invalid(skb);
     }
+  }
+
+  private invalid(skb: Skb): number {
+    this.stats.invalid++;
     return this.told(skb);
+  }
+
+  /** Header and checksum of the transport are right (tcp_error, udp_error, sctp_error). */
+  private wellFormed(b: Uint8Array, o: number, th: number, end: number, proto: number, hook: number): boolean {
+    const verify = hook === PRE_ROUTING && this.config.checksum !== 0;
+    if (proto === ipv4.TCP) return tcpValid(b, o, th, end, verify);
+    if (proto === ipv4.SCTP) return sctpValid(b, th, end, verify);
+    if (proto !== ipv4.UDP) return true;
+    if (udp.check(b, th, end) < 0) return false;
+    // nf_ip_checksum sums to the end of the packet, whatever the length field says.
+    return !verify || udp.csumOk(b, th, end, this.probe.src, this.probe.dst);
   }
 
   /** LOCAL_IN and POST_ROUTING, last (__nf_conntrack_confirm). */
   confirm(skb: Skb): number {
     const { ct } = skb;
-    if (ct === null || (ct.status & S_CONFIRMED) !== 0) return NF_ACCEPT;
+    if (ct === null) return NF_ACCEPT;
+    const v = (ct.status & S_CONFIRMED) !== 0 ? NF_ACCEPT : this.insert(skb, ct);
+    if (v === NF_ACCEPT) skb.ct!.deliver();
+    return v;
+  }
+
+  private insert(skb: Skb, ct: Conn): number {
     if (skb.ctinfo >= CT_IS_REPLY) return NF_ACCEPT;
-    if ((ct.status & S_DYING) !== 0) return NF_DROP;
+    if ((ct.status & S_DYING) !== 0) {
+      this.stats.insertFailed++;
+      return NF_DROP;
+    }
     const clash = this.find(ct.orig) ?? this.find(ct.reply);
     if (clash !== null) return this.resolveClash(skb, ct, clash.ct);
     ct.status |= S_CONFIRMED;
     this.link(ct.orig);
     this.link(ct.reply);
     this.count++;
+    ct.event(IPCT_NEW);
     if (this.count * 2 > this.buckets.length) this.grow();
     return NF_ACCEPT;
   }
 
   /** Which entry a packet that lost an insertion race ends with (nf_ct_resolve_clash). */
   private resolveClash(skb: Skb, ct: Conn, winner: Conn): number {
-    if (ct.orig.proto !== ipv4.UDP) return this.lost(ct);
+    // Protocols without a state of their own allow it (nf_conntrack_l4proto.allow_clash).
+    if (ct.orig.proto === ipv4.TCP || ct.orig.proto === ipv4.ICMP || ct.orig.proto === ipv4.SCTP) return this.lost(ct);
     if (winner.orig.equals(ct.orig) && winner.reply.equals(ct.reply)) {
-      this.lost(ct);
+      this.forget(ct);
+      winner.refs++;
       skb.ct = winner;
+      this.stats.clashResolve++;
       return NF_ACCEPT;
     }
     if (this.find(ct.reply) !== null) return this.lost(ct);
-    ct.status |= S_CONFIRMED | S_NAT_CLASH | S_SEEN_REPLY;
+    ct.status |= S_CONFIRMED | S_NAT_CLASH | S_FIXED_TIMEOUT;
     ct.expires = this.net.kernel.sim.now + CLASH_TIMEOUT;
     this.link(ct.reply);
     this.count++;
+    this.stats.clashResolve++;
     return NF_ACCEPT;
   }
 
-  /** Ends an entry that was never in the table. */
   private lost(ct: Conn): number {
-    ct.status |= S_DYING;
-    this.onRemove?.(ct);
+    this.forget(ct);
+    this.stats.drop++;
+    this.stats.insertFailed++;
     return NF_DROP;
   }
 
+  /** Ends an entry that was never in the table (nf_conntrack_free): its last packet is gone, or it lost against another. */
+  forget(ct: Conn): void {
+    if ((ct.status & (S_CONFIRMED | S_DYING)) !== 0) return;
+    ct.status |= S_DYING;
+    this.onRemove?.(ct);
+  }
+
   /** Finds or creates the connection of `probe`, attaches it and lets the protocol judge (resolve_normal_ct). */
-  private resolve(skb: Skb, b: Uint8Array, th: number, proto: number): number {
+  private resolve(skb: Skb, b: Uint8Array, th: number, end: number, proto: number): number {
     const { now } = this.net.kernel.sim;
     const h = this.find(this.probe);
     let ct: Conn;
     if (h === null) {
-      if (this.max > 0 && this.count >= this.max && !this.earlyDrop()) return CT_FULL;
-      const fresh = this.create(b, th, proto, now);
+      const { max } = this.limits;
+      if (max > 0 && this.count >= max && !this.earlyDrop()) return CT_FULL;
+      const fresh = this.create(b, th, end, proto, now);
       if (fresh === null) return CT_INVALID;
       ct = fresh;
       skb.ctinfo = CT_NEW;
@@ -241,27 +234,47 @@ export class Conntrack {
     }
     const reply = skb.ctinfo === CT_ESTABLISHED_REPLY;
     skb.ct = ct;
-    if (proto === ipv4.UDP) udpPacket(ct, now);
-    else if (proto === ipv4.TCP) {
-      const r = tcpPacket(ct, b, th, reply, now);
-      if (r === CT_KILL) this.remove(ct);
-      else if (r === CT_REPEAT) {
-        this.remove(ct);
-        return CT_REPEAT;
-      } else if (r === CT_INVALID) {
-        skb.ct = null;
-        skb.ctinfo = CT_NONE;
-        return CT_INVALID;
-      }
-    } else ct.expires = now + (proto === ipv4.ICMP ? ICMP_TIMEOUT : GENERIC_TIMEOUT);
-    if (reply) ct.status |= S_SEEN_REPLY;
+    ct.refs++;
+    const r = this.packet(ct, b, th, end, reply, now);
+    if (r === CT_INVALID) return r;
+    if (ct.acct !== null) {
+      ct.acct[reply ? 2 : 0]!++;
+      ct.acct[reply ? 3 : 1]! += end - skb.net;
+    }
+    if (r !== CT_OK) this.remove(ct);
+    if (r === CT_REPEAT) return r;
+    if (reply && (ct.status & S_SEEN_REPLY) === 0) {
+      ct.status |= S_SEEN_REPLY;
+      ct.event(IPCT_REPLY);
+    }
     return CT_OK;
   }
 
+  /** What the protocol says (nf_conntrack_handle_packet). */
+  private packet(ct: Conn, b: Uint8Array, th: number, end: number, reply: boolean, now: number): number {
+    const { config } = this;
+    switch (ct.orig.proto) {
+      case ipv4.TCP:
+        return tcpPacket(ct, b, th, end, reply, now, config);
+      case ipv4.SCTP:
+        return sctpPacket(ct, b, th, end, reply, now, config);
+      case ipv4.UDP:
+        return streamPacket(ct, now, config.udp, config.udpStream, true);
+      case ipv4.GRE:
+        return streamPacket(ct, now, config.gre, config.greStream, false);
+      case ipv4.ICMP:
+        ct.refresh(now + config.icmp);
+        return CT_OK;
+      default:
+        ct.refresh(now + config.generic);
+        return CT_OK;
+    }
+  }
+
   /** A new, unconfirmed connection; null when its first packet cannot start one (init_conntrack). */
-  private create(b: Uint8Array, th: number, proto: number, now: number): Conn | null {
+  private create(b: Uint8Array, th: number, end: number, proto: number, now: number): Conn | null {
     const ct = new Conn(this);
-    if (proto === ipv4.TCP && !tcpNew(ct, b, th)) return null;
+    if (proto === ipv4.TCP && !tcpNew(ct, b, th, end, this.config)) return null;
     if (proto === ipv4.ICMP) {
       const t = this.probe.dport >> 8;
       if (t !== icmp.ECHO && t !== icmp.TIMESTAMP && t !== icmp.INFO_REQUEST && t !== icmp.ADDRESS) return null;
@@ -276,7 +289,7 @@ export class Conntrack {
   private icmpIn(skb: Skb, th: number, end: number, hook: number): boolean {
     const b = skb.buf;
     if (end - th < icmp.HLEN) return false;
-    if (hook === PRE_ROUTING && !icmp.csumOk(b, th, end)) return false;
+    if (hook === PRE_ROUTING && this.config.checksum !== 0 && !icmp.csumOk(b, th, end)) return false;
     const t = icmp.type(b, th);
     if (t > 18) return false;
     if (!icmp.isError(t)) return true;
@@ -286,6 +299,7 @@ export class Conntrack {
     const h = this.find(this.inner);
     if (h === null || h.dst !== ipv4.dst(b, skb.net)) return false;
     skb.ct = h.ct;
+    h.ct.refs++;
     skb.ctinfo = h.reply ? CT_RELATED_REPLY : CT_RELATED;
     return true;
   }
@@ -315,9 +329,9 @@ export class Conntrack {
   private grow(): void {
     const old = this.buckets;
     const { now } = this.net.kernel.sim;
-    this.purge(now);
+    if (old.length > 1) this.purge(now);
     if (this.count * 2 <= old.length) return;
-    this.buckets = new Array<TupleHash | null>(old.length * 4).fill(null);
+    this.buckets = new Array<TupleHash | null>(Math.max(MIN_BUCKETS, old.length * 4)).fill(null);
     for (const b of old) {
       for (let h = b; h !== null;) {
         const { next } = h;
@@ -338,29 +352,46 @@ export class Conntrack {
   /** Makes room in a full table: ended entries, else one that is not ASSURED within 8 buckets (early_drop). */
   private earlyDrop(): boolean {
     this.purge(this.net.kernel.sim.now);
-    if (this.count < this.max) return true;
-    let i = hashTuple(this.probe) & (this.buckets.length - 1);
-    for (let k = 0; k < 8; k++) {
-      for (let h = this.buckets[i]!; h !== null; h = h.next!) {
-        if ((h.ct.status & S_ASSURED) === 0) {
-          this.remove(h.ct);
-          return true;
-        }
+    if (this.count < this.limits.max) return true;
+    const size = this.buckets.length;
+    // A table of few entries has few buckets here, but not in the kernel.
+    const range = Math.min(size, 8);
+    let i = hashTuple(this.probe) & (size - 1);
+    for (let k = 0; k < range; k++) {
+      const dropped = this.dropUnassured(i);
+      if (dropped > 0) {
+        this.stats.earlyDrop += dropped;
+        return true;
       }
-      i = (i + 1) & (this.buckets.length - 1);
+      i = (i + 1) & (size - 1);
     }
     return false;
   }
+
+  private dropUnassured(bucket: number): number {
+    const found: Conn[] = [];
+    for (let h = this.buckets[bucket]!; h !== null; h = h.next!) {
+      if ((h.ct.status & S_ASSURED) === 0 && !found.includes(h.ct)) found.push(h.ct);
+    }
+    for (const ct of found) this.remove(ct);
+    return found.length;
+  }
 }
 
-/** udpTimeout, or udpStreamTimeout and ASSURED once traffic both ways goes on for more than 2 s (nf_conntrack_udp_packet). */
-function udpPacket(ct: Conn, now: number): void {
-  if ((ct.status & S_SEEN_REPLY) !== 0 && now > ct.created + UDP_STREAM_AGE) {
-    ct.expires = now + ct.table.udpStreamTimeout;
-    if ((ct.status & S_NAT_CLASH) === 0) ct.status |= S_ASSURED;
-  } else {
-    ct.expires = now + ct.table.udpTimeout;
+/**
+ * A short timeout; a long one and ASSURED for traffic both ways, of UDP only when it goes on for more than 2 s
+ * (nf_conntrack_udp_packet, nf_conntrack_gre_packet).
+ */
+function streamPacket(ct: Conn, now: number, short: number, long: number, aged: boolean): number {
+  if ((ct.status & S_SEEN_REPLY) === 0 || (aged && now <= ct.created + UDP_STREAM_AGE)) ct.refresh(now + short);
+  else {
+    ct.refresh(now + long);
+    if ((ct.status & (S_NAT_CLASH | S_ASSURED)) === 0) {
+      ct.status |= S_ASSURED;
+      ct.event(IPCT_ASSURED);
+    }
   }
+  return CT_OK;
 }
 
 /** The state name `-m conntrack --ctstate` uses. */
@@ -376,7 +407,10 @@ export const isReply = (skb: Skb): boolean => skb.ctinfo >= CT_IS_REPLY;
 
 /** The namespace's table, created on first use; tracking starts with `conntrackUse`. */
 export function conntrack(net: Netns): Conntrack {
-  return (net.ct ??= new Conntrack(net));
+  if (net.ct !== null) return net.ct;
+  const root = net.kernel.netns.get('root');
+  const limits = root === undefined || root === net ? new CtLimits() : conntrack(root).limits;
+  return (net.ct = new Conntrack(net, limits));
 }
 
 const inFn = (net: Netns, skb: Skb, hook: number): number => net.ct!.in(skb, hook);

@@ -8,7 +8,7 @@
 import { u16 } from '../../../wire/bytes.js';
 import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
-import type { Conn } from './conntrack.js';
+import type { Conn } from './ct-conn.js';
 
 export class Tuple {
   src = 0;

@@ -12,15 +12,15 @@ import { fill, replace16, replace32 } from '../../../wire/checksum.js';
 import * as icmp from '../../../wire/icmp.js';
 import { ntoa } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
+import * as sctp from '../../../wire/sctp.js';
 import * as udp from '../../../wire/udp.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_IN, LOCAL_OUT, NF_ACCEPT, NF_DROP, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { CT_IS_REPLY, CT_NEW, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
 import { ipRouteMeHarder, ROUTE_NONE } from '../ipv4/route.js';
-import {
-  type Conn, type Conntrack, S_CONFIRMED, S_DST_NAT, S_DST_NAT_DONE, S_NAT_MASK, S_SRC_NAT, S_SRC_NAT_DONE,
-} from './conntrack.js'; // prettier-ignore
+import { type Conntrack } from './conntrack.js';
+import { type Conn, S_CONFIRMED, S_DST_NAT, S_DST_NAT_DONE, S_NAT_MASK, S_SRC_NAT, S_SRC_NAT_DONE } from './ct-conn.js';
 import { invertTuple, Tuple } from './ct-tuple.js';
 
 export const MANIP_SRC = 0;
@@ -392,6 +392,10 @@ function manipPacket(b: Uint8Array, o: number, end: number, t: Tuple, manip: num
         put16(b, at, port);
         break;
       }
+      case ipv4.SCTP:
+        if (th + 8 > end) break;
+        sctp.setPort(b, th, end, src ? sctp.SPORT : sctp.DPORT, port);
+        break;
       case ipv4.ICMP: {
         const ty = b[th]!;
         const query = ty === icmp.ECHO || ty === icmp.ECHOREPLY || (ty >= icmp.TIMESTAMP && ty <= icmp.ADDRESSREPLY);

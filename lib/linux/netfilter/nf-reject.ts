@@ -35,6 +35,7 @@ export function nfSendReset(net: Netns, skb: Skb): void {
   tcp.fillCsum(r.buf, r.head, r.tail, src, dst);
   if (skb.ct !== null) {
     r.ct = skb.ct;
+    r.ct.refs++;
     r.ctinfo = skb.ctinfo < CT_IS_REPLY ? CT_RELATED_REPLY : CT_RELATED;
   } else r.ctinfo = CT_NONE;
   ipBuildAndSend(net, r, src, dst, ipv4.TCP, 0, ttlDefault(net), 0, ipv4.DF);

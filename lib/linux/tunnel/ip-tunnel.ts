@@ -36,6 +36,7 @@ export function ecnDecapsulate(outer: number, b: Uint8Array, o: number): boolean
 export function scrubPacket(skb: Skb): void {
   skb.pktType = PACKET_HOST;
   skb.iif = null;
+  if (skb.ct !== null) skb.ct.put();
   skb.ct = null;
   skb.ctinfo = CT_NONE;
   skb.untracked = false;

@@ -17,7 +17,7 @@ import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { routeOutput } from '../ipv4/route.js';
-import { S_SRC_NAT } from '../netfilter/conntrack.js';
+import { S_SRC_NAT } from '../netfilter/ct-conn.js';
 import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit, scrubPacket } from './ip-tunnel.js';
 
 /** Ends and header fields of a tunnel (struct ip_tunnel_parm); 0 stands for any, or for inherited. */
