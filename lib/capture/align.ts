@@ -8,7 +8,7 @@ import { fold, pseudo, sum } from '../../wire/checksum.js';
 import * as icmp from '../../wire/icmp.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
-import { alignTcp, alignTcpId, type TcpPair } from './tcp-flows.js';
+import { alignSyn, alignTcp, alignTcpId, type TcpPair } from './tcp-flows.js';
 
 const VXLAN_PORTS = [4789, 8472];
 const MAX_DEPTH = 8;
@@ -112,6 +112,7 @@ class Aligner {
     // Mapped even when TTL or addresses differ, so that the field that is wrong is the one that is named.
     const tcp = proto === ipv4.TCP && !ipv4.isFragment(e, o) && o + hlen + 4 <= end;
     if (tcp) {
+      alignSyn(this.pair, this.maps.tcp, o, o + hlen, end);
       dirty = alignTcpId(this.pair, this.maps.tcp, o, o + hlen);
     } else if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) {
       dirty = this.map16('ip-id', `${proto}/${total}`, o + ipv4.ID);

@@ -125,6 +125,14 @@ function take(p: TcpPair, ok: boolean, name: 'tcp-seq' | 'tcp-timestamp' | 'ip-i
   return false;
 }
 
+/** A new connection on known ports forgets what it knows of the old one, IP IDs too. */
+export function alignSyn(p: TcpPair, flows: TcpFlows, ip: number, o: number, end: number): void {
+  const { e, a, maps } = p;
+  if (end - o < tcp.HLEN || (tcp.flags(e, o) & tcp.SYN) === 0) return;
+  const [key, reverse] = flowKeys(e, ip, o);
+  flows.syn(key, reverse, tcp.seq(e, o), tcp.seq(a, o), (tcp.flags(e, o) & tcp.ACK) === 0, maps);
+}
+
 /** Aligns the IP ID of a TCP packet at `ip`; zero stays zero. True when bytes were accepted. */
 export function alignTcpId(p: TcpPair, flows: TcpFlows, ip: number, o: number): boolean {
   const { e, a, maps } = p;

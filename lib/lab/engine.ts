@@ -147,6 +147,13 @@ class Machine {
     this.kernel.onDevice = open;
   }
 
+  /** Ends the captures: what programs send as they are killed belongs to no Lab. */
+  private detach(): void {
+    this.kernel.tracer = null;
+    this.kernel.onDevice = null;
+    for (const net of this.kernel.netns.values()) for (const d of net.devs) d.tap = null;
+  }
+
   /** A capture of a device that never was is a mistake of the Lab. */
   private checkCaptures(): void {
     const { captures, capturePlaces, file } = this.lab;
@@ -178,6 +185,7 @@ class Machine {
       while (open > 0 && sim.nextAt() <= t0 + LIMIT && sim.step());
       sim.runUntil(sim.now + TAIL);
     }
+    this.detach();
     this.kill();
     if (this.options.stopAt === undefined) this.checkCaptures();
     this.failures.push(...failedExpectations(this.lab, this.results));

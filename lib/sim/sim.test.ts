@@ -86,4 +86,25 @@ S('drain() and step() end with an error when no time passes for ever', () => {
   );
 });
 
+S('timers of one tick fire together: the higher level first, within a level the latest first', () => {
+  const sim = new Sim();
+  const seen: string[] = [];
+  const sink = { softirq: (n: string) => void seen.push(`softirq ${n}`) };
+  const timer = (name: string): Timer =>
+    new Timer(() => {
+      seen.push(name);
+      sim.raise(sink, name);
+    });
+  const late = timer('late');
+  sim.arm(timer('plain'), 1000);
+  sim.armWheel(timer('first'), 1000, 0);
+  sim.armWheel(late, 1000, 0);
+  sim.armWheel(timer('high'), 1000, 1);
+  sim.armWheel(timer('last'), 1000, 0);
+  sim.armWheel(late, 1000, 0);
+  sim.runUntil(1000);
+  const fired = ['high', 'last', 'late', 'first'];
+  assert.equal(seen, [...fired, ...fired.map((n) => `softirq ${n}`), 'plain', 'softirq plain']);
+});
+
 S.run();

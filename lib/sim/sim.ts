@@ -33,6 +33,8 @@ export class Timer {
   seq = 0;
   /** Position in the heap, -1 while not armed. */
   slot = -1;
+  /** On the kernel's timer wheel: armed by armWheel. */
+  wheel = false;
   readonly fire: () => void;
 
   constructor(fire: () => void) {
@@ -144,10 +146,25 @@ export class Sim {
 
   /** Arms (or re-arms) a timer at an absolute time. Throws on a time in the past: that is a bug. */
   arm(t: Timer, at: number): void {
+    this.insert(t, at, this.seq++);
+    t.wheel = false;
+  }
+
+  /**
+   * Arms a timer of the kernel's wheel (enqueue_timer): all that end with one tick fire in one softirq, before what they
+   * sent is received; higher levels first, within a level the latest first. One that stays in its bucket keeps its place.
+   */
+  armWheel(t: Timer, at: number, level: number): void {
+    if (t.slot >= 0 && t.wheel && t.at === at) return;
+    this.insert(t, at, -(level * 2 ** 48 + this.seq++) - 1);
+    t.wheel = true;
+  }
+
+  private insert(t: Timer, at: number, seq: number): void {
     if (!(at >= this.now)) throw new Error(`BUG: timer armed at ${at}, now is ${this.now}`);
     if (t.slot >= 0) this.remove(t);
     t.at = at;
-    t.seq = this.seq++;
+    t.seq = seq;
     t.slot = this.heap.length;
     this.heap.push(t);
     this.up(t.slot);
@@ -196,10 +213,24 @@ export class Sim {
     if (t.at !== this.now) this.atOnce = 0;
     else if (++this.atOnce > MAX_AT_ONCE) throw new EndlessLoop(this.now);
     this.now = t.at;
-    this.remove(t);
-    t.fire();
+    if (t.wheel) this.fireTick();
+    else {
+      this.remove(t);
+      t.fire();
+    }
     this.settle();
     return true;
+  }
+
+  /** TIMER_SOFTIRQ: the wheel's timers of this tick; what they send is received after the last of them. */
+  private fireTick(): void {
+    this.inSoftirq = true;
+    for (let t = this.heap[0]; t !== undefined && t.wheel && t.at === this.now; t = this.heap[0]) {
+      if (++this.atOnce > MAX_AT_ONCE) throw new EndlessLoop(this.now);
+      this.remove(t);
+      t.fire();
+    }
+    this.inSoftirq = false;
   }
 
   /** Time of the earliest timer, or Infinity. */

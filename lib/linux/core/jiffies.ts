@@ -27,5 +27,8 @@ export function modTimer(sim: Sim, timer: Timer, expires: number): void {
   let shift = 0;
   for (let level = 63; delta >= level && shift < 24; level *= 8) shift += 3;
   const unit = 2 ** shift;
-  sim.arm(timer, (Math.floor(expires / unit) + 1) * unit * TICK_NS);
+  sim.armWheel(timer, (Math.floor(expires / unit) + 1) * unit * TICK_NS, shift / 3);
 }
+
+/** Arms `timer` for a moment of the virtual clock, which the wheel rounds. */
+export const armAt = (sim: Sim, timer: Timer, at: number): void => modTimer(sim, timer, Math.floor(at / TICK_NS));

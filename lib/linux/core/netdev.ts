@@ -132,6 +132,7 @@ export abstract class Netdev {
   carrierLost(): void {
     this.brport?.disable();
     this.net.neigh.carrierDown(this);
+    this.net.fib.genid++;
   }
 
   /** The carrier may have changed here or below (linkwatch_do_dev): the states that follow from it are drawn anew. */

@@ -98,6 +98,8 @@ export class Skb {
   local = false;
   /** Waits in a queue of this machine (a neighbour's, a queueing discipline's): a socket does not send it again. */
   waiting = false;
+  /** Its sender saw progress: every neighbour it is sent to counts as confirmed, also on the machines it passes. */
+  dstConfirm = false;
   /** TCP's own words on a received segment (tcp_skb_cb): the stream range it holds and its flags. */
   seq = 0;
   endSeq = 0;
@@ -262,6 +264,7 @@ export class SkbPool {
     s.optFlags = from.optFlags;
     s.optNext = from.optNext;
     s.local = from.local;
+    s.dstConfirm = from.dstConfirm;
     s.truesize = from.truesize;
     s.tailroom = from.tailroom;
     s.hash = from.hash;
@@ -304,6 +307,7 @@ export class SkbPool {
     s.ignoreDf = false;
     s.local = false;
     s.waiting = false;
+    s.dstConfirm = false;
     s.truesize = 0;
     s.tailroom = 0;
     s.hash = 0;

@@ -103,9 +103,11 @@ export class FibTable {
   routes: Route[] = [];
   /** Held a route at some time: the kernel makes a table with its first route. */
   used = false;
+  private readonly fib: { genid: number };
 
-  constructor(id: number) {
+  constructor(id: number, fib: { genid: number }) {
     this.id = id;
+    this.fib = fib;
   }
 
   /** Adds a route behind those of the same prefix, TOS and metric (fib_magic); false when the very same exists. */
@@ -126,6 +128,7 @@ export class FibTable {
         if (same >= 0) return same === at ? null : 'EEXIST';
         this.routes[this.routes.indexOf(list[at]!)] = r;
         list[at] = r;
+        this.fib.genid++;
         return null;
       }
       if (same >= 0) return 'EEXIST';
@@ -136,6 +139,7 @@ export class FibTable {
     this.levelOf(r.prefix).nets.set(r.dst, list);
     this.routes.push(r);
     this.used = true;
+    this.fib.genid++;
     return null;
   }
 
@@ -167,7 +171,10 @@ export class FibTable {
       if (list.length === 0) level.nets.delete(r.dst);
       else level.nets.set(r.dst, list);
     }
-    if (gone.length > 0) this.routes = this.routes.filter((r) => !gone.includes(r));
+    if (gone.length > 0) {
+      this.routes = this.routes.filter((r) => !gone.includes(r));
+      this.fib.genid++;
+    }
     return gone.length;
   }
 
@@ -197,6 +204,8 @@ export class Fib {
   custom = false;
   /** A route of type local has been added by hand (fib_has_custom_local_routes). */
   customLocal = false;
+  /** Rises with every change: sockets look their route up anew (rt_genid_ipv4). */
+  genid = 0;
   readonly local: FibTable;
   readonly main: FibTable;
 
@@ -210,7 +219,7 @@ export class Fib {
   table(id: number): FibTable {
     let t = this.tables.get(id);
     if (t === undefined) {
-      t = new FibTable(id);
+      t = new FibTable(id, this);
       this.tables.set(id, t);
     }
     return t;
@@ -219,6 +228,7 @@ export class Fib {
   /** Adds a rule in priority order, after equals. */
   addRule(r: FibRule): void {
     this.custom = true;
+    this.genid++;
     let i = 0;
     while (i < this.rules.length && this.rules[i]!.priority <= r.priority) i++;
     this.rules.splice(i, 0, r);
@@ -226,6 +236,7 @@ export class Fib {
 
   delRule(r: FibRule): void {
     this.custom = true;
+    this.genid++;
     this.rules = this.rules.filter((x) => x !== r);
   }
 

@@ -36,8 +36,6 @@ export class TcpTables {
   readonly ehash = new Map<number, HashSock>();
   readonly listeners = new Map<number, TcpSock[]>();
   readonly bhash = new Map<number, BindBucket>();
-  /** Path MTU by destination, learned from ICMP (fib_nh_exception), and when it ends. */
-  readonly pmtu = new Map<number, { mtu: number; expires: number }>();
   /** Round-trip times by peer (tcp_metrics): srtt in 1/8 µs, 0: none. */
   readonly metrics = new Map<number, number>();
 }

@@ -78,7 +78,9 @@ const mtuOf = (skb: Skb): number => (skb.rtMtu !== 0 ? skb.rtMtu : skb.rtDev!.mt
 /** ip_finish_output2: the next hop's neighbour takes the packet. */
 function ipFinishOutput2(net: Netns, skb: Skb): number {
   skb.head = skb.net;
-  return neighOutput(net.neigh.create(skb.rtDev!, skb.rtGw), skb);
+  const n = net.neigh.create(skb.rtDev!, skb.rtGw);
+  if (skb.dstConfirm) n.confirm();
+  return neighOutput(n, skb);
 }
 
 /**

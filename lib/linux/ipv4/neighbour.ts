@@ -11,6 +11,7 @@ import * as eth from '../../../wire/ethernet.js';
 import { isMulticast } from '../../../wire/inet.js';
 import { Timer } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
+import { armAt } from '../core/jiffies.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, devQueueXmit, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
@@ -75,20 +76,21 @@ export class Neigh {
     switch (this.nud) {
       case NUD_REACHABLE:
         if (sim.now < this.confirmed + this.reachableNs) {
-          sim.arm(this.timer, this.confirmed + this.reachableNs);
+          armAt(sim, this.timer, this.confirmed + this.reachableNs);
           return;
         }
         this.updated = sim.now;
         if (sim.now <= this.used + this.dev.neigh.delayProbeNs) {
           this.nud = NUD_DELAY;
-          sim.arm(this.timer, sim.now + this.dev.neigh.delayProbeNs);
+          armAt(sim, this.timer, sim.now + this.dev.neigh.delayProbeNs);
         } else this.nud = NUD_STALE;
         return;
       case NUD_DELAY:
         this.updated = sim.now;
         if (sim.now <= this.confirmed + this.dev.neigh.delayProbeNs) {
           this.nud = NUD_REACHABLE;
-          sim.arm(this.timer, Math.max(sim.now, this.confirmed + this.reachableNs));
+          this.reachableNs = this.table.reachableTime(this.dev);
+          armAt(sim, this.timer, Math.max(sim.now, this.confirmed + this.reachableNs));
           return;
         }
         this.nud = NUD_PROBE;
@@ -108,7 +110,7 @@ export class Neigh {
   private probe(): void {
     const { sim } = this.dev.kernel;
     this.probes++;
-    sim.arm(this.timer, sim.now + this.dev.neigh.retransNs);
+    armAt(sim, this.timer, sim.now + this.dev.neigh.retransNs);
     arpSolicit(this, this.queueTail);
   }
 
@@ -135,7 +137,7 @@ export class Neigh {
     if (this.nud === NUD_STALE) {
       this.nud = NUD_DELAY;
       this.updated = sim.now;
-      sim.arm(this.timer, sim.now + this.dev.neigh.delayProbeNs);
+      armAt(sim, this.timer, sim.now + this.dev.neigh.delayProbeNs);
       return true;
     }
     const first = this.nud !== NUD_INCOMPLETE;
@@ -195,7 +197,7 @@ export class Neigh {
     sim.cancel(this.timer);
     if (nud === NUD_REACHABLE) {
       this.reachableNs = this.table.reachableTime(this.dev);
-      sim.arm(this.timer, sim.now + this.reachableNs);
+      armAt(sim, this.timer, sim.now + this.reachableNs);
     }
     if (!wasValid) this.flush();
   }
@@ -300,7 +302,7 @@ export class NeighTable {
     if (nud === NUD_REACHABLE) {
       n.confirmed = sim.now;
       n.reachableNs = this.reachableTime(dev);
-      sim.arm(n.timer, sim.now + n.reachableNs);
+      armAt(sim, n.timer, sim.now + n.reachableNs);
     }
     if (n.valid) n.flush();
   }

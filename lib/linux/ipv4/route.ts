@@ -48,7 +48,7 @@ export const RTCF_GATEWAY = 8;
 export const RTCF_MTU_LOCKED = 16;
 
 /** The largest MTU of any route (IP_MAX_MTU). */
-const MAX_MTU = 0xfff0;
+const MAX_MTU = 0xffff;
 const ALL_HOSTS = 0xe0000001 | 0;
 /** The bits of the TOS byte that routes and rules see (IPTOS_RT_MASK). */
 const RT_TOS = 0x1c;

@@ -10,6 +10,7 @@
  * Kernel counterpart: net/ipv4/tcp_ipv4.c. Not here: MD5, early demux, SYN cookies.
  * @module
  */
+import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import { drop } from '../core/drop.js';
@@ -21,6 +22,7 @@ import { acceptqFull, reqskAdd, reqskDrop, reqskFull, RequestSock } from './inet
 import {
   type HashSock, hashConnect, isTimewait, lookupEstablished, lookupListener, secureSeq, secureTsOff,
 } from './inet-hashtables.js'; // prettier-ignore
+import { learnFromError } from './icmp-rcv.js';
 import { ipBuildAndSend } from './ip-output.js';
 import {
   EHOSTUNREACH,
@@ -31,6 +33,7 @@ import {
   ROUTE_OUTPUT,
   routeOutput,
 } from './route.js';
+import { updatePmtu } from './route-exception.js';
 import { rtoFromRtt } from './tcp-ack.js';
 import { rcvEstablished, rcvStateProcess } from './tcp-input.js';
 import { checkReq, type TimewaitSock, timewaitStateProcess, TW_ACK, TW_RST, TW_SYN } from './tcp-minisocks.js';
@@ -45,7 +48,6 @@ import { initializeRcvMss } from './tcp-data.js';
 
 const EMSGSIZE = 90;
 const EPROTO = 71;
-const MIN_PMTU = 552;
 
 /** A delivered TCP packet (tcp_v4_rcv). */
 export function tcpV4Rcv(net: Netns, skb: Skb): void {
@@ -208,7 +210,7 @@ function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   r.sntIsn = isn !== 0 ? isn : secureSeq(net, saddr, daddr, r.sport, r.dport);
   const probe = net.kernel.skbs.probe();
   const err = routeOutput(net, probe, daddr, saddr, null);
-  const mtu = err === 0 ? probe.rtDev!.mtu : 0;
+  const mtu = probe.rtMtu;
   net.kernel.skbs.free(probe);
   if (err !== 0) return;
   const mss = dstAdvmss(mtu);
@@ -229,7 +231,7 @@ export function sendSynack(r: RequestSock): void {
   if (r.sntSynack === 0) r.sntSynack = Math.floor(sim.now / 1000);
   const o = skb.head;
   const tsval = (rawTime(net) + r.tsOffset) | 0;
-  const mss = dstAdvmss(skb.rtDev!.mtu);
+  const mss = dstAdvmss(skb.rtMtu);
   const ws = r.wscaleOk ? r.rcvWscale : -1;
   const end = tcp.putSynOptions(skb.buf, o + tcp.HLEN, mss, r.sackOk, r.tstampOk, tsval, r.tsRecent, ws);
   tcp.write(skb.buf, o, r.sport, r.dport, r.sntIsn, r.rcvNxt, end - o, tcp.SYN | tcp.ACK, Math.min(r.rcvWnd, 65535));
@@ -272,7 +274,7 @@ export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   const err = routeOutput(net, probe, addr, sk.saddr, null);
   const src = probe.rtSrc;
   const type = probe.rtType;
-  const mtu = err === 0 ? probe.rtDev!.mtu : 0;
+  const mtu = probe.rtMtu;
   skbs.free(probe);
   if (err !== 0) return err;
   if (type !== ROUTE_OUTPUT) return -ENETUNREACH;
@@ -346,6 +348,7 @@ export function tcpV4Err(net: Netns, skb: Skb, inner: number, type: number, code
   const sk = s as TcpSock;
   if (sk.state === T.CLOSE || tcp.before(seq, sk.sndUna) || tcp.after(seq, sk.sndNxt)) return;
   if (type === 3 && code === 4) return mtuReduced(sk, info);
+  if (type === icmp.REDIRECT && !sk.owned) return learnFromError(net, skb, inner, type, code, info);
   let err = 0;
   if (type === 12) err = EPROTO;
   else if (type === 11) err = EHOSTUNREACH;
@@ -367,16 +370,12 @@ export function mtuReduced(sk: TcpSock, mtu: number): void {
     sk.mtuInfo = mtu;
     return;
   }
-  const { net } = sk;
-  const old = sk.dstMtu;
-  if (mtu >= old) return;
-  const least = Math.max(mtu, MIN_PMTU);
-  net.socks.tcp.pmtu.set(sk.daddr, { mtu: least, expires: net.kernel.sim.now + 600e9 });
-  if (mtu < least) sk.errSoft = EMSGSIZE;
-  sk.dstMtu = least;
-  if (sk.pmtuCookie <= least) return;
+  updatePmtu(sk.net, sk.daddr, sk.saddr, sk.tos, 0, mtu);
+  sk.routeMtu();
+  if (mtu < sk.dstMtu) sk.errSoft = EMSGSIZE;
+  if (sk.pmtuCookie <= sk.dstMtu) return;
   T.mstampRefresh(sk);
-  syncMss(sk, least);
+  syncMss(sk, sk.dstMtu);
   simpleRetransmit(sk);
 }
 

@@ -103,12 +103,6 @@ function putEstablishedOptions(sk: TcpSock, b: Uint8Array, p: number): void {
 /** MSS to offer in a SYN: the route's, at least 88 (dst_metric_advmss, tcp_advertise_mss). */
 export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) - 40, T.MIN_MSS);
 
-/** The MTU on the way to `daddr`: the device's, or less where an ICMP error said so. */
-export function pathMtu(sk: TcpSock, devMtu: number): number {
-  const p = sk.net.socks.tcp.pmtu.get(sk.daddr);
-  return p !== undefined && p.expires > sk.net.kernel.sim.now ? Math.min(p.mtu, devMtu) : devMtu;
-}
-
 /** Hands a finished segment (`head` at the TCP header) to IP (ip_queue_xmit): 0 or a negative errno. */
 function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   const { net } = sk;
@@ -116,15 +110,15 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
     net.kernel.skbs.free(skb);
     return -EHOSTUNREACH;
   }
-  sk.dstMtu = pathMtu(sk, skb.rtDev!.mtu);
+  sk.dstMtu = skb.rtMtu;
   if (skb.rtDev === net.lo) skb.tailroom = 0;
-  if (sk.dstConfirm) {
-    const n = net.neigh.lookup(skb.rtDev!, skb.rtGw);
-    if (n !== null) {
-      n.confirm();
-      sk.dstConfirm = false;
-    }
+  if (sk.dstGenid !== net.fib.genid) {
+    // A new route: what was seen of the old one's neighbour does not count (__sk_dst_set).
+    sk.dstGenid = net.fib.genid;
+    sk.dstConfirm = false;
   }
+  skb.dstConfirm = sk.dstConfirm;
+  sk.dstConfirm = false;
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;
   return ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, ipv4.DF);
@@ -232,7 +226,8 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
     s.delivered = sk.delivered;
     Q.tsortedMoveTail(sk, s);
   }
-  if (sk.owned) kernel.sim.drain();
+  // What answers a SYN finds the socket released: an ICMP error ends connect() at once.
+  if (sk.owned && sk.state !== T.SYN_SENT) kernel.sim.drain();
   return err;
 }
 

@@ -209,6 +209,8 @@ export class TcpState {
   wmemQueued = 0;
   noSpace = false;
   dstConfirm = false;
+  /** The state of the routing tables when the route was taken. */
+  dstGenid = 0;
   bytesAcked = 0;
   dataSegsOut = 0;
   lsndtimeJ = 0;

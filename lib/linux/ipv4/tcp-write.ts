@@ -132,7 +132,8 @@ function tsoDefer(sk: TcpSock, s: Q.TxSeg, maxSegs: number): number {
   if (limit >= chunk) return 0;
   const head = sk.rtxQueue.head;
   if (head === null) return 0;
-  const srtt = sk.srttUs >> 3;
+  // What measured round trips have beyond the virtual clock (sinceUs) is not waited for.
+  const srtt = Math.max(0, (sk.srttUs >> 3) - T.LEAST_RTT_US);
   if (head.sentUs + srtt - sk.mstampUs > Math.min(srtt >> 1, 1000)) return 0;
   if (congWin < sendWin) {
     if (congWin <= s.len) return 1;

@@ -17,7 +17,7 @@ import { sndbufExpand } from './tcp-data.js';
 import { mtuReduced, tcpV4Connect, tcpV4DoRcv } from './tcp-ipv4.js';
 import { timeWait } from './tcp-minisocks.js';
 import { purgeOfo } from './tcp-ofo.js';
-import { pathMtu, sendActiveReset } from './tcp-output.js';
+import { sendActiveReset } from './tcp-output.js';
 import * as T from './tcp-sock.js';
 import * as timers from './tcp-timer.js';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL } from './udp.js';
@@ -68,7 +68,10 @@ export class TcpSock extends T.TcpState implements Runnable {
   routeMtu(): void {
     const probe = this.net.kernel.skbs.probe();
     const err = routeOutput(this.net, probe, this.daddr, this.saddr, null);
-    if (err === 0) this.dstMtu = pathMtu(this, probe.rtDev!.mtu);
+    if (err === 0) {
+      this.dstMtu = probe.rtMtu;
+      this.dstGenid = this.net.fib.genid;
+    }
     this.net.kernel.skbs.free(probe);
   }
 
