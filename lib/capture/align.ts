@@ -6,6 +6,7 @@
 import { equalAt, hex, u16 } from '../../wire/bytes.js';
 import { fold, pseudo, sum } from '../../wire/checksum.js';
 import * as icmp from '../../wire/icmp.js';
+import { macText } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
 import { alignSyn, alignTcp, alignTcpId, type TcpPair } from './tcp-flows.js';
@@ -95,8 +96,28 @@ class Aligner {
 
   ether(o: number, end: number, depth: number): boolean {
     const { e, a } = this;
-    if (end - o < 14 || u16(e, o + 12) !== 0x0800 || u16(a, o + 12) !== 0x0800) return false;
-    return this.ip(o + 14, end, depth, false);
+    if (end - o < 14 || u16(e, o + 12) !== u16(a, o + 12)) return false;
+    const type = u16(e, o + 12);
+    let dirty = this.mac(o);
+    if (this.mac(o + 6)) dirty = true;
+    if (type === 0x0806 && end - o >= 42) for (const at of [o + 22, o + 32]) if (this.mac(at)) dirty = true;
+    if (type === 0x0800 && this.ip(o + 14, end, depth, false)) dirty = true;
+    return dirty;
+  }
+
+  /** See the equivalence `mac`. */
+  private mac(o: number): boolean {
+    const { e, a, maps } = this;
+    const { fixedMacs } = this.options;
+    if (fixedMacs === undefined) {
+      if ((e[o]! & a[o]! & 3) === 2 && !equalAt(e, o, a, o, 6)) maps.note = 'mac: mapped only on request (--macs)';
+      return false;
+    }
+    const [x, y] = [macText(e, o), macText(a, o)];
+    const free = (b: Uint8Array, text: string): boolean => (b[o]! & 3) === 2 && !fixedMacs.has(text);
+    if (free(e, x) && free(a, y)) return this.map('mac', '', x, y, o, 6);
+    if (x !== y && (e[o]! & a[o]! & 3) === 2) maps.note = 'mac: the Lab sets one of them';
+    return false;
   }
 
   /** One IPv4 packet, perhaps `quoted` (and then perhaps cut short); true when a mapping changed any byte of it. */

@@ -14,6 +14,13 @@ export interface Equivalence {
 
 export const EQUIVALENCES = [
   {
+    name: 'mac',
+    reason:
+      "a device gets a random address unless the Lab sets one: mapped over the tree, in Ethernet, ARP and a tunnel's inner " +
+      'frames, if both values are locally administered unicast addresses that do not stand in the Lab. A bridge without ' +
+      'an address of its own takes the lowest of its ports, which no mapping repeats: set them where that matters',
+  },
+  {
     name: 'ip-id',
     reason:
       'Linux draws IP IDs from keyed per-boot generators; mapped per (protocol, total length); zero stays zero. In TCP the ' +
@@ -70,19 +77,18 @@ export const EQUIVALENCES = [
 
 export type EquivalenceName = (typeof EQUIVALENCES)[number]['name'];
 
-/** What a mapping may be about: also what only the outputs of steps show. */
-export type MappingName = EquivalenceName | 'mac';
-
 export interface EquivalenceOptions {
   /** Ports that NAT chose at random (1024-65535) may be mapped, not only ephemeral ones. */
   natPorts?: boolean;
+  /** MAC addresses (`aa:bb:…`) that the Lab sets; others may be mapped. Absent: none may. */
+  fixedMacs?: ReadonlySet<string>;
   /** UDP ports that carry DNS. Default: 53. */
   dnsPorts?: readonly number[];
 }
 
 /** All mappings of one comparison and how often each was needed. */
 export class Mappings {
-  readonly counts: Partial<Record<MappingName, number>> = {};
+  readonly counts: Partial<Record<EquivalenceName, number>> = {};
   /** Why the latest mapping was refused, for the message. */
   note = '';
   /** What is known of each TCP connection. */
@@ -121,17 +127,17 @@ export class Mappings {
   }
 
   /** Adds one use to the statistics. */
-  used(name: MappingName): void {
+  used(name: EquivalenceName): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
   }
 
   /** True when both values are known as a pair already. */
-  known(name: MappingName, key: string, e: string | number, a: string | number): boolean {
+  known(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
     return this.standsFor(`${name} ${key} ${e}`) === a && this.comesFrom(`${name} ${key} ${a}`) === e;
   }
 
   /** Records that `e` stands for `a`; false (with `note`) when one of them already stands for something else. */
-  pair(name: MappingName, key: string, e: string | number, a: string | number): boolean {
+  pair(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
     const fk = `${name} ${key} ${e}`;
     const bk = `${name} ${key} ${a}`;
     const f = this.standsFor(fk);
@@ -147,3 +153,7 @@ export class Mappings {
     return true;
   }
 }
+
+/** The MAC addresses that a text contains, as `aa:bb:cc:dd:ee:ff`. */
+export const macsIn = (text: string): ReadonlySet<string> =>
+  new Set(text.toLowerCase().match(/(?<![0-9a-f:])(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?![0-9a-f:])/g) ?? []);

@@ -5,7 +5,7 @@
  * has to be the one that the frames show (or stand one to one for the expected one), a date has to be a date.
  * @module
  */
-import type { MappingName, Mappings } from './equivalence.js';
+import type { EquivalenceName, Mappings } from './equivalence.js';
 
 /** How two texts of a part are judged; both are known to have the form that the rule's pattern asks for. */
 export type Judge = (e: string, a: string, context: StepContext, line: string) => boolean;
@@ -67,7 +67,7 @@ const port: Judge = (e, a, { maps, natPorts }, line) => {
 };
 
 const mapped =
-  (name: MappingName, key = ''): Judge =>
+  (name: EquivalenceName, key = ''): Judge =>
   (e, a, { maps }) =>
     maps.pair(name, key, Number(e), Number(a));
 

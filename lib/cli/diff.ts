@@ -32,7 +32,8 @@ export async function main(args: string[]): Promise<number> {
   const natPorts = flags.has('--nat-ports');
   const lone = files.every((f) => f.endsWith('.pcap'));
   const [e, a] = files.map(captures) as [Captures, Captures];
-  const frames = compare(e, a, { lone, natPorts, maps });
+  const fixedMacs = flags.has('--macs') ? new Set<string>() : undefined;
+  const frames = compare(e, a, { lone, natPorts, maps, ...(fixedMacs === undefined ? {} : { fixedMacs }) });
   const said = steps(files, maps, natPorts);
   const n = frames.differences.length + (said?.differences.length ?? 0);
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify({ ...frames, steps: said }, inHex, 2)}\n`);

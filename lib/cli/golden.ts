@@ -7,11 +7,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compare, type Comparison, differenceText } from '../capture/compare.js';
 import { compareSteps, type StepComparison, stepDifferenceText, type StepOutput } from '../capture/compare-steps.js';
-import { Mappings } from '../capture/equivalence.js';
+import { macsIn, Mappings } from '../capture/equivalence.js';
 import { type Captures, readCaptures, readSteps } from '../capture/reader.js';
 import type { Tap } from '../capture/tap.js';
 import { parseYaml } from '../lab/yaml.js';
 import { InputError } from '../sim/input-error.js';
+import { macText } from '../../wire/inet.js';
 import { readPcap } from '../../wire/pcap.js';
 
 export const GOLDEN = 'golden';
@@ -69,7 +70,7 @@ export function compareWith(
 ): GoldenComparison {
   const maps = new Mappings();
   const natPorts = text.includes('--random');
-  const frames = compare(readCaptures(dir), capturesOf(run.taps), { natPorts, maps });
+  const frames = compare(readCaptures(dir), capturesOf(run.taps), { natPorts, fixedMacs: macsIn(text), maps });
   const golden = readSteps(dir);
   return { ...frames, steps: golden === null ? null : compareSteps(golden, run.steps, { maps, natPorts, text }) };
 }
@@ -79,4 +80,11 @@ export function problemsOf(name: string, c: GoldenComparison): string[] {
   const frames = c.differences.map((d) => differenceText(name, d));
   if (c.steps === null) return [...frames, `${name}: the golden has no steps.json: record it again`];
   return [...frames, ...c.steps.differences.map((d) => stepDifferenceText(name, d))];
+}
+
+/** Interfaces with frames whose MAC address the Lab leaves to chance. */
+export function randomMacs(text: string, taps: readonly Tap[]): string[] {
+  const fixed = macsIn(text);
+  const free = (mac: Uint8Array): boolean => (mac[0]! & 3) === 2 && !fixed.has(macText(mac, 0));
+  return taps.filter((t) => t.frames > 0 && t.mac !== undefined && free(t.mac)).map((t) => t.iface);
 }

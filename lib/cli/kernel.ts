@@ -6,7 +6,7 @@ import { failedExpectations } from '../lab/engine.js';
 import { KernelFailure, MissingRecorder, runOnKernel } from '../lab/kernel.js';
 import { InputError } from '../sim/input-error.js';
 import { execute } from './execute.js';
-import { compareWith, digest, GOLDEN, type Origin, problemsOf } from './golden.js';
+import { compareWith, digest, GOLDEN, type Origin, problemsOf, randomMacs } from './golden.js';
 import { type Loaded, loadAll } from './load.js';
 import { writeOrigin } from './origin.js';
 import { Progress } from './progress.js';
@@ -59,7 +59,7 @@ async function recordOne(l: Loaded, root: string): Promise<Recorded> {
   try {
     const r = await runOnKernel(l.lab, tmp);
     const origin: Origin = { recordedBy: 'kernel', kernel: r.kernel, tools: r.tools, digest: digest(l.text) };
-    const { seed, problems, equivalences } = await judge(l, tmp);
+    const { seed, problems, equivalences, macs } = await judge(l, tmp);
     if (seed !== l.lab.seed) origin.seed = seed;
     origin.equivalences = equivalences;
     writeOrigin(tmp, origin);
@@ -69,16 +69,28 @@ async function recordOne(l: Loaded, root: string): Promise<Recorded> {
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
     const verdict = problems.length === 0 ? 'podwire is equal' : `${problems[0]!.split('\n')[0]}${more}`;
     const text = `${l.name}: recorded to ${dir}${origin.seed === undefined ? '' : ` (seed ${origin.seed})`}; ${verdict}`;
-    return { text: [text, ...unmet].join('\n'), fine: unmet.length + problems.length === 0 };
+    return { text: [text, ...unmet, ...chance(l, macs)].join('\n'), fine: unmet.length + problems.length === 0 };
   } finally {
     rmSync(tmp, { recursive: true, force: true });
   }
+}
+
+/** A warning about MAC addresses that differ in every recording. */
+function chance(l: Loaded, macs: readonly string[]): string[] {
+  if (macs.length === 0) return [];
+  const list = macs.length > 4 ? `${macs.slice(0, 4).join(', ')} and ${macs.length - 4} more` : macs.join(', ');
+  return [
+    `${l.file}: note: the MAC addresses of ${list} are left to chance; a bridge without an address of its own takes the ` +
+      'lowest of its ports, so that another recording may differ: set them (ip link add NAME address 02:… type …)',
+  ];
 }
 
 interface Judgement {
   seed: number;
   problems: string[];
   equivalences: Record<string, number>;
+  /** Interfaces whose MAC address the Lab leaves to chance. */
+  macs: string[];
 }
 
 /** Compares podwire with the recording, under the seed that repeats the kernel's random choices, or comes nearest to them. */
@@ -97,10 +109,10 @@ async function compareAt(l: Loaded, dir: string, seed: number): Promise<Judgemen
     const o = await execute(l, { seed });
     const c = compareWith(dir, { taps: o.run.taps, steps: o.steps }, l.text);
     const problems = problemsOf(l.name, c).map((p) => `podwire differs: ${p}`);
-    return { seed, problems, equivalences: c.equivalences };
+    return { seed, problems, equivalences: c.equivalences, macs: randomMacs(l.text, o.run.taps) };
   } catch (e) {
     // The kernel ran what podwire cannot: the recording stands.
     if (!(e instanceof InputError)) throw e;
-    return { seed, problems: [`podwire cannot run it: ${e.message}`], equivalences: {} };
+    return { seed, problems: [`podwire cannot run it: ${e.message}`], equivalences: {}, macs: [] };
   }
 }

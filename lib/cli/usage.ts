@@ -49,9 +49,10 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     more: 'Exit 1: recorded, but podwire gives something else or an `expect` is not met there.',
   },
   diff: {
-    takes: 'A B [--nat-ports] [--all] [--json]',
+    takes: 'A B [--macs] [--nat-ports] [--all] [--json]',
     does: 'compare two captures (pcap, pcapng) or trees; A is the expected side',
     options: {
+      '--macs': 'the Lab left MAC addresses to chance: map them one to one',
       '--nat-ports': 'NAT chose ports at random (masquerade --random-fully): map 1024-65535, not only 32768-60999',
       '--all': 'both frames of every difference, not only of the first one',
       ...JSON_,
