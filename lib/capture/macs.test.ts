@@ -33,7 +33,7 @@ Macs('random addresses are mapped one to one, in Ethernet and ARP', () => {
   assert.match(run(e, tree(ask(C), answer(D, A)), ''), /frame 2: eth\.dst: /);
   assert.match(
     run(e, tree(ask(C), answer(D, C).replace(/0a000001$/, '0a000009')), ''),
-    /arp\.tpa: expected 10\.0\.0\.1/,
+    /arp\.tip: expected 10\.0\.0\.1/,
   );
 });
 Macs('an address that the Lab sets, a global one and a group are not mapped', () => {

@@ -6,7 +6,7 @@ import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFi
 import { dirname, join } from 'node:path';
 import { Chunks } from '../../wire/chunks.js';
 import { aton } from '../../wire/inet.js';
-import { EN10MB, HLEN, writeHeader, writeRecord } from '../../wire/pcap.js';
+import { EN10MB, HLEN, SNAPLEN, writeHeader, writeRecord } from '../../wire/pcap.js';
 import { PcapngWriter } from '../../wire/pcapng.js';
 import { inOrder, type Tap } from './tap.js';
 
@@ -17,7 +17,17 @@ function writeAll(fd: number, chunks: readonly Uint8Array[]): void {
   for (const c of chunks) for (let o = 0; o < c.length;) o += writeSync(fd, c, o);
 }
 
-/** Writes one nanosecond pcap file; it gets its name on `close`. */
+/** Throws TypeError for what is no whole number, RangeError for one that is not in `0..most`. */
+function whole(what: string, n: unknown, most: number): void {
+  if (typeof n !== 'number' || !Number.isInteger(n)) throw new TypeError(`Cannot write a capture: ${what}: found ${String(n)}, expected a whole number`); // prettier-ignore
+  if (n < 0 || n > most) throw new RangeError(`Cannot write a capture: ${what}: found ${n}, expected 0 to ${most}`);
+}
+
+/**
+ * Writes one nanosecond pcap file (little-endian, snaplen 262144, as `tcpdump --nano`); it gets its name on `close`, until
+ * then it is `PATH.part-PID`. Throws TypeError or RangeError for arguments that no pcap file can hold, and what the
+ * file system throws.
+ */
 export class PcapWriter {
   readonly path: string;
   private readonly temp: string;
@@ -26,17 +36,23 @@ export class PcapWriter {
 
   /** Link type 1 (Ethernet) unless said otherwise. */
   constructor(path: string, options: { linktype?: number } = {}) {
+    if (typeof path !== 'string' || path === '') throw new TypeError(`Cannot write a capture: path: found ${String(path)}, expected a file name`); // prettier-ignore
+    const linktype = options.linktype ?? EN10MB;
+    whole('linktype', linktype, 0xffff);
     this.path = path;
     this.temp = beside(path, 'part');
     this.fd = openSync(this.temp, 'w');
     const o = this.out.reserve(HLEN);
-    writeHeader(this.out.cur, o, options.linktype ?? EN10MB);
+    writeHeader(this.out.cur, o, linktype);
   }
 
-  /** Appends one frame, stamped `sec` seconds (since 1970) and `nsec` nanoseconds. */
+  /** Appends one frame of at most 262144 bytes, stamped `sec` seconds (since 1970) and `nsec` nanoseconds. */
   write(sec: number, nsec: number, bytes: Uint8Array): void {
     if (this.fd < 0) throw new Error(`${this.path} is closed`);
-    if (!(nsec >= 0 && nsec < 1e9)) throw new RangeError(`found ${nsec} ns, expected 0 to 999999999`);
+    whole('sec', sec, 0xffffffff);
+    whole('nsec', nsec, 999_999_999);
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('Cannot write a capture: bytes: expected a Uint8Array');
+    if (bytes.length > SNAPLEN) throw new RangeError(`Cannot write a capture: bytes: found ${bytes.length}, expected at most ${SNAPLEN}`); // prettier-ignore
     writeRecord(this.out, sec, nsec, bytes, 0, bytes.length);
     writeAll(this.fd, this.out.takeFull());
   }
