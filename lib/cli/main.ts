@@ -17,6 +17,7 @@ const LOAD: Readonly<Record<string, () => Promise<{ main(args: string[]): Promis
   compile: () => import('./compile.js'),
   show: () => import('./show.js'),
   bench: () => import('./bench.js'),
+  fuzz: () => import('./fuzz.js'),
   app: () => import('./app.js'),
 };
 

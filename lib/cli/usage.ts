@@ -82,6 +82,18 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     options: { '--packets N': 'how many (default: 100000)', ...JSON_ },
     more: 'Cases: clusterip-dnat.',
   },
+  fuzz: {
+    takes: '[--count N] [--seed S] [--jobs N] [--no-shrink] [-o DIR]',
+    does: 'random Labs, run by podwire and on the real kernel; a difference is made small and written to a file',
+    options: {
+      '--count N': 'how many Labs (default: 50)',
+      '--seed S': 'seed of the first one (default: the time of day, printed)',
+      '--jobs N': 'kernels side by side (default: 2)',
+      '--no-shrink': 'leave a Lab that differs as it is',
+      '-o DIR': 'where Labs that differ are written (default: out-fuzz)',
+    },
+    more: 'Exit: 0 all equal, 1 a difference, 2 the kernel did not finish some.',
+  },
   app: {
     takes: 'echo|http|coredns …',
     does: "podwire's own servers on real sockets",
