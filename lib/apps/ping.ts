@@ -269,7 +269,8 @@ class Session {
     const loss = Number((((sent - got) * 100) / sent).toPrecision(6));
     this.p.out(`${sent} packets transmitted, ${got} received, ${errors}${loss}% packet loss, time ${ms}ms\n`);
     const sums: string[] = [];
-    if (got > 0) {
+    // Without room for the time of day in the data there is nothing to measure.
+    if (got > 0 && this.o.size >= 16) {
       const avg = this.rtts.reduce((a, b) => a + b, 0) / got;
       const dev = Math.sqrt(Math.max(0, this.rtts.reduce((a, b) => a + b * b, 0) / got - avg * avg));
       const all = [Math.min(...this.rtts), avg, Math.max(...this.rtts), dev];

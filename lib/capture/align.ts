@@ -235,7 +235,9 @@ class Aligner {
       maps.note = 'vxlan-port: mapped only within 32768-60999';
       return false;
     }
-    return this.map16('vxlan-port', key, o);
+    const dirty = this.map16('vxlan-port', key, o);
+    if (maps.known('vxlan-port', key, x, y)) maps.tunnelPorts.add(`${x} ${y}`);
+    return dirty;
   }
 
   private dns(o: number, end: number): boolean {

@@ -93,6 +93,8 @@ export class Mappings {
   note = '';
   /** What is known of each TCP connection. */
   readonly tcp: TcpFlows;
+  /** `E A` of the outer source ports of tunnels that the frames show. */
+  readonly tunnelPorts: Set<string>;
   private readonly forward = new Map<string, string | number>();
   private readonly backward = new Map<string, string | number>();
   private readonly base: Mappings | null;
@@ -100,6 +102,7 @@ export class Mappings {
   constructor(base: Mappings | null = null) {
     this.base = base;
     this.tcp = base === null ? new TcpFlows() : base.tcp;
+    this.tunnelPorts = base === null ? new Set() : base.tunnelPorts;
   }
 
   /** A copy for a guess; `adopt` takes over what it found. */

@@ -60,6 +60,7 @@ const port: Judge = (e, a, { maps, natPorts }, line) => {
   const m = /^(?:ipv4 +2 +)?(tcp|udp) /i.exec(line);
   const keys = m === null ? PROTOCOLS : [m[1]!.toLowerCase() === 'tcp' ? '6' : '17'];
   if (keys.some((k) => maps.known('port', k, x, y))) return true;
+  if (maps.tunnelPorts.has(`${x} ${y}`) && / dport=(8472|4789) /.test(line)) return true;
   const [low, high] = natPorts ? [1024, 65535] : [32768, 60999];
   const drawn = x >= low && x <= high && y >= low && y <= high;
   if (x !== y && !drawn) return false;

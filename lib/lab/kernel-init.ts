@@ -87,6 +87,12 @@ export function labScript(plan: DriverPlan): string {
 die() { echo "$1" >> $O/error; exit; }
 cd '/host${plan.cwd}' 2>/dev/null || cd /
 export O L
+# A bridge joins a group as it comes up, and a new namespace would report it.
+ip() {
+  command ip "$@" || return
+  [ "$1 $2" != 'netns add' ] || command ip netns exec "$3" sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0
+}
+export -f ip
 bash -c 'set -eE; trap '\\''echo "$LINENO $?" > $O/setup.failed'\\'' ERR; . $L/setup.sh' > $O/setup.out 2> $O/setup.err
 rc=$?
 [ $rc = 0 ] || { [ -e $O/setup.failed ] || echo "0 $rc" > $O/setup.failed; exit; }

@@ -6,7 +6,7 @@ import type { Draw } from './draw.js';
 import { PORTS, VIP } from './rules.js';
 import type { Pod, Topology } from './topology.js';
 
-/** Servers for some Pods: they answer the first peer with a word. */
+/** Servers for some Pods: they answer the first peer with a word. A TCP client says nothing, or both would speak at once. */
 export function servers(draw: Draw, t: Topology): string[] {
   const out: string[] = [];
   for (const p of t.outside === null ? t.pods : [...t.pods, t.outside]) {
@@ -64,7 +64,7 @@ function one(draw: Draw, t: Topology): string {
     return `${exec} ping -c 1 -W 1${size}${extra} ${to}`;
   }
   const source = draw.chance(40) ? ` -p ${draw.int(4000, 4002)}` : '';
-  return `${exec} nc ${kind === 'udp' ? '-u ' : ''}-w 1${source} ${to} ${port} <<< ping`;
+  return `${exec} nc ${kind === 'udp' ? `-u -w 1${source} ${to} ${port} <<< ping` : `-d -w 1${source} ${to} ${port}`}`;
 }
 
 function servedBy(draw: Draw, t: Topology): { pod: Pod; port: number } | null {
