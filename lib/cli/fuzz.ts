@@ -27,7 +27,7 @@ interface Verdict {
 }
 
 export async function main(args: string[]): Promise<number> {
-  const { files, flags, values } = parseArgs('fuzz', args, ['--no-shrink'], ['--count', '--seed', '--jobs', '-o']);
+  const { files, flags, values } = parseArgs('fuzz', args);
   if (files.length > 0) throw new UsageError(`fuzz: found "${files[0]}", expected options only`);
   const number = (name: string, otherwise: number): number => {
     const n = Number(values.get(name) ?? otherwise);
@@ -134,4 +134,4 @@ async function ourRun(l: FuzzLab, lab: ReturnType<typeof parseLab>): Promise<Lab
 }
 
 const firstLine = (text: string): string => text.split('\n')[0]!;
-const messageOf = (e: Error): string => (e instanceof InputError ? e.text : firstLine(e.stack ?? e.message));
+const messageOf = (e: Error): string => (e instanceof InputError ? e.message : firstLine(e.stack ?? e.message));
