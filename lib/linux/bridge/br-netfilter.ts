@@ -6,7 +6,7 @@
  *                                                     through the neighbour, come back in brNfSlowFinish
  *   brForward ─▶ brNfForward ─[FORWARD]▶ ─[POST_ROUTING]▶ port
  *
- * Kernel counterpart: net/bridge/br_netfilter_hooks.c. Not here: VLAN and PPPoE encapsulation, refragmentation.
+ * Kernel counterpart: net/bridge/br_netfilter_hooks.c. Not here: VLAN and PPPoE encapsulation.
  * @module
  */
 import * as eth from '../../../wire/ethernet.js';
@@ -15,7 +15,8 @@ import { drop } from '../core/drop.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
-import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { clearCb, PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { ipFragment } from '../ipv4/ip-output.js';
 import { neighOutput, NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE } from '../ipv4/neighbour.js';
 import { EHOSTUNREACH, ROUTE_FORWARD, ROUTE_NONE, ROUTE_OUTPUT, routeInput, routeOutput } from '../ipv4/route.js';
 import { brHandleFrameFinish, brQueuePushXmit, type BrPort, type Bridge } from './bridge.js';
@@ -52,6 +53,7 @@ function finishPreRouting(net: Netns, skb: Skb): void {
   const br = port.master;
   if (skb.brOtherhost) skb.pktType = PACKET_OTHERHOST;
   skb.brPrerouted = true;
+  skb.brFragMax = skb.fragMax;
   if (ipv4.dst(skb.buf, skb.net) !== skb.brOrigDst) {
     skb.dev = br;
     let err = routeInput(net, skb, br);
@@ -114,8 +116,28 @@ function forwardFinish(net: Netns, skb: Skb): number {
   return nfHook(POST_ROUTING, net, skb, null, br, postRoutingFinish);
 }
 
-function postRoutingFinish(_net: Netns, skb: Skb): number {
+/** br_nf_dev_queue_xmit: out of the port, in pieces where it is too long for it or came in pieces. */
+function postRoutingFinish(net: Netns, skb: Skb): number {
+  devQueueXmitNf(net, skb);
+  return 0;
+}
+
+function devQueueXmitNf(net: Netns, skb: Skb): void {
   if (skb.brOtherhost) skb.pktType = PACKET_OTHERHOST;
-  brQueuePushXmit(skb.physout!, skb);
+  const port = skb.physout!;
+  const length = skb.tail - skb.net;
+  if (length <= port.mtu && (skb.brFragMax === 0 || length <= skb.brFragMax)) return brQueuePushXmit(port, skb);
+  const df = (ipv4.frag(skb.buf, skb.net) & ipv4.DF) !== 0;
+  if ((df && !skb.ignoreDf) || skb.brFragMax > FAKE_MTU) return drop(net, skb, 'PKT_TOO_BIG');
+  clearCb(skb);
+  skb.fragMax = skb.brFragMax;
+  ipFragment(net, skb, FAKE_MTU, pushFragment);
+}
+
+/** MTU of the route that bridged packets are given, whatever the bridge's own (br_dst_default_metrics). */
+const FAKE_MTU = 1500;
+
+function pushFragment(_net: Netns, piece: Skb): number {
+  brQueuePushXmit(piece.physout!, piece);
   return 0;
 }

@@ -95,6 +95,8 @@ export abstract class Netdev {
   neigh: NeighParms;
   rxPackets = 0;
   txPackets = 0;
+  /** Frames that the driver could not send. */
+  txDropped = 0;
 
   constructor(net: Netns, name: string, ifindex: number) {
     this.kernel = net.kernel;

@@ -26,6 +26,7 @@ export const NF_ACCEPT = 1;
 /** The hook keeps (or has ended) the skb. */
 export const NF_STOLEN = 2;
 
+export const PRI_CONNTRACK_DEFRAG = -400;
 export const PRI_RAW = -300;
 export const PRI_CONNTRACK = -200;
 export const PRI_MANGLE = -150;

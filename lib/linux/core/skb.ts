@@ -62,6 +62,8 @@ export class Skb {
   brPrerouted = false;
   /** br_netfilter: destination before the bridge's PREROUTING, to notice a DNAT. */
   brOrigDst = 0;
+  /** br_netfilter: largest fragment the packet was put together of (nf_bridge->frag_max_size), 0: it came whole. */
+  brFragMax = 0;
   /** br_netfilter: original source MAC kept for a bridged DNAT through the neighbour (see br-netfilter.ts). */
   brDnat = false;
   /** br_netfilter: the packet type was OTHERHOST before the hook. */
@@ -244,6 +246,7 @@ export class SkbPool {
     s.physout = from.physout;
     s.brPrerouted = from.brPrerouted;
     s.brOrigDst = from.brOrigDst;
+    s.brFragMax = from.brFragMax;
     s.brDnat = from.brDnat;
     s.brOtherhost = from.brOtherhost;
     s.brMac.set(from.brMac);
@@ -297,6 +300,7 @@ export class SkbPool {
     s.ipvs = false;
     s.brPrerouted = false;
     s.brOrigDst = 0;
+    s.brFragMax = 0;
     s.brDnat = false;
     s.brOtherhost = false;
     s.rtGw = 0;
@@ -337,6 +341,7 @@ export function scrub(s: Skb): void {
   s.physin = s.physout = s.rtDev = null;
   s.rtType = s.rtGw = s.rtFlags = s.rtSrc = 0;
   s.brPrerouted = false;
+  s.brFragMax = 0;
   s.brDnat = false;
   s.brOtherhost = false;
   s.ignoreDf = false;

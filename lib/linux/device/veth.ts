@@ -36,6 +36,7 @@ export class Veth extends Netdev {
     const { peer } = this;
     // is_skb_forwardable: the receiving end bounds the length by its own MTU.
     if (!peer.up || skb.tail - skb.head > peer.mtu + eth.HLEN + VLAN_HLEN) {
+      this.txDropped++;
       drop(this.net, skb, peer.up ? 'PKT_TOO_BIG' : 'DEV_READY');
       return NET_XMIT_DROP;
     }

@@ -51,10 +51,18 @@ interface Run {
   end: number;
 }
 
+const hashOf = (src: number, dst: number, id: number, proto: number): number =>
+  Math.imul(src ^ Math.imul(dst, 0x9e3779b1) ^ ((id << 8) | proto), 0x85ebca6b);
+
 class FragQueue {
   readonly table: FragTable;
-  readonly key: string;
+  readonly src: number;
+  readonly dst: number;
+  readonly id: number;
+  readonly proto: number;
   readonly user: number;
+  /** Next queue of the same hash. */
+  next: FragQueue | null = null;
   readonly peer: InetPeer | null;
   readonly timer: Timer;
   flags = 0;
@@ -69,12 +77,29 @@ class FragQueue {
   pieces: Piece[] = [];
   runs: Run[] = [];
 
-  constructor(table: FragTable, key: string, user: number, peer: InetPeer | null) {
+  constructor(table: FragTable, skb: Skb, user: number, peer: InetPeer | null) {
     this.table = table;
-    this.key = key;
+    this.src = ipv4.src(skb.buf, skb.net);
+    this.dst = ipv4.dst(skb.buf, skb.net);
+    this.id = ipv4.id(skb.buf, skb.net);
+    this.proto = ipv4.proto(skb.buf, skb.net);
     this.user = user;
     this.peer = peer;
     this.timer = new Timer(() => this.expire());
+  }
+
+  get hash(): number {
+    return hashOf(this.src, this.dst, this.id, this.proto);
+  }
+
+  is(b: Uint8Array, o: number, user: number): boolean {
+    return (
+      this.id === ipv4.id(b, o) &&
+      this.src === ipv4.src(b, o) &&
+      this.dst === ipv4.dst(b, o) &&
+      this.proto === ipv4.proto(b, o) &&
+      this.user === user
+    );
   }
 
   /** ip_frag_too_far: more than 64 other fragments of the same sender came in between; what was collected is stale. */
@@ -119,8 +144,8 @@ class FragQueue {
     if (this.iif !== null && this.iif.net === net) {
       head.dev = this.iif;
       const err = routeInput(net, head, this.iif);
-      const conntrack = this.user >= DEFRAG_CONNTRACK_IN && this.user <= DEFRAG_CONNTRACK_BRIDGE_IN;
-      const skip = conntrack && this.user !== DEFRAG_CONNTRACK_OUT && head.rtType !== ROUTE_LOCAL;
+      const conntrack = this.user === DEFRAG_CONNTRACK_IN || this.user === DEFRAG_CONNTRACK_BRIDGE_IN;
+      const skip = conntrack && head.rtType !== ROUTE_LOCAL;
       if (err === 0 && !skip) icmpSend(net, head, 11, 1, 0);
     }
     drop(net, head, 'FRAG_REASM_TIMEOUT');
@@ -145,7 +170,7 @@ class FragQueue {
 /** The datagrams that a namespace is waiting to complete. */
 export class FragTable {
   readonly net: Netns;
-  private readonly queues = new Map<string, FragQueue>();
+  private readonly queues = new Map<number, FragQueue>();
   /** Bytes held, as the kernel counts them. */
   memory = 0;
 
@@ -159,25 +184,38 @@ export class FragTable {
     const o = skb.net;
     const { sysctl, kernel, peers } = this.net;
     if (this.memory > (sysctl.get('net.ipv4.ipfrag_high_thresh') ?? 4 << 20)) return null;
-    const key = `${ipv4.src(b, o)},${ipv4.dst(b, o)},${ipv4.id(b, o)},${ipv4.proto(b, o)},${user}`;
-    let q = this.queues.get(key);
-    if (q === undefined) {
-      const dist = sysctl.get('net.ipv4.ipfrag_max_dist') ?? 64;
-      q = new FragQueue(this, key, user, dist === 0 ? null : peers.get(ipv4.src(b, o), kernel.sim.now));
-      this.queues.set(key, q);
-      kernel.sim.arm(q.timer, kernel.sim.now + (sysctl.get('net.ipv4.ipfrag_time') ?? 30) * SEC);
-    }
+    const hash = hashOf(ipv4.src(b, o), ipv4.dst(b, o), ipv4.id(b, o), ipv4.proto(b, o));
+    const first = this.queues.get(hash) ?? null;
+    for (let q = first; q !== null; q = q.next) if (q.is(b, o, user)) return q;
+    const dist = sysctl.get('net.ipv4.ipfrag_max_dist') ?? 64;
+    const q = new FragQueue(this, skb, user, dist === 0 ? null : peers.get(ipv4.src(b, o), kernel.sim.now));
+    q.next = first;
+    this.queues.set(hash, q);
+    kernel.sim.arm(q.timer, kernel.sim.now + (sysctl.get('net.ipv4.ipfrag_time') ?? 30) * SEC);
     return q;
   }
 
   forget(q: FragQueue): void {
     this.net.kernel.sim.cancel(q.timer);
-    this.queues.delete(q.key);
+    let p = this.queues.get(q.hash) ?? null;
+    if (p === q) {
+      if (q.next === null) this.queues.delete(q.hash);
+      else this.queues.set(q.hash, q.next);
+      return;
+    }
+    while (p !== null && p.next !== q) p = p.next;
+    if (p !== null) p.next = q.next;
   }
 
   /** The namespace ends. */
   destroy(): void {
-    for (const q of [...this.queues.values()]) q.kill();
+    for (const first of [...this.queues.values()]) {
+      for (let q: FragQueue | null = first; q !== null;) {
+        const { next }: FragQueue = q;
+        q.kill();
+        q = next;
+      }
+    }
   }
 }
 

@@ -58,8 +58,8 @@ function ipRcvCore(net: Netns, skb: Skb): boolean {
   if (len < ipv4.headerLen(b, o)) return (drop(net, skb, 'IP_INHDR'), false);
   skb.trim(len); // veth never pads; a real network card does.
   skb.trans = o + ipv4.headerLen(b, o);
-  // What br_netfilter put together of fragments stays known as such.
-  if (!skb.brPrerouted) clearCb(skb);
+  // Even what br_netfilter has put together of fragments is not known as such any more.
+  clearCb(skb);
   return true;
 }
 

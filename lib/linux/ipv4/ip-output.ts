@@ -8,6 +8,7 @@
  * @module
  */
 import { put16 } from '../../../wire/bytes.js';
+import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
@@ -134,6 +135,11 @@ function cut(net: Netns, skb: Skb, hlen: number, at: number, n: number, word: nu
   piece.room(hlen + n);
   const o = piece.head;
   piece.mac = piece.net = o;
+  if (skb.net - skb.mac === eth.HLEN) {
+    // A bridged packet keeps its link header.
+    piece.mac = o - eth.HLEN;
+    piece.buf.set(skb.buf.subarray(skb.mac, skb.net), piece.mac);
+  }
   piece.trans = o + hlen;
   piece.frags = null;
   piece.fragMax = 0;

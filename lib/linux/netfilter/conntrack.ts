@@ -29,6 +29,7 @@ import {
 import { sctpPacket, sctpValid } from './ct-sctp.js';
 import { tcpNew, tcpPacket, tcpValid } from './ct-tcp.js';
 import { hashTuple, invertTuple, readTuple, Tuple, type TupleHash } from './ct-tuple.js';
+import { defragUse } from './nf-defrag.js';
 
 const UDP_STREAM_AGE = 2 * SEC;
 const CLASH_TIMEOUT = 1 * SEC;
@@ -424,6 +425,7 @@ export function conntrackUse(net: Netns, needed: boolean): void {
   const ct = conntrack(net);
   if (ct.hooked === needed) return;
   ct.hooked = needed;
+  defragUse(net, needed);
   if (!needed) {
     for (const hook of [PRE_ROUTING, LOCAL_OUT]) unregisterHook(net, hook, inFn);
     for (const hook of [LOCAL_IN, POST_ROUTING]) unregisterHook(net, hook, confirmFn);
