@@ -168,7 +168,8 @@ class Session {
     }
     this.sock.onReady = () => this.receive();
     this.p.onKill = () => this.sock.close();
-    this.p.out(`PING ${this.o.host} (${ntoa(this.dst)}) ${this.o.size}(${this.o.size + 28}) bytes of data.\n`);
+    const from = this.o.source !== 0 ? `from ${ntoa(this.o.source)} : ` : '';
+    this.p.out(`PING ${this.o.host} (${ntoa(this.dst)}) ${from}${this.o.size}(${this.o.size + 28}) bytes of data.\n`);
     this.send();
   }
 

@@ -1,5 +1,5 @@
 /** `sysctl [-e] [-n] [-N] [-q] [-w] key[=value] …` (procps 4.0). `-a`, `-p`, `-r`, `--system` and branches are refused. */
-import { sysctlRead, sysctlRefusal, sysctlWrite } from '../linux/core/sysctl.js';
+import { sysctlAllows, sysctlRead, sysctlRefusal, sysctlWrite } from '../linux/core/sysctl.js';
 import type { Netns } from '../linux/core/netns.js';
 import type { CommandResult } from './ip.js';
 
@@ -55,6 +55,7 @@ function one(net: Netns, word: string, o: Options, r: CommandResult): void {
   if (eq >= 0) {
     const value = word.slice(eq + 1).trim();
     if (!/^[+-]?\d+$/.test(value) || Math.abs(Number(value)) > 0x7fffffff) return failed(`setting key "${key}": Invalid argument`); // prettier-ignore
+    if (!sysctlAllows(key, Number(value))) return failed(`setting key "${key}": Invalid argument`);
     const refusal = sysctlRefusal(key, Number(value));
     if (refusal !== null) {
       r.err += `podwire: ${refusal}\n`;

@@ -2,8 +2,7 @@
  * struct neigh_parms: how a device resolves its neighbours, /proc/sys/net/ipv4/neigh/DEV.
  *
  * New devices of every namespace start with the machine's default, which only the namespace `root` can see and change.
- * Kernel counterpart: net/core/neighbour.c (neigh_parms_alloc, neigh_sysctl_register). Not here: garbage collection, the
- * proxy queue's length, app_solicit.
+ * Kernel counterpart: net/core/neighbour.c (neigh_parms_alloc, neigh_sysctl_register). Not here: garbage collection.
  * @module
  */
 import { MS, SEC } from '../../sim/sim.js';
@@ -12,12 +11,18 @@ export interface NeighParms {
   /** Unicast and broadcast requests before an entry fails. */
   ucastSolicit: number;
   mcastSolicit: number;
+  /** Broadcast requests after the unicast ones of a known address; requests that a program would have to send. */
+  mcastResolicit: number;
+  appSolicit: number;
   baseReachableNs: number;
   retransNs: number;
   delayProbeNs: number;
   locktimeNs: number;
   /** Bytes (truesize) that may wait for one neighbour. */
   unresQlenBytes: number;
+  /** The longest time a proxy's answer waits, and how many may. */
+  proxyDelayNs: number;
+  proxyQlen: number;
   /** Drawn from baseReachableNs when first used; 0: not yet. */
   reachableNs: number;
 }
@@ -25,11 +30,15 @@ export interface NeighParms {
 export const NEIGH_DEFAULT: Readonly<NeighParms> = {
   ucastSolicit: 3,
   mcastSolicit: 3,
+  mcastResolicit: 0,
+  appSolicit: 0,
   baseReachableNs: 30 * SEC,
   retransNs: SEC,
   delayProbeNs: 5 * SEC,
   locktimeNs: SEC,
   unresQlenBytes: 212992,
+  proxyDelayNs: 0.8 * SEC,
+  proxyQlen: 64,
   reachableNs: 0,
 };
 
@@ -37,6 +46,10 @@ export const NEIGH_DEFAULT: Readonly<NeighParms> = {
 const FILES: Readonly<Record<string, readonly [keyof NeighParms, number]>> = {
   ucast_solicit: ['ucastSolicit', 1],
   mcast_solicit: ['mcastSolicit', 1],
+  mcast_resolicit: ['mcastResolicit', 1],
+  app_solicit: ['appSolicit', 1],
+  proxy_delay: ['proxyDelayNs', SEC / 100],
+  proxy_qlen: ['proxyQlen', 1],
   base_reachable_time: ['baseReachableNs', SEC],
   base_reachable_time_ms: ['baseReachableNs', MS],
   retrans_time: ['retransNs', SEC / 100],

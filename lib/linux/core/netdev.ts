@@ -93,6 +93,8 @@ export abstract class Netdev {
   addrs: InAddr[] = [];
   conf: InDevConf;
   neigh: NeighParms;
+  /** Switches of `conf` that no write to conf/default changes any more (in_device.cnf.state). */
+  confSet: Set<string>;
   rxPackets = 0;
   txPackets = 0;
   /** Frames that the driver could not send. */
@@ -105,6 +107,7 @@ export abstract class Netdev {
     this.ifindex = ifindex;
     this.conf = { ...net.confDefault };
     this.neigh = { ...net.kernel.neighDefault };
+    this.confSet = new Set(net.confDefaultSet);
   }
 
   /** The driver's ndo_start_xmit: takes the skb, `head` at the link header. */

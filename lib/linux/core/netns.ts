@@ -49,6 +49,8 @@ export class Netns {
   /** conf/all and conf/default: a new namespace starts with those of the first one (devinet_init_net). */
   confAll: InDevConf;
   confDefault: InDevConf;
+  /** Switches of conf/default that were written: new devices keep them (state). */
+  readonly confDefaultSet = new Set<string>();
   /** net.bridge.bridge-nf-call-iptables. */
   bridgeNfCallIptables = 1;
   /** Plain integer sysctls by dotted name, defaults from sysctl.ts. */

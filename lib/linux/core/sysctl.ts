@@ -13,7 +13,23 @@ import type { Netns } from './netns.js';
 /** Plain integers that the code reads from Netns.sysctl. */
 const PLAIN: Record<string, number> = {
   'net.ipv4.ip_default_ttl': 64,
+  'net.ipv4.ip_no_pmtu_disc': 0,
+  'net.ipv4.ip_forward_use_pmtu': 0,
+  'net.ipv4.fwmark_reflect': 0,
+  'net.ipv4.fib_multipath_hash_policy': 0,
+  'net.ipv4.route.min_pmtu': 552,
+  'net.ipv4.route.mtu_expires': 600,
+  'net.ipv4.ipfrag_time': 30,
+  'net.ipv4.ipfrag_high_thresh': 4194304,
+  'net.ipv4.ipfrag_low_thresh': 3145728,
+  'net.ipv4.ipfrag_max_dist': 64,
   'net.ipv4.icmp_echo_ignore_all': 0,
+  'net.ipv4.icmp_echo_ignore_broadcasts': 1,
+  'net.ipv4.icmp_errors_use_inbound_ifaddr': 0,
+  'net.ipv4.icmp_ratelimit': 1000,
+  'net.ipv4.icmp_ratemask': 6168,
+  'net.ipv4.icmp_msgs_per_sec': 1000,
+  'net.ipv4.icmp_msgs_burst': 50,
   'net.ipv4.tcp_syn_retries': 6,
   'net.ipv4.tcp_synack_retries': 5,
   'net.ipv4.tcp_retries2': 15,
@@ -32,6 +48,22 @@ const PLAIN: Record<string, number> = {
 const CT_MAX = 'net.netfilter.nf_conntrack_max';
 const CT_BUCKETS = 'net.netfilter.nf_conntrack_buckets';
 const CT_COUNT = 'net.netfilter.nf_conntrack_count';
+
+/** Least and greatest value of those that refuse others. */
+const LIMITS: Record<string, readonly [number, number]> = {
+  'net.ipv4.ip_default_ttl': [1, 255],
+  'net.ipv4.ip_no_pmtu_disc': [0, 255],
+  'net.ipv4.ip_forward_use_pmtu': [0, 255],
+  'net.ipv4.fwmark_reflect': [0, 255],
+  'net.ipv4.fib_multipath_hash_policy': [0, 3],
+  'net.ipv4.route.min_pmtu': [68, 2147483647],
+  'net.ipv4.ipfrag_max_dist': [0, 2147483647],
+  'net.ipv4.icmp_echo_ignore_all': [0, 1],
+  'net.ipv4.icmp_echo_ignore_broadcasts': [0, 1],
+  'net.ipv4.icmp_errors_use_inbound_ifaddr': [0, 1],
+  'net.ipv4.icmp_msgs_per_sec': [0, 2147483647],
+  'net.ipv4.icmp_msgs_burst': [0, 2147483647],
+};
 
 /** True without effect here: IPv6 is off on the machine; any value is accepted. */
 const INERT = [/^net\.ipv6\.conf\.[^.]+\.(accept_ra|accept_dad|disable_ipv6)$/];
@@ -79,8 +111,14 @@ export function sysctlRead(net: Netns, key: string): string | null {
 export function sysctlRefusal(key: string, value: number): string | null {
   const k = key.replaceAll('/', '.');
   if (/^net\.ipv6\..*\.disable_ipv6$/.test(k) && value === 0) return `${key}=0: the machine has no IPv6`;
-  if (/^net\.ipv4\.conf\..*\.arp_filter$/.test(k) && value !== 0) return `${key}=${value} is not supported yet`;
+  if (k === 'net.ipv4.fib_multipath_hash_policy' && value > 1) return `${key}=${value} is not supported yet`;
   return null;
+}
+
+/** False for a value that the kernel refuses with EINVAL. */
+export function sysctlAllows(key: string, value: number): boolean {
+  const limits = LIMITS[key.replaceAll('/', '.')];
+  return limits === undefined || (value >= limits[0] && value <= limits[1]);
 }
 
 function limit(net: Netns, key: string, value: number): boolean {
@@ -101,7 +139,7 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
     for (const conf of [net.confAll, net.confDefault, ...net.devs.map((d) => d.conf)]) conf.forwarding = value;
     net.confAll.accept_redirects = value === 0 ? 1 : 0;
   } else if (k === 'net.bridge.bridge-nf-call-iptables') net.bridgeNfCallIptables = value;
-  else if (c !== null) c.conf[c.name] = value;
+  else if (c !== null) writeConf(net, c, value);
   else if (n !== null) {
     neighParmWrite(n.parms, n.file, value);
     // neigh_copy_dflt_parms: the devices of `root` follow.
@@ -111,4 +149,17 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
   else if (k === CT_COUNT) return false;
   else net.sysctl.set(k, value);
   return true;
+}
+
+/** devinet_conf_proc: conf/default reaches the devices whose switch nobody has set and that have had no address. */
+function writeConf(net: Netns, c: { conf: InDevConf; name: keyof InDevConf; dev: string }, value: number): void {
+  c.conf[c.name] = value;
+  if (c.dev === 'all') return;
+  const dev = net.dev(c.dev);
+  if (c.dev !== 'default') {
+    dev!.confSet.add(c.name);
+    return;
+  }
+  net.confDefaultSet.add(c.name);
+  for (const d of net.devs) if (!d.confSet.has(c.name) && !d.confSet.has('*')) d.conf[c.name] = value;
 }

@@ -84,6 +84,7 @@ export function moveDevice(dev: Netdev, net: Netns): void {
   dev.activated = false;
   dev.conf = { ...net.confDefault };
   dev.neigh = { ...dev.kernel.neighDefault };
+  dev.confSet = new Set(net.confDefaultSet);
   net.devs.push(dev);
   if (dev instanceof Veth) {
     seePeer(dev);

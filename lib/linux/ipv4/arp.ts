@@ -1,7 +1,7 @@
 /**
  * ARP: asking, answering, learning.
  *
- * Kernel counterpart: net/ipv4/arp.c. Not here: the delayed proxy queue (proxy answers are immediate).
+ * Kernel counterpart: net/ipv4/arp.c. Not here: single proxy entries (`ip neigh add proxy`), medium_id.
  * @module
  */
 import * as arp from '../../../wire/arp.js';
@@ -9,6 +9,7 @@ import { equalAt } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import { isLoopback, isMulticast, maskOf } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
+import { MS } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import { devQueueXmit, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
@@ -16,7 +17,7 @@ import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
 import { addrOnlink, inetSelectAddr } from './devinet.js';
 import { RTN_LOCAL, RTN_UNICAST, SCOPE_LINK } from './fib.js';
 import { type Neigh, NUD_REACHABLE, NUD_STALE } from './neighbour.js';
-import { arpRouteType, inetAddrType } from './route.js';
+import { arpRouteType, inetAddrType, orConf, routeOutput } from './route.js';
 
 const ZERO = new Uint8Array(6);
 
@@ -45,7 +46,9 @@ export function arpSolicit(n: Neigh, waiting: Skb | null): void {
     }
   }
   if (saddr === 0) saddr = inetSelectAddr(dev, n.addr, SCOPE_LINK);
-  arpSend(dev, arp.REQUEST, n.valid ? n.mac : eth.BROADCAST, saddr, ZERO, n.addr);
+  const p = dev.neigh;
+  if (n.probes < p.ucastSolicit) arpSend(dev, arp.REQUEST, n.mac, saddr, ZERO, n.addr);
+  else if (n.probes >= p.ucastSolicit + p.appSolicit) arpSend(dev, arp.REQUEST, eth.BROADCAST, saddr, ZERO, n.addr);
 }
 
 /** Gratuitous request on link up or address change where arp_notify asks for it (inetdev_send_gratuitous_arp). */
@@ -73,8 +76,11 @@ export function arpRcv(net: Netns, skb: Skb, dev: Netdev): void {
     }
     return net.kernel.skbs.free(skb);
   }
-  if (op === arp.REQUEST && answers(net, dev, sip, tip)) {
+  const how = op === arp.REQUEST ? answers(net, dev, sip, tip) : SILENT;
+  if (how !== SILENT) {
     net.neigh.create(dev, sip).update(b, o + arp.SHA, NUD_STALE, true);
+    if (how === PROXY && skb.pktType !== PACKET_HOST && dev.neigh.proxyDelayNs !== 0)
+      return proxyEnqueue(net, skb, dev);
     arpReply(dev, b, o, tip, sip);
     return net.kernel.skbs.free(skb);
   }
@@ -82,28 +88,62 @@ export function arpRcv(net: Netns, skb: Skb, dev: Netdev): void {
   net.kernel.skbs.free(skb);
 }
 
+/** What is done with a request. */
+const SILENT = 0;
+const OWN = 1;
+const PROXY = 2;
+
+/**
+ * An answer for somebody else waits a random time up to proxy_delay, so that the owner's own may come first
+ * (pneigh_enqueue). No more than proxy_qlen wait on a device.
+ */
+function proxyEnqueue(net: Netns, skb: Skb, dev: Netdev): void {
+  const waiting = proxyWaiting.get(dev) ?? 0;
+  if (waiting > dev.neigh.proxyQlen) return drop(net, skb, 'NEIGH_QUEUEFULL');
+  proxyWaiting.set(dev, waiting + 1);
+  const { sim } = net.kernel;
+  sim.after(net.kernel.rng('proxy-delay').below(dev.neigh.proxyDelayNs / TICK) * TICK, () => {
+    proxyWaiting.set(dev, proxyWaiting.get(dev)! - 1);
+    const b = skb.buf;
+    const o = skb.net;
+    if (dev.up && dev.net === net && answers(net, dev, arp.sip(b, o), arp.tip(b, o)) !== SILENT) {
+      net.neigh.create(dev, arp.sip(b, o)).update(b, o + arp.SHA, NUD_STALE, true);
+      arpReply(dev, b, o, arp.tip(b, o), arp.sip(b, o));
+    }
+    net.kernel.skbs.free(skb);
+  });
+}
+
+/** Jiffies of 10 ms. */
+const TICK = 10 * MS;
+const proxyWaiting = new WeakMap<Netdev, number>();
+
 function arpReply(dev: Netdev, b: Uint8Array, o: number, tip: number, sip: number): void {
   const sha = b.slice(o + arp.SHA, o + arp.SHA + 6);
   arpSend(dev, arp.REPLY, sha, tip, sha, sip);
 }
 
 /**
- * True when this machine answers a request for `tip` that came in on `dev`. The question is routed like a packet from the
- * sender to the target: a martian sender gets no answer.
+ * Whether this machine answers a request for `tip` that came in on `dev`, for itself or for another. The question is
+ * routed like a packet from the sender to the target: a martian sender gets no answer.
  */
-function answers(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
+function answers(net: Netns, dev: Netdev, sip: number, tip: number): number {
   const type = arpRouteType(net, dev, sip, tip);
-  if (type === RTN_LOCAL) return !arpIgnore(net, dev, sip, tip) && !arpFilter(net, dev, sip, tip);
-  if (type !== RTN_UNICAST || dev.conf.forwarding === 0) return false;
-  if (dev.conf.proxy_arp === 0 && net.confAll.proxy_arp === 0) return false;
-  return net.fib.lookup(tip, sip, 0, 0, dev.name, null)!.dev !== dev;
+  if (type === RTN_LOCAL) return arpIgnore(net, dev, sip, tip) || arpFilter(net, dev, sip, tip) ? SILENT : OWN;
+  if (type !== RTN_UNICAST || dev.conf.forwarding === 0) return SILENT;
+  const r = net.fib.lookup(tip, sip, 0, 0, dev.name, null)!;
+  // arp_fwd_pvlan: a private VLAN's ports talk through the router, also on one device.
+  if (r.dev === dev) return dev.conf.proxy_arp_pvlan !== 0 && sip !== tip ? PROXY : SILENT;
+  return orConf(net, dev, 'proxy_arp') ? PROXY : SILENT;
 }
 
-/** arp_filter(): true when the way back to the sender is another device. */
+/** arp_filter(): true when the way back to the sender is another device, or there is none. */
 function arpFilter(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
-  if (dev.conf.arp_filter === 0 && net.confAll.arp_filter === 0) return false;
-  const r = net.fib.lookup(sip, tip, 0, 0, '', null);
-  return r !== null && r.dev !== dev;
+  if (!orConf(net, dev, 'arp_filter')) return false;
+  const probe = net.kernel.skbs.alloc();
+  const out = routeOutput(net, probe, sip, tip, null) === 0 ? probe.rtDev : null;
+  net.kernel.skbs.free(probe);
+  return out !== dev;
 }
 
 /** arp_ignore(): true when the answer is withheld. */

@@ -45,6 +45,8 @@ export function addAddress(
     });
   }
   dev.addrs.splice(at, 0, ifa);
+  // ipv4_devconf_setall: from here on conf/default is for others.
+  dev.confSet.add('*');
   addAddressRoutes(dev, ifa);
   dev.net.neigh.addressChanged();
   return true;

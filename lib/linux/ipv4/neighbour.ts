@@ -4,7 +4,8 @@
  *   NONE ─first packet▶ INCOMPLETE ─reply▶ REACHABLE ─time▶ STALE ─send▶ DELAY ─5 s▶ PROBE ─reply▶ REACHABLE
  *                          └─ 3 broadcasts unanswered ▶ FAILED ◀ 3 unicasts unanswered ─┘
  *
- * Kernel counterpart: net/core/neighbour.c with arp_tbl's parameters. Not here: proxy queue, garbage collection.
+ * Kernel counterpart: net/core/neighbour.c with arp_tbl's parameters. The proxy queue is in arp.ts. Not here:
+ * garbage collection below gc_thresh1 entries (there is none), the application's own solicitations.
  * @module
  */
 import * as eth from '../../../wire/ethernet.js';
@@ -38,7 +39,14 @@ const NAMES: Record<number, string> = {
 /** The state's name as `ip neigh` prints it. */
 export const nudName = (nud: number): string => NAMES[nud]!;
 
-const TRUESIZE_OVERHEAD = 704;
+/** Entries that a namespace keeps (gc_thresh3). */
+const MAX_ENTRIES = 1024;
+
+/** What the kernel's skb of a packet of `n` bytes takes of the queue's limit (truesize of a linear skb). */
+function truesize(n: number): number {
+  const need = ((n + 16 + 63) & ~63) + 320;
+  return (need <= 512 ? 512 : 2 ** (32 - Math.clz32(need - 1))) + 256;
+}
 
 export class Neigh {
   readonly table: NeighTable;
@@ -70,6 +78,12 @@ export class Neigh {
     return (this.nud & NUD_VALID) !== 0;
   }
 
+  /** neigh_max_probes. */
+  private get maxProbes(): number {
+    const p = this.dev.neigh;
+    return p.ucastSolicit + p.appSolicit + (this.nud === NUD_PROBE ? p.mcastResolicit : p.mcastSolicit);
+  }
+
   /** neigh_timer_handler. */
   private onTimer(): void {
     const { sim } = this.dev.kernel;
@@ -99,8 +113,7 @@ export class Neigh {
         return;
       case NUD_PROBE:
       case NUD_INCOMPLETE:
-        if (this.probes >= (this.nud === NUD_PROBE ? this.dev.neigh.ucastSolicit : this.dev.neigh.mcastSolicit))
-          this.invalidate();
+        if (this.probes >= this.maxProbes) this.invalidate();
         else this.probe();
         return;
       default:
@@ -109,9 +122,9 @@ export class Neigh {
 
   private probe(): void {
     const { sim } = this.dev.kernel;
-    this.probes++;
     armAt(sim, this.timer, sim.now + this.dev.neigh.retransNs);
     arpSolicit(this, this.queueTail);
+    this.probes++;
   }
 
   /** neigh_invalidate: every waiting packet gets its error (arp_error_report). */
@@ -143,7 +156,8 @@ export class Neigh {
     const first = this.nud !== NUD_INCOMPLETE;
     if (first) {
       this.nud = NUD_INCOMPLETE;
-      this.probes = 0;
+      // Requests by unicast make no sense before there is an address.
+      this.probes = this.dev.neigh.ucastSolicit;
       this.updated = sim.now;
     }
     if (skb !== null) this.enqueue(skb);
@@ -152,12 +166,13 @@ export class Neigh {
   }
 
   private enqueue(skb: Skb): void {
-    const size = skb.len + TRUESIZE_OVERHEAD;
-    while (this.queueBytes + size > this.dev.neigh.unresQlenBytes && this.queueHead !== null) {
+    const size = truesize(skb.len);
+    const limit = this.dev.neigh.unresQlenBytes;
+    while (this.queueBytes + size > limit && this.queueHead !== null) {
       const old = this.queueHead;
       this.queueHead = old.next;
       if (this.queueHead === null) this.queueTail = null;
-      this.queueBytes -= old.len + TRUESIZE_OVERHEAD;
+      this.queueBytes -= truesize(old.len);
       old.next = null;
       drop(this.dev.net, old, 'NEIGH_QUEUEFULL');
     }
@@ -240,6 +255,7 @@ export class Neigh {
 export class NeighTable {
   private readonly net: Netns;
   private readonly byAddr = new Map<number, Neigh[]>();
+  private count = 0;
 
   constructor(net: Netns) {
     this.net = net;
@@ -269,10 +285,25 @@ export class NeighTable {
       n.nud = NUD_NOARP;
       n.mac.fill(0xff);
     }
+    if (this.count >= MAX_ENTRIES) this.evict();
+    this.count++;
     const list = this.byAddr.get(addr);
     if (list === undefined) this.byAddr.set(addr, [n]);
     else list.push(n);
     return n;
+  }
+
+  /**
+   * Makes room in a full table: the oldest entry that nobody entered by hand goes. (The kernel refuses the new one when
+   * there is nothing unused; a table this full is not observed in Labs.)
+   */
+  private evict(): void {
+    for (const list of this.byAddr.values()) {
+      const old = list.find((n) => (n.nud & NUD_PERMANENT) === 0);
+      if (old === undefined) continue;
+      this.delete(old.dev, old.addr);
+      return;
+    }
   }
 
   reachableTime(dev: Netdev): number {
@@ -313,6 +344,7 @@ export class NeighTable {
     const n = this.lookup(dev, addr);
     if (n === null || list === undefined) return false;
     n.destroy();
+    this.count--;
     if (list.length === 1) this.byAddr.delete(addr);
     else list.splice(list.indexOf(n), 1);
     return true;

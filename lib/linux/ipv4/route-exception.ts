@@ -15,9 +15,8 @@ import { type Fnhe, type NextHop, RTN_UNICAST } from './fib.js';
 import { selectPath } from './multipath.js';
 import { inetAddrType, routeOutput, RTCF_MTU_LOCKED } from './route.js';
 
-/** The least path MTU that is believed (min_pmtu), and how long an exception lasts (mtu_expires, gc_timeout). */
+/** The least path MTU that is believed by default (min_pmtu), and how long a redirect lasts (gc_timeout). */
 export const MIN_PMTU = 552;
-const MTU_EXPIRES = 600 * SEC;
 const REDIRECT_EXPIRES = 300 * SEC;
 /** FNHE_HASH_SIZE buckets of FNHE_RECLAIM_DEPTH. */
 const MAX_EXCEPTIONS = 2048 * 5;
@@ -33,8 +32,15 @@ export function findException(nh: NextHop, daddr: number, now: number): Fnhe | n
 }
 
 /** update_or_create_fnhe: 0 for `gw` or `pmtu` leaves what is known. */
-function updateOrCreate(nh: NextHop, daddr: number, gw: number, pmtu: number, locked: boolean, now: number): void {
-  const expires = now + (gw !== 0 ? REDIRECT_EXPIRES : MTU_EXPIRES);
+function updateOrCreate(
+  nh: NextHop,
+  daddr: number,
+  gw: number,
+  pmtu: number,
+  locked: boolean,
+  now: number,
+  expires: number,
+): void {
   const all = (nh.exceptions ??= new Map());
   const e = all.get(daddr);
   if (e !== undefined) {
@@ -77,9 +83,11 @@ export function updatePmtu(net: Netns, daddr: number, saddr: number, tos: number
   const locked = (probe.rtFlags & RTCF_MTU_LOCKED) !== 0;
   skbs.free(probe);
   if (err !== 0 || locked || old < mtu) return;
-  const lock = mtu < MIN_PMTU;
-  const pmtu = lock ? Math.min(old, MIN_PMTU) : mtu;
-  for (const h of hops(net, daddr, saddr, tos, mark, true)) updateOrCreate(h, daddr, 0, pmtu, lock, sim.now);
+  const least = net.sysctl.get('net.ipv4.route.min_pmtu') ?? MIN_PMTU;
+  const lock = mtu < least;
+  const pmtu = lock ? Math.min(old, least) : mtu;
+  const expires = sim.now + (net.sysctl.get('net.ipv4.route.mtu_expires') ?? 600) * SEC;
+  for (const h of hops(net, daddr, saddr, tos, mark, true)) updateOrCreate(h, daddr, 0, pmtu, lock, sim.now, expires);
 }
 
 /** IN_DEV_RX_REDIRECTS: a router needs all and the device, a host one of the two. */
@@ -114,7 +122,7 @@ export function doRedirect(net: Netns, skb: Skb, from: number, gw: number, daddr
     n.eventSend(null);
     return;
   }
-  for (const h of hops(net, daddr, saddr, tos, mark, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now);
+  for (const h of hops(net, daddr, saddr, tos, mark, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now, sim.now + REDIRECT_EXPIRES);
 } // prettier-ignore
 
 /** ip_fib_check_default: some default route on the device has this gateway. */

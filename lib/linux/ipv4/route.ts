@@ -102,7 +102,8 @@ function setNexthop(net: Netns, skb: Skb, r: Route | null, nh: NextHop | null, d
         skb.rtFlags |= RTCF_GATEWAY;
       }
       if (e.locked) skb.rtFlags |= RTCF_MTU_LOCKED;
-      const use = !forwarding || (skb.rtFlags & RTCF_MTU_LOCKED) !== 0;
+      const follows = !forwarding || (net.sysctl.get('net.ipv4.ip_forward_use_pmtu') ?? 0) !== 0;
+      const use = follows || (skb.rtFlags & RTCF_MTU_LOCKED) !== 0;
       if (e.pmtu !== 0 && use) mtu = e.pmtu;
     }
   }

@@ -10,7 +10,7 @@ import { jiffies, modTimer, usecsToJiffies } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
 import { ttlDefault } from './icmp.js';
 import { ipBuildAndSend } from './ip-output.js';
-import { EHOSTUNREACH, ROUTE_OUTPUT, routeOutput } from './route.js';
+import { EHOSTUNREACH, ROUTE_OUTPUT, routeOutput, RTCF_MTU_LOCKED } from './route.js';
 import { txStart } from './tcp-cong.js';
 import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
@@ -106,7 +106,7 @@ export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) 
 /** Hands a finished segment (`head` at the TCP header) to IP (ip_queue_xmit): 0 or a negative errno. */
 function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   const { net } = sk;
-  if (routeOutput(net, skb, sk.daddr, sk.saddr, null) !== 0 || skb.rtType !== ROUTE_OUTPUT) {
+  if (routeOutput(net, skb, sk.daddr, sk.saddr, null, sk.tos) !== 0 || skb.rtType !== ROUTE_OUTPUT) {
     net.kernel.skbs.free(skb);
     return -EHOSTUNREACH;
   }
@@ -121,7 +121,8 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   sk.dstConfirm = false;
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;
-  return ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, ipv4.DF);
+  const df = (skb.rtFlags & RTCF_MTU_LOCKED) !== 0 ? 0 : ipv4.DF;
+  return ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, df);
 }
 
 /** Bookkeeping of an acknowledgement that went out (tcp_event_ack_sent). */

@@ -67,7 +67,7 @@ export class TcpSock extends T.TcpState implements Runnable {
   /** The MTU of the way to the peer as it is now. */
   routeMtu(): void {
     const probe = this.net.kernel.skbs.probe();
-    const err = routeOutput(this.net, probe, this.daddr, this.saddr, null);
+    const err = routeOutput(this.net, probe, this.daddr, this.saddr, null, this.tos);
     if (err === 0) {
       this.dstMtu = probe.rtMtu;
       this.dstGenid = this.net.fib.genid;

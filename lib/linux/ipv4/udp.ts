@@ -65,6 +65,7 @@ export class UdpSock implements Runnable {
 
   constructor(net: Netns) {
     this.net = net;
+    if ((net.sysctl.get('net.ipv4.ip_no_pmtu_disc') ?? 0) !== 0) this.pmtudisc = PMTUDISC_DONT;
   }
 
   run(): void {
