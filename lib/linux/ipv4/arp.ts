@@ -140,7 +140,7 @@ function answers(net: Netns, dev: Netdev, sip: number, tip: number): number {
 /** arp_filter(): true when the way back to the sender is another device, or there is none. */
 function arpFilter(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
   if (!orConf(net, dev, 'arp_filter')) return false;
-  const probe = net.kernel.skbs.alloc();
+  const probe = net.kernel.skbs.probe();
   const out = routeOutput(net, probe, sip, tip, null) === 0 ? probe.rtDev : null;
   net.kernel.skbs.free(probe);
   return out !== dev;
