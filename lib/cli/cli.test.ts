@@ -1,4 +1,4 @@
-/** The verbs as users meet them: goldens, bad input, exit codes, the README's examples. */
+/** The verbs as users meet them: goldens, bad input, exit codes. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -167,15 +167,6 @@ Cli('diff names interface, frame and field of one flipped byte', () => {
   const r = podwire('diff', path, file);
   assert.is(r.code, 1);
   assert.match(r.out, /frame 1: ip\.ttl: expected 64 \(0x40\), actual 65 \(0x41\)/);
-});
-
-Cli("the README's examples run", () => {
-  for (const line of readFileSync('README.md', 'utf8').split('\n')) {
-    if (!line.startsWith('    podwire ')) continue;
-    const args = line.trim().split(/\s+/).slice(1);
-    const r = podwire(...args, ...(args[0] === 'run' ? ['-o', join(dir, 'readme')] : []));
-    assert.is(r.code, 0, `${line}: ${r.err}`);
-  }
 });
 
 Cli.run();
