@@ -99,7 +99,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     does: "podwire's own servers on real sockets",
     options: {
       'echo --udp PORT | --tcp PORT': 'sends back what it reads',
-      'http --port PORT [--body TEXT]': 'answers every request with TEXT',
+      'http --port PORT [--body TEXT | --size BYTES]': 'answers every request with TEXT',
       'coredns --manifests FILE… [--corefile FILE] [--listen ADDR] [--port PORT]': 'CoreDNS over these objects, UDP and TCP',
     },
   },
