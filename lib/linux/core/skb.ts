@@ -110,6 +110,8 @@ export class Skb {
   truesize = 0;
   /** Bytes its buffer would have free behind the data (skb_tailroom). */
   tailroom = 0;
+  /** Its checksum has been verified (skb->csum_valid); true also when other headers stand before it since. */
+  csumValid = false;
   /** Flow hash of the sending socket (skb->hash with l4_hash), 0: none. */
   hash = 0;
   /** One number for a packet at all its hops; copies keep it. */
@@ -271,6 +273,7 @@ export class SkbPool {
     s.truesize = from.truesize;
     s.tailroom = from.tailroom;
     s.hash = from.hash;
+    s.csumValid = from.csumValid;
     s.id = from.id;
     return s;
   }
@@ -315,6 +318,7 @@ export class SkbPool {
     s.truesize = 0;
     s.tailroom = 0;
     s.hash = 0;
+    s.csumValid = false;
     clearCb(s);
     return s;
   }

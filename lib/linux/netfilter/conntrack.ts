@@ -127,7 +127,7 @@ export class Conntrack {
     }
     // An error belongs to the connection of what it quotes.
     if (skb.ct !== null) return this.told(skb);
-    if (!readTuple(this.probe, b, o, end) || !this.wellFormed(b, o, th, end, proto, hook)) return this.invalid(skb);
+    if (!readTuple(this.probe, b, o, end) || !this.wellFormed(skb, th, end, proto, hook)) return this.invalid(skb);
     for (;;) {
       const r = this.resolve(skb, b, th, end, proto);
       if (r === CT_OK) return this.told(skb);
@@ -147,14 +147,18 @@ export class Conntrack {
   }
 
   /** Header and checksum of the transport are right (tcp_error, udp_error, sctp_error). */
-  private wellFormed(b: Uint8Array, o: number, th: number, end: number, proto: number, hook: number): boolean {
+  private wellFormed(skb: Skb, th: number, end: number, proto: number, hook: number): boolean {
+    const b = skb.buf;
     const verify = hook === PRE_ROUTING && this.config.checksum !== 0;
-    if (proto === ipv4.TCP) return tcpValid(b, o, th, end, verify);
-    if (proto === ipv4.SCTP) return sctpValid(b, th, end, verify);
-    if (proto !== ipv4.UDP) return true;
-    if (udp.check(b, th, end) < 0) return false;
+    let good = true;
+    if (proto === ipv4.TCP) good = tcpValid(b, skb.net, th, end, verify);
+    else if (proto === ipv4.SCTP) return sctpValid(b, th, end, verify);
+    else if (proto !== ipv4.UDP) return true;
+    else if (udp.check(b, th, end) < 0) return false;
     // nf_ip_checksum sums to the end of the packet, whatever the length field says.
-    return !verify || udp.csumOk(b, th, end, this.probe.src, this.probe.dst);
+    else good = !verify || udp.csumOk(b, th, end, this.probe.src, this.probe.dst);
+    if (verify && good && (proto === ipv4.TCP || udp.csum(b, th) !== 0)) skb.csumValid = true;
+    return good;
   }
 
   /** LOCAL_IN and POST_ROUTING, last (__nf_conntrack_confirm). */
@@ -290,7 +294,10 @@ export class Conntrack {
   private icmpIn(skb: Skb, th: number, end: number, hook: number): boolean {
     const b = skb.buf;
     if (end - th < icmp.HLEN) return false;
-    if (hook === PRE_ROUTING && this.config.checksum !== 0 && !icmp.csumOk(b, th, end)) return false;
+    if (hook === PRE_ROUTING && this.config.checksum !== 0) {
+      if (!icmp.csumOk(b, th, end)) return false;
+      skb.csumValid = true;
+    }
     const t = icmp.type(b, th);
     if (t > 18) return false;
     if (!icmp.isError(t)) return true;

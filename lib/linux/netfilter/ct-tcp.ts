@@ -283,3 +283,13 @@ function timeoutOf(t: TcpTrack, state: number, index: number, cfg: CtConfig): nu
   if (((t.seen[0].flags | t.seen[1].flags) & F_DATA_UNACKNOWLEDGED) !== 0 && normal > unack) return unack;
   return t.lastWin === 0 && normal > retrans ? retrans : normal;
 }
+
+/** The other side is told that the connection is over (nf_conntrack_tcp_set_closing): CLOSE, with its timeout. */
+export function tcpSetClosing(ct: Conn): void {
+  const t = ct.tcp;
+  if (t === null) return;
+  const old = t.state;
+  t.state = CL;
+  if (old === CL || (ct.status & S_FIXED_TIMEOUT) !== 0) return;
+  ct.expires = ct.table.net.kernel.sim.now + ct.table.config.tcp[CL]!;
+}

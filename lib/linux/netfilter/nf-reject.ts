@@ -8,6 +8,7 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import type { Netns } from '../core/netns.js';
 import { CT_IS_REPLY, CT_NONE, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
+import { tcpSetClosing } from './ct-tcp.js';
 import { ttlDefault } from '../ipv4/icmp.js';
 import { ipBuildAndSend } from '../ipv4/ip-output.js';
 import { ROUTE_BROADCAST, ROUTE_MULTICAST, routeOutput } from '../ipv4/route.js';
@@ -37,6 +38,7 @@ export function nfSendReset(net: Netns, skb: Skb): void {
     r.ct = skb.ct;
     r.ct.refs++;
     r.ctinfo = skb.ctinfo < CT_IS_REPLY ? CT_RELATED_REPLY : CT_RELATED;
+    tcpSetClosing(skb.ct);
   } else r.ctinfo = CT_NONE;
   ipBuildAndSend(net, r, src, dst, ipv4.TCP, 0, ttlDefault(net), 0, ipv4.DF);
 }

@@ -69,7 +69,7 @@ export const TCP_RESET = 'tcp-reset';
 /** Only a packet with a right checksum is answered (nf_reject_verify_csum, nf_ip_checksum). */
 function csumGood(skb: Skb, c: XtCtx): boolean {
   const b = skb.buf;
-  if (NO_CSUM.includes(c.proto)) return true;
+  if (skb.csumValid || NO_CSUM.includes(c.proto)) return true;
   if (c.proto === ipv4.UDP && (c.th + udp.HLEN > c.end || udp.csum(b, c.th) === 0)) return c.th + udp.HLEN <= c.end;
   const ports = c.proto === ipv4.TCP || c.proto === ipv4.UDP;
   const start = ports ? pseudo(ipv4.src(b, skb.net), ipv4.dst(b, skb.net), c.proto, c.end - c.th) : 0;
@@ -243,10 +243,9 @@ export class LogTarget implements Target {
   }
 }
 
-/** -j NOTRACK and -j CT --notrack. */
+/** -j NOTRACK and -j CT --notrack; alone they do not start tracking (xt_ct_tg_check). */
 export class NotrackTarget implements Target {
   readonly name: 'CT' | 'NOTRACK';
-  readonly needsConntrack = true;
 
   constructor(name: 'CT' | 'NOTRACK') {
     this.name = name;
