@@ -1,5 +1,5 @@
 /** PcapWriter, the part of podwire that other programs import. */
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -9,6 +9,7 @@ import { PcapWriter } from './pcap-writer.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'podwire-writer-'));
 const Writer = suite('lib/capture/pcap-writer');
+Writer.after(() => rmSync(dir, { recursive: true, force: true }));
 
 Writer('PcapWriter writes what readPcap() reads, and names the file at the end', () => {
   const path = join(dir, 'x.pcap');

@@ -1,6 +1,6 @@
 /** The verbs as users meet them: goldens, bad input, exit codes. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -18,6 +18,7 @@ const dir = mkdtempSync(join(tmpdir(), 'podwire-'));
 const scenarios = readdirSync('scenarios').filter((f) => f.endsWith('.yaml'));
 
 const Cli = suite('lib/cli');
+Cli.after(() => rmSync(dir, { recursive: true, force: true }));
 
 Cli('every scenario equals its kernel golden and leaves no skb behind', async () => {
   for (const f of scenarios) {
@@ -167,6 +168,51 @@ Cli('diff names interface, frame and field of one flipped byte', () => {
   const r = podwire('diff', path, file);
   assert.is(r.code, 1);
   assert.match(r.out, /frame 1: ip\.ttl: expected 64 \(0x40\), actual 65 \(0x41\)/);
+});
+
+/** A copy of a golden tree with one byte of the last frame of each named capture changed. */
+function damaged(name: string, ...ifaces: string[]): string {
+  const copy = join(dir, 'damaged', name);
+  cpSync(join('golden', name), copy, { recursive: true });
+  for (const iface of ifaces) {
+    const b = readFileSync(join(copy, `${iface}.pcap`));
+    b[b.length - 1]! ^= 1;
+    writeFileSync(join(copy, `${iface}.pcap`), b);
+  }
+  return copy;
+}
+
+Cli('diff prints the frames of the first difference, with --all of every one, in JSON as hexadecimal', () => {
+  const golden = join('golden', 'pod-localhost');
+  const two = join('golden', 'pod-to-pod-same-node');
+  const copy = damaged('pod-to-pod-same-node', 'default_client/eth0', 'default_server/eth0');
+  const dumps = (text: string): number => text.split('  expected\n').length - 1;
+  const lines = podwire('diff', two, copy);
+  assert.is(lines.code, 1, lines.err);
+  assert.is(dumps(lines.out), 1);
+  assert.is(lines.out.match(/: expected /g)!.length, 2);
+  assert.is(dumps(podwire('diff', two, copy, '--all').out), 2);
+  const json = JSON.parse(podwire('diff', two, copy, '--json').out) as { differences: { expectedFrame: string }[] };
+  assert.match(json.differences[0]!.expectedFrame, /^([0-9a-f]{2}){42,}$/);
+  assert.is(podwire('diff', golden, golden).code, 0);
+});
+
+Cli("check -u leaves the kernel's golden as it is and says so", () => {
+  const copy = damaged('pod-localhost', 'default_web/lo');
+  const before = tree(copy);
+  const r = podwire('check', 'scenarios/pod-localhost.yaml', '-u', '--golden', join(dir, 'damaged'));
+  assert.is(r.code, 1);
+  assert.match(r.err, /\nnot replaced, because the kernel recorded them .*: pod-localhost\n/);
+  assert.is(tree(copy), before);
+});
+
+Cli('walk keeps its columns under long names', () => {
+  const out = podwire('walk', 'scenarios/clusterip-iptables.yaml')
+    .out.split('\n')
+    .filter((l) => l.startsWith('  '));
+  const column = (l: string): number => /^ {2}\S+ +/.exec(l)![0].length;
+  assert.equal([...new Set(out.map(column))].length, 1);
+  assert.ok(out.some((l) => l.includes('rule 1: KUBE-SERVICES (-m comment --comment "kubernetes service portals" -j')));
 });
 
 Cli.run();

@@ -1,6 +1,6 @@
 /** Where errors of a Scenario stand: in the user's own file, never in the Lab it compiles to. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
@@ -37,6 +37,7 @@ const steps = (...list: string[]): string =>
   `${HEAD}${POD}  steps:\n${list.map((s) => `  - { at: 0s, ${s} }\n`).join('')}`;
 
 const Places = suite('lib/cli/places');
+Places.after(() => rmSync(dir, { recursive: true, force: true }));
 
 for (const [what, text, code, err] of [
   ['an expectation', steps('in: pod/client, run: ip link show lo, expect: { exit: 3 }'), 1, /^s\.yaml:14: expected exit 3, got 0\n$/],

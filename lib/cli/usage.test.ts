@@ -1,6 +1,6 @@
 /** Arguments, help and exit codes of the verbs. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
@@ -15,6 +15,7 @@ const podwire = (...args: string[]): { code: number | null; out: string; err: st
 };
 
 const Usage = suite('lib/cli/usage');
+Usage.after(() => rmSync(dir, { recursive: true, force: true }));
 
 Usage('parseArgs() takes long and short names, = and --', () => {
   const a = parseArgs('check', ['a.yaml', '-u', '-o=x', '--golden', 'g', '--json', '--', '-z']);
