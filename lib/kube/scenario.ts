@@ -10,6 +10,7 @@ import { type At, documents, quote } from './api/at.js';
 import { loadManifests, readObjects, type Seen } from './api/manifest.js';
 import { addressWithPrefix, cidr, dnsSubdomain, labels } from './api/names.js';
 import type { KubeObject } from './api/types.js';
+import { parseCorefile } from './coredns/corefile.js';
 import { type KubeProxyConfig, parseKubeProxyConfig } from './kube-proxy/index.js';
 import { contains, networkOf, overlap } from './networks.js';
 
@@ -94,7 +95,20 @@ export function parseScenario(text: string, file: string, read: (path: string) =
 function coredns(s: At): Scenario['coredns'] {
   if (!s.has('coredns')) return null;
   const dns = s.opt('coredns')?.only('corefile', 'replicas') ?? null;
-  return { corefile: dns?.opt('corefile')?.str() ?? null, replicas: dns?.opt('replicas')?.int(1, 100) ?? 2 };
+  return { corefile: corefile(dns?.opt('corefile') ?? null), replicas: dns?.opt('replicas')?.int(1, 100) ?? 2 };
+}
+
+/** A Corefile that CoreDNS would load, or an error in the Scenario's own lines. */
+function corefile(at: At | null): string | null {
+  if (at === null) return null;
+  const { text, line, column } = at.script();
+  try {
+    parseCorefile(text, at.file);
+  } catch (e) {
+    if (!(e instanceof InputError)) throw e;
+    throw new InputError(at.file, line + Math.max(1, e.line) - 1, column + Math.max(1, e.column) - 1, e.reason);
+  }
+  return text;
 }
 
 function objects(s: At, file: string, read: (path: string) => string): KubeObject[] {

@@ -25,6 +25,15 @@ const KINDS: Record<string, { api: string; read: (at: At) => KubeObject }> = {
   EndpointSlice: { api: 'discovery.k8s.io/v1', read: slice },
 };
 
+/** Kinds of Kubernetes that change frames, or that people write beside those that do. */
+const ELSEWHERE =
+  'DaemonSet StatefulSet ReplicaSet ReplicationController Job CronJob Ingress IngressClass NetworkPolicy ConfigMap Secret ' +
+  'ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding PodDisruptionBudget HorizontalPodAutoscaler PriorityClass ' +
+  'PersistentVolume PersistentVolumeClaim StorageClass LimitRange ResourceQuota Gateway GatewayClass HTTPRoute';
+
+const unread = (kind: string): string =>
+  ELSEWHERE.split(' ').includes(kind) ? `kind ${kind} is not supported yet` : `found unknown kind ${quote(kind)}`;
+
 /** `Kind/namespace/name` of the objects read so far, for duplicates. */
 export type Seen = Set<string>;
 
@@ -49,7 +58,7 @@ function readObject(at: At, seen: Seen): KubeObject {
   const kind = at.req('kind').str();
   const entry = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
   if (entry === undefined)
-    return at.req('kind').fail(`found unknown kind ${quote(kind)}, expected one of: ${Object.keys(KINDS).join(', ')}`);
+    return at.req('kind').fail(`${unread(kind)}, expected one of: ${Object.keys(KINDS).join(', ')}`);
   const api = at.req('apiVersion').str();
   if (api !== entry.api) at.req('apiVersion').fail(`found ${quote(api)}, expected "${entry.api}" for ${kind}`);
   const o = entry.read(at);
