@@ -6,7 +6,7 @@ import { isMulticast, maskOf, ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { Netdev } from '../linux/core/netdev.js';
 import type { Skb } from '../linux/core/skb.js';
-import { type Route, RTN_UNICAST, TABLE_LOCAL, TABLE_MAIN } from '../linux/ipv4/fib.js';
+import { type PathHop, type Route, RTN_UNICAST, TABLE_LOCAL, TABLE_MAIN } from '../linux/ipv4/fib.js';
 import {
   EACCES, EHOSTUNREACH, ENETUNREACH, ROUTE_BROADCAST, ROUTE_LOCAL, ROUTE_MULTICAST, routeInput, routeOutput,
 } from '../linux/ipv4/route.js'; // prettier-ignore
@@ -134,16 +134,25 @@ function routeText(c: IpContext, f: Filter, r: Route): string {
   if (r.prefix === 0) s += 'default ';
   else s += r.dst === 0 ? `0/${r.prefix}  ` : `${ntoa(r.dst)}${r.prefix === 32 ? '' : `/${r.prefix}`} `;
   if (r.tos !== 0 && f.tos === null) s += `tos ${tosText(r.tos)} `;
-  if (r.gw !== 0 && !host(f.via)) s += `via ${ntoa(r.gw)} `;
-  if (r.dev !== null && f.dev === null) s += `dev ${r.dev.name} `;
+  const one = r.paths === null;
+  if (one && r.gw !== 0 && !host(f.via)) s += `via ${ntoa(r.gw)} `;
+  if (one && r.dev !== null && f.dev === null) s += `dev ${r.dev.name} `;
   if ((r.table !== TABLE_MAIN || d) && f.table === 0) s += `table ${TABLES.name(r.table)} `;
   if ((r.proto !== 'boot' || d) && f.proto === null) s += `proto ${r.proto} `;
   if ((r.scope !== 0 || d) && f.scope === null) s += `scope ${SCOPES.name(r.scope)} `;
   if (r.src !== 0 && !host(f.src)) s += `src ${ntoa(r.src)} `;
   if (r.metric !== 0 && f.metric === null) s += `metric ${r.metric} `;
-  if (r.onlink) s += 'onlink ';
-  if (linkdown(r)) s += 'linkdown ';
+  for (const p of r.paths ?? []) s += hopText(p);
+  if (one && r.onlink) s += 'onlink ';
+  if (one && linkdown(r)) s += 'linkdown ';
   return `${s}\n`;
+}
+
+/** One of several next hops, on a line of its own (print_rta_multipath). */
+function hopText(p: PathHop): string {
+  const dead = p.dev !== null && !p.dev.up;
+  const flags = `${p.onlink ? 'onlink ' : ''}${dead ? 'dead ' : ''}${dead || linkdown(p) ? 'linkdown ' : ''}`;
+  return `\n\tnexthop ${p.gw === 0 ? '' : `via ${ntoa(p.gw)} `}dev ${p.dev?.name ?? ''} weight ${p.weight} ${flags}`;
 }
 
 interface Query {

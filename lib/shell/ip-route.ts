@@ -1,17 +1,18 @@
 /**
  * `ip route`: routes changed; ip-route-show.ts shows them and answers `get`.
  *
- * Several next hops, next-hop objects, encapsulation, realms and metrics such as `mtu` are refused.
+ * Next-hop objects, encapsulation, realms and metrics such as `mtu` are refused.
  * @module
  */
 import { maskOf } from '../../wire/inet.js';
 import { ARPHRD_LOOPBACK, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import {
-  type FibTable, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Route, RTN_ANYCAST, RTN_BLACKHOLE, RTN_BROADCAST,
+  type FibTable, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NextHop, type PathHop, type Route, RTN_ANYCAST, RTN_BLACKHOLE, RTN_BROADCAST,
   RTN_LOCAL, RTN_MULTICAST, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE,
   SCOPE_UNIVERSE, TABLE_LOCAL, TABLE_MAIN,
 } from '../linux/ipv4/fib.js'; // prettier-ignore
+import { rebalance } from '../linux/ipv4/multipath.js';
 import { inetAddrType } from '../linux/ipv4/route.js';
 import {
   address, device, extack, fail, garbage, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, SCOPES, TABLES,
@@ -27,7 +28,7 @@ export const ROUTE_TYPES: Readonly<Record<string, number>> = {
 
 const REFUSED = [
   'as', 'from', 'expires', 'mtu', 'hoplimit', 'advmss', 'reordering', 'rtt', 'rto_min', 'window', 'cwnd', 'initcwnd', 'initrwnd',
-  'features', 'quickack', 'congctl', 'rttvar', 'ssthresh', 'realms', 'nexthop', 'nhid', 'vrf', 'pref', 'encap', 'ttl-propagate',
+  'features', 'quickack', 'congctl', 'rttvar', 'ssthresh', 'realms', 'nhid', 'vrf', 'pref', 'encap', 'ttl-propagate',
   'fastopen_no_cookie', 'pervasive',
 ]; // prettier-ignore
 
@@ -61,14 +62,25 @@ interface RouteWords {
   proto: string | null;
   table: number | null;
   onlink: boolean;
+  /** `nexthop …`, which ends the words. */
+  hops: Hop[] | null;
+}
+
+/** One next hop as the words give it. */
+interface Hop {
+  gw: number;
+  dev: Netdev | null;
+  weight: number;
+  onlink: boolean;
 }
 
 function words(net: Netns, w: Words): RouteWords {
-  const r: RouteWords = { to: null, type: null, gw: null, dev: null, src: 0, tos: 0, metric: 0, scope: null, proto: null, table: null, onlink: false }; // prettier-ignore
+  const r: RouteWords = { to: null, type: null, gw: null, dev: null, src: 0, tos: 0, metric: 0, scope: null, proto: null, table: null, onlink: false, hops: null }; // prettier-ignore
   let dev: string | null = null;
   while (w.more) {
     const k = w.take();
-    if (k === 'src') r.src = address(w.value());
+    if (k === 'nexthop') r.hops = nexthops(net, w);
+    else if (k === 'src') r.src = address(w.value());
     else if (k === 'via') r.gw = gateway(r, k, w);
     else if (k === 'tos' || matches(k, 'dsfield')) r.tos = value(w, tosValue, '"tos" value is invalid\n');
     else if (matches(k, 'metric', 'priority') || k === 'preference') r.metric = value(w, unsigned, '"metric" value is invalid\n');
@@ -84,6 +96,27 @@ function words(net: Netns, w: Words): RouteWords {
   if (dev !== null) r.dev = device(net, dev);
   return r;
 } // prettier-ignore
+
+/** parse_nexthops: to the end of the words. */
+function nexthops(net: Netns, w: Words): Hop[] {
+  const hops: Hop[] = [{ gw: 0, dev: null, weight: 1, onlink: false }];
+  while (w.more) {
+    const h = hops[hops.length - 1]!;
+    const k = w.take();
+    if (k === 'nexthop') hops.push({ gw: 0, dev: null, weight: 1, onlink: false });
+    else if (k === 'via') {
+      const v = w.value();
+      h.gw = address(v === 'inet' ? w.value() : v);
+    } else if (k === 'dev') h.dev = device(net, w.value());
+    else if (k === 'weight') {
+      const v = w.value();
+      const n = unsigned(v);
+      h.weight = n === null || n === 0 || n > 256 ? wrong(v, '"weight" is invalid\n') : n;
+    } else if (k === 'onlink') h.onlink = true;
+    else garbage(k, '"nexthop" or end of line');
+  }
+  return hops;
+}
 
 function value<T>(w: Words, read: (v: string) => T | null, why: string): T {
   const v = w.value();
@@ -112,7 +145,7 @@ function destination(r: RouteWords, word: string, w: Words): void {
 function defaultScope(r: RouteWords, type: number): number {
   if (type === RTN_LOCAL) return SCOPE_HOST;
   if (type === RTN_BROADCAST || type === RTN_MULTICAST || type === RTN_ANYCAST) return SCOPE_LINK;
-  return type === RTN_UNICAST && r.gw === null ? SCOPE_LINK : SCOPE_UNIVERSE;
+  return type === RTN_UNICAST && r.gw === null && r.hops === null ? SCOPE_LINK : SCOPE_UNIVERSE;
 }
 
 const ownTable = (type: number | null): number =>
@@ -133,11 +166,27 @@ function modify(net: Netns, w: Words, flags: number): string {
     mtu: 0, mtuLock: false, exceptions: null, paths: null,
   }; // prettier-ignore
   if (r.table === 0) r.table = TABLE_MAIN;
-  createInfo(net, r);
+  if (x.hops !== null) multipath(net, r, x.hops);
+  else createInfo(net, r);
   const error = net.fib.table(r.table).insert(r, flags);
   if (error !== null) rtnl(error);
   if (type === RTN_LOCAL) net.fib.customLocal = true;
   return '';
+}
+
+/** fib_create_info for several next hops: each is checked as if it were the only one. */
+function multipath(net: Netns, r: Route, hops: readonly Hop[]): void {
+  const paths: PathHop[] = [];
+  for (const h of hops) {
+    const one: Route = { ...r, gw: h.gw, dev: h.dev, onlink: h.onlink };
+    createInfo(net, one);
+    paths.push({ gw: h.gw, dev: one.dev, onlink: h.onlink, exceptions: null, weight: h.weight, upperBound: -1 });
+  }
+  r.gw = paths[0]!.gw;
+  r.dev = paths[0]!.dev;
+  if (paths.length < 2) return;
+  rebalance(paths);
+  r.paths = paths;
 }
 
 /** The least scope of each type (fib_props). */
@@ -208,13 +257,17 @@ function del(net: Netns, w: Words): string {
       (x.proto === null || r.proto === x.proto) &&
       (x.metric === 0 || r.metric === x.metric) &&
       (x.gw === null || r.gw === x.gw) &&
-      (x.dev === null || r.dev === x.dev),
+      (x.dev === null || r.dev === x.dev) &&
+      (x.hops === null || sameHops(r, x.hops)),
   ); // prettier-ignore
   if (hit === undefined) return rtnl('ESRCH');
   table!.remove((r) => r === hit);
   return '';
 }
 
+const sameHops = (r: Route, hops: readonly Hop[]): boolean =>
+  r.paths !== null && r.paths.length === hops.length && hops.every((h, i) => r.paths![i]!.gw === h.gw);
+
 /** A device without a carrier: its routes are marked (RTNH_F_LINKDOWN). */
-export const linkdown = (r: Route): boolean =>
+export const linkdown = (r: NextHop): boolean =>
   r.dev !== null && r.dev.up && !r.dev.carrier && r.dev.type !== ARPHRD_LOOPBACK;

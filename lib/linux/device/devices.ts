@@ -6,7 +6,7 @@ import { delPort } from '../bridge/br-if.js';
 import { Bridge } from '../bridge/bridge.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
-import { devClose } from '../ipv4/devinet.js';
+import { devClose, losesDev } from '../ipv4/devinet.js';
 import { IpTunnel, type IpTunnelParms } from '../tunnel/ipip.js';
 import { Vxlan, type VxlanConfig } from '../tunnel/vxlan.js';
 import { Dummy } from './dummy.js';
@@ -111,7 +111,7 @@ function unregister(dev: Netdev): void {
 
 function dropAddresses(dev: Netdev): void {
   dev.addrs.length = 0;
-  for (const t of dev.net.fib.tables.values()) t.remove((r) => r.dev === dev);
+  for (const t of dev.net.fib.tables.values()) t.remove((r) => losesDev(r, dev));
 }
 
 export function renameDevice(dev: Netdev, name: string): void {

@@ -12,6 +12,7 @@ import {
 } from './fib.js'; // prettier-ignore
 import { masqFlush } from '../netfilter/nat.js';
 import { arpNotify } from './arp.js';
+import { rebalance } from './multipath.js';
 
 const kernelRoute = (table: number, type: number, dst: number, prefix: number, dev: Netdev, scope: number, src: number): Route => ({
   type, dst, prefix, tos: 0, metric: 0, gw: 0, dev, scope, src, proto: 'kernel', onlink: false, table,
@@ -122,8 +123,24 @@ export function devOpen(dev: Netdev): number {
   dev.linkWatch();
   if (dev.type === ARPHRD_LOOPBACK) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
   for (const ifa of dev.addrs) addAddressRoutes(dev, ifa);
+  syncUp(dev);
   arpNotify(dev);
   return 0;
+}
+
+/** True when a route has no next hop left without `dev`, which is down; the others share its part (fib_sync_down_dev). */
+export function losesDev(r: Route, dev: Netdev): boolean {
+  if (r.paths === null) return r.dev === dev;
+  if (!r.paths.some((p) => p.dev === dev)) return false;
+  rebalance(r.paths);
+  return r.paths.every((p) => p.upperBound < 0);
+}
+
+/** The device is back: next hops on it count again (fib_sync_up). */
+function syncUp(dev: Netdev): void {
+  for (const t of dev.net.fib.tables.values()) {
+    for (const r of t.routes) if (r.paths !== null && r.paths.some((p) => p.dev === dev)) rebalance(r.paths);
+  }
 }
 
 /** `ip link set down` (dev_close): the routes through the device go but those of host scope, the addresses stay. */
@@ -133,7 +150,7 @@ export function devClose(dev: Netdev): void {
   dev.stopped();
   dev.linkWatch();
   const { fib, neigh } = dev.net;
-  for (const t of fib.tables.values()) t.remove((r) => r.dev === dev && r.scope < SCOPE_HOST);
+  for (const t of fib.tables.values()) t.remove((r) => r.scope < SCOPE_HOST && losesDev(r, dev));
   neigh.flushDevice(dev);
   masqFlush(dev.net, dev.ifindex, 0);
 }

@@ -187,6 +187,10 @@ export class FibTable {
       for (let k = 0; k < list.length; k++) {
         const r = list[k]!;
         if ((r.tos !== 0 && r.tos !== tos) || r.scope < scope) continue;
+        if (r.paths !== null) {
+          if (!usable(r.paths, oif)) continue;
+          return r;
+        }
         if (oif !== null && r.dev !== oif && r.type < RTN_BLACKHOLE) continue;
         if (r.dev !== null && !r.dev.up && r.type !== RTN_LOCAL) continue;
         return r;
@@ -285,7 +289,25 @@ export class Fib {
   }
 }
 
+/** True when one of several next hops is up, and on the device where one is asked for. */
+function usable(paths: readonly PathHop[], oif: Netdev | null): boolean {
+  for (let i = 0; i < paths.length; i++) {
+    const { dev } = paths[i]!;
+    if (dev !== null && dev.up && (oif === null || dev === oif)) return true;
+  }
+  return false;
+}
+
+const samePaths = (a: PathHop[] | null, b: PathHop[] | null): boolean =>
+  a === null || b === null
+    ? a === b
+    : a.length === b.length &&
+      a.every(
+        (p, i) => p.gw === b[i]!.gw && p.dev === b[i]!.dev && p.weight === b[i]!.weight && p.onlink === b[i]!.onlink,
+      );
+
 const sameRoute = (a: Route, b: Route): boolean =>
+  samePaths(a.paths, b.paths) &&
   a.type === b.type &&
   a.gw === b.gw &&
   a.dev === b.dev &&
