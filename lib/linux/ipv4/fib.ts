@@ -4,7 +4,7 @@
  * A lookup walks the rules by priority; each table is a list of prefix lengths (longest first), each a Map from network to
  * the routes of that prefix sorted by TOS and metric. `throw` goes on with the next rule.
  *
- * Kernel counterparts: net/ipv4/fib_trie.c, fib_semantics.c; the rules are in fib-rules.ts. Not here: multipath.
+ * Kernel counterparts: net/ipv4/fib_trie.c, fib_semantics.c; the rules are in fib-rules.ts, the choice among next hops in multipath.ts.
  * @module
  */
 import { maskOf } from '../../../wire/inet.js';
