@@ -102,13 +102,16 @@ function message(type: number, code: number, info: number): string {
   }
 }
 
+/** Time of day at boot. */
+const EPOCH = 1704067200n;
+
 /** The data: a struct timeval (two little-endian 64-bit words), then 0x10, 0x11, … */
 function payload(size: number, now: number): Uint8Array {
   const b = new Uint8Array(size);
   for (let i = 0; i < size; i++) b[i] = i;
   if (size >= 16) {
     const v = new DataView(b.buffer);
-    v.setBigUint64(0, BigInt(1704067200 + Math.floor(now / SEC)), true);
+    v.setBigUint64(0, EPOCH + BigInt(Math.floor(now / SEC)), true);
     v.setBigUint64(8, BigInt(Math.floor((now % SEC) / 1000)), true);
   }
   return b;
@@ -138,12 +141,19 @@ class Session {
   private readonly id: number;
   private readonly sentAt: number[] = [];
   private readonly rtts: number[] = [];
+  /** Sequence numbers that have been answered; a second answer is a duplicate. */
+  private readonly answered = new Set<number>();
+  private repeats = 0;
+  /** A time of day in an answer was one to come. */
+  private wentBack = false;
   private errors = 0;
   /** Times in a row that the device took no packet (oom_count). */
   private full = 0;
   /** When the first probe was tried, and the latest. */
   private readonly began: number;
   private tried: number;
+  /** Highest sequence number that was answered. */
+  private acked = 0;
   /** Most probes in flight when an answer came (pipesize). */
   private pipe = 0;
   private ended = false;
@@ -190,7 +200,13 @@ class Session {
     if (err !== 0) this.failed(err);
     if (this.ended) return;
     if (this.o.count === 0 || seq < this.o.count) sim.arm(this.next, sim.now + this.o.interval * SEC);
-    else sim.arm(this.last, sim.now + this.o.wait * SEC);
+    else sim.arm(this.last, sim.now + this.linger());
+  }
+
+  /** How long to wait after the last probe: -W without any answer so far, else two round trips (__schedule_exit). */
+  private linger(): number {
+    if (this.answered.size === 0) return this.o.wait * SEC;
+    return Math.max(2e6 * Math.max(...this.rtts), this.o.interval * SEC);
   }
 
   /** The device takes no more: the same probe is tried again, until that has gone on for as long as an answer is waited for. */
@@ -226,27 +242,67 @@ class Session {
         const seq = icmp.seq(d, icmp.HLEN + ipv4.headerLen(d, icmp.HLEN));
         this.p.out(`From ${ntoa(m.src)}: icmp_seq=${seq} ${message(type, d[1]!, i32(d, icmp.REST))}\n`);
       }
+      // Nothing is on its way any more: what waits in the socket is read later, or never.
+      if (this.acked === this.sentAt.length) this.enough();
+      if (this.ended) return;
     }
     this.enough();
   }
 
+  /** gather_statistics: an answer, or one said twice. Debian's ping looks at no checksum, so that damaged ones count too. */
   private reply(m: IcmpMessage): void {
-    const seq = icmp.seq(m.data, 0);
-    const rtt = (this.p.net.kernel.sim.now - this.sentAt[seq - 1]!) / 1e6;
+    const d = m.data;
+    const seq = icmp.seq(d, 0);
+    const timing = this.o.size >= 16 && d.length >= icmp.HLEN + 16;
+    const rtt = timing ? this.roundTrip(d) : 0;
     this.rtts.push(rtt);
     this.acknowledge(seq);
+    const again = this.answered.has(seq);
+    if (again) this.repeats++;
+    else this.answered.add(seq);
     if (this.o.quiet) return;
-    const time = this.o.size >= 16 ? ` time=${rttText(rtt)} ms` : '';
-    this.p.out(`${m.data.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl}${time}\n`);
+    const time = timing ? ` time=${rttText(rtt)} ms` : '';
+    const what = `${again ? ' (DUP!)' : ''}${this.wrongData(d)}`;
+    this.p.out(`${d.length} bytes from ${ntoa(m.src)}: icmp_seq=${seq} ttl=${m.ttl}${time}${what}\n`);
+  }
+
+  /** Milliseconds since the time that the answer carries; a time to come is 0, and told (twice when it is the first one). */
+  private roundTrip(d: Uint8Array): number {
+    const v = new DataView(d.buffer, d.byteOffset + icmp.HLEN, 16);
+    const sent = (v.getBigInt64(0, true) - EPOCH) * 1000000n + v.getBigInt64(8, true);
+    const us = BigInt.asIntN(64, BigInt(Math.floor(this.p.net.kernel.sim.now / 1000)) - sent);
+    if (us >= 0n) return Number(us) / 1e3;
+    const warning = `ping: Warning: time of day goes back (${us}us), taking countermeasures\n`;
+    this.p.err(this.wentBack ? warning : warning + warning);
+    this.wentBack = true;
+    return 0;
+  }
+
+  /** The first byte of the data that is not what was sent, and then all of them. */
+  private wrongData(d: Uint8Array): string {
+    const { size } = this.o;
+    for (let i = 16; i < size; i++) {
+      const [is, was] = [d[icmp.HLEN + i] ?? 0, i & 255];
+      if (is === was) continue;
+      let s = `\nwrong data byte #${i} should be 0x${was.toString(16)} but was 0x${is.toString(16)}`;
+      for (let k = 16; k < size; k++) {
+        if (k % 32 === 16) s += `\n#${k}\t`;
+        s += `${(d[icmp.HLEN + k] ?? 0).toString(16)} `;
+      }
+      return s;
+    }
+    return '';
   }
 
   /** As many answers and errors as packets were asked for. */
   private enough(): void {
-    if (this.o.count > 0 && this.rtts.length + this.errors >= this.o.count) this.finish();
+    if (this.ended) return;
+    if (this.o.count > 0 && this.answered.size + this.errors >= this.o.count) this.finish();
   }
 
   private acknowledge(seq: number): void {
     this.pipe = Math.max(this.pipe, this.sentAt.length - seq + 1);
+    this.acked = Math.max(this.acked, seq);
   }
 
   private quotesUs(d: Uint8Array): boolean {
@@ -262,18 +318,20 @@ class Session {
     sim.cancel(this.last);
     this.sock.close();
     const sent = this.sentAt.length;
-    const got = this.rtts.length;
+    const got = this.answered.size;
     this.ended = true;
     const ms = Math.floor((this.tried - this.began) / 1e6);
     this.p.out(`\n--- ${this.o.host} ping statistics ---\n`);
+    const repeats = this.repeats > 0 ? `+${this.repeats} duplicates, ` : '';
     const errors = this.errors > 0 ? `+${this.errors} errors, ` : '';
     const loss = Number((((sent - got) * 100) / sent).toPrecision(6));
-    this.p.out(`${sent} packets transmitted, ${got} received, ${errors}${loss}% packet loss, time ${ms}ms\n`);
+    this.p.out(`${sent} packets transmitted, ${got} received, ${repeats}${errors}${loss}% packet loss, time ${ms}ms\n`);
     const sums: string[] = [];
     // Without room for the time of day in the data there is nothing to measure.
     if (got > 0 && this.o.size >= 16) {
-      const avg = this.rtts.reduce((a, b) => a + b, 0) / got;
-      const dev = Math.sqrt(Math.max(0, this.rtts.reduce((a, b) => a + b * b, 0) / got - avg * avg));
+      const n = this.rtts.length;
+      const avg = this.rtts.reduce((a, b) => a + b, 0) / n;
+      const dev = Math.sqrt(Math.max(0, this.rtts.reduce((a, b) => a + b * b, 0) / n - avg * avg));
       const all = [Math.min(...this.rtts), avg, Math.max(...this.rtts), dev];
       sums.push(`rtt min/avg/max/mdev = ${all.map((x) => x.toFixed(3)).join('/')} ms`);
     }

@@ -63,12 +63,15 @@ export function briefText(d: Netdev, link: boolean): string {
   return link ? `${start}${lladdrText(d)} <${flagText(d, mdown)}> \n` : start;
 }
 
+/** The discipline that stands at the root: without one of `tc` none, and none at all before the device is first up. */
+const qdiscName = (d: Netdev): string => d.qdisc?.kind ?? (d.activated ? 'noqueue' : 'noop');
+
 /** First line of a device; `link` for `ip link`, which names the mode. */
 export function headText(d: Netdev, link: boolean): string {
   const { name, mdown } = nameAndLink(d);
   const master = d.brport === null ? '' : `master ${d.brport.master.name} `;
   return (
-    `${d.ifindex}: ${name}: <${flagText(d, mdown)}> mtu ${d.mtu} qdisc ${d.activated ? 'noqueue' : 'noop'} ${master}` +
+    `${d.ifindex}: ${name}: <${flagText(d, mdown)}> mtu ${d.mtu} qdisc ${qdiscName(d)} ${master}` +
     `state ${operstate(d)} ${link ? 'mode DEFAULT ' : ''}group default ${d.txqlen === 0 ? '' : `qlen ${d.txqlen}`}`
   );
 }

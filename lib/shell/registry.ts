@@ -21,6 +21,7 @@ import { iptablesRestore } from './iptables-restore.js';
 import { iptablesSave } from './iptables-save.js';
 import { ipvsadm } from './ipvsadm.js';
 import { sysctl } from './sysctl.js';
+import { tc } from './tc.js';
 
 export type { CommandResult } from './ip.js';
 export type SyncCommand = (kernel: Kernel, net: Netns, argv: string[], stdin: string) => CommandResult;
@@ -30,6 +31,7 @@ export const commands: Record<string, SyncCommand> = {
   ip: (kernel, net, argv) => ip(kernel, net, argv),
   bridge: (_k, net, argv) => bridge(net, argv),
   sysctl: (_k, net, argv) => sysctl(net, argv),
+  tc: (_k, net, argv) => tc(net, argv),
   iptables: (_k, net, argv) => iptables(net, argv.slice(1)),
   'iptables-restore': (_k, net, argv, stdin) => iptablesRestore(net, argv.slice(1), stdin),
   'iptables-save': (_k, net, argv) => iptablesSave(net, argv.slice(1)),

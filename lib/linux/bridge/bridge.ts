@@ -92,6 +92,7 @@ export class Bridge extends Netdev {
   }
 
   override stopped(): void {
+    this.qdisc?.reset();
     for (const p of this.ports) p.disable();
   }
 

@@ -36,6 +36,8 @@ export class Kernel {
   onDevice: ((dev: Netdev) => void) | null = null;
   private readonly rngs = new Map<string, Rng>();
   private nextPid = 1000;
+  /** The last handle that a queueing discipline was given (autohandle). */
+  qdiscHandle = 0x8000;
 
   constructor(seed: number, proto: Protocols) {
     this.seed = seed;

@@ -1,9 +1,9 @@
 /**
  * net_device: a name, an address, two directions and a place to listen.
  *
- *   devQueueXmit ─▶ tap (TX) ─▶ xmit (driver)          netifRx ─▶ softirq ring ─▶ tap (RX) ─▶ bridge port | ARP | IPv4
+ *   devQueueXmit ─▶ qdisc ─▶ tap (TX) ─▶ xmit (driver)     netifRx ─▶ softirq ring ─▶ tap (RX) ─▶ bridge port | ARP | IPv4
  *
- * Kernel counterpart: net/core/dev.c. Not here: queueing disciplines, multiqueue, offloads.
+ * Kernel counterpart: net/core/dev.c. Queueing disciplines: sched/. Not here: multiqueue, offloads.
  * @module
  */
 import * as eth from '../../../wire/ethernet.js';
@@ -11,6 +11,7 @@ import { drop } from './drop.js';
 import type { Kernel } from './kernel.js';
 import type { NeighParms } from './neigh-parms.js';
 import type { Netns } from './netns.js';
+import type { Qdisc } from '../sched/sch-generic.js';
 import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from './skb.js';
 
 export const RX = 1;
@@ -77,6 +78,8 @@ export abstract class Netdev {
   txqlen = 1000;
   /** Went up since it came to this namespace: it has its queueing discipline (noqueue). */
   activated = false;
+  /** The queueing discipline that `tc` has put at the root, null: noqueue (or noop, before the device first goes up). */
+  qdisc: Qdisc | null = null;
   /** Addresses added with `bridge fdb add MAC dev DEV self` (dev_uc_add). */
   readonly uc: Uint8Array[] = [];
   /** ARPHRD_*. */
@@ -130,11 +133,13 @@ export abstract class Netdev {
 
   /** Went down (ndo_stop): a bridge port is disabled. */
   stopped(): void {
+    this.qdisc?.reset();
     this.brport?.disable();
   }
 
   /** Still up, but the other side is gone: neighbours go unless permanent (neigh_carrier_down). */
   carrierLost(): void {
+    this.qdisc?.reset();
     this.brport?.disable();
     this.net.neigh.carrierDown(this);
     this.net.fib.genid++;
@@ -185,11 +190,17 @@ export function devQueueXmit(dev: Netdev, skb: Skb): number {
     drop(dev.net, skb, 'DEV_READY');
     return 0; // NET_XMIT_CN, which is no error to the sender
   }
-  const { kernel } = dev;
-  if (kernel.xmitDepth > XMIT_RECURSION_LIMIT) {
+  if (dev.qdisc !== null) return dev.qdisc.enqueue(skb);
+  if (dev.kernel.xmitDepth > XMIT_RECURSION_LIMIT) {
     drop(dev.net, skb, 'NOT_SPECIFIED');
     return -ENETDOWN;
   }
+  return devHardStartXmit(dev, skb);
+}
+
+/** Gives a frame to the driver, and to the captures before (dev_hard_start_xmit). Returns 0 or NET_XMIT_DROP. */
+export function devHardStartXmit(dev: Netdev, skb: Skb): number {
+  const { kernel } = dev;
   dev.txPackets++;
   if (dev.tap !== null && dev.type !== ARPHRD_LOOPBACK) {
     dev.tap.frame(kernel.sim.now, TX, skb.buf, skb.head, skb.tail, skb.id);

@@ -102,6 +102,8 @@ export class Skb {
   waiting = false;
   /** Its sender saw progress: every neighbour it is sent to counts as confirmed, also on the machines it passes. */
   dstConfirm = false;
+  /** When a queueing discipline lets it go (netem_skb_cb.time_to_send), ns. */
+  sendAt = 0;
   /** TCP's own words on a received segment (tcp_skb_cb): the stream range it holds and its flags. */
   seq = 0;
   endSeq = 0;

@@ -82,6 +82,7 @@ export function moveDevice(dev: Netdev, net: Netns): void {
   dev.net = net;
   if (net.devs.some((d) => d.ifindex === dev.ifindex)) dev.ifindex = net.newIndex();
   dev.activated = false;
+  dev.qdisc = null;
   dev.conf = { ...net.confDefault };
   dev.neigh = { ...dev.kernel.neighDefault };
   dev.confSet = new Set(net.confDefaultSet);

@@ -357,8 +357,10 @@ export function tcpV4Err(net: Netns, skb: Skb, inner: number, type: number, code
     if (code <= 1) rtoRevert(sk, seq);
   } else return;
   if (sk.state === T.SYN_SENT || sk.state === T.SYN_RECV) {
-    if (sk.owned) sk.errSoft = err;
-    else tcpDoneWithError(sk, err);
+    if (!sk.owned) return tcpDoneWithError(sk, err);
+    // The error queue wakes the process that is in connect(): SO_ERROR tells it the soft error.
+    sk.errSoft = err;
+    sk.wake();
     return;
   }
   sk.errSoft = err;

@@ -227,8 +227,7 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
     s.delivered = sk.delivered;
     Q.tsortedMoveTail(sk, s);
   }
-  // What answers a SYN finds the socket released: an ICMP error ends connect() at once.
-  if (sk.owned && sk.state !== T.SYN_SENT) kernel.sim.drain();
+  if (sk.owned) kernel.sim.drain();
   return err;
 }
 

@@ -140,11 +140,16 @@ export class TcpSock extends T.TcpState implements Runnable {
     return ok;
   }
 
-  /** The pending error as a positive errno (SO_ERROR), cleared; 0: none. */
+  /** The pending error, else the soft one, as a positive errno (SO_ERROR), cleared; 0: none. */
   takeError(): number {
-    const e = this.err;
-    this.err = 0;
-    return e;
+    if (this.err !== 0) {
+      const e = this.err;
+      this.err = 0;
+      return e;
+    }
+    const soft = this.errSoft;
+    this.errSoft = 0;
+    return soft;
   }
 
   /** Queues as much of `data` as the send buffer takes and sends what may go: bytes taken or a negative errno. */
@@ -194,14 +199,19 @@ export class TcpSock extends T.TcpState implements Runnable {
     this.owned = true;
   }
 
-  /** release_sock: the backlog is handled, then softirqs and processes that preempt the caller have their turn. */
-  release(): void {
+  /** Handles what came in while the socket was held (__release_sock). */
+  flushBacklog(): void {
     for (let s = this.backlogHead; s !== null; s = this.backlogHead) {
       this.backlogHead = s.next;
       if (s.next === null) this.backlogTail = null;
       s.next = null;
       tcpV4DoRcv(this, s);
     }
+  }
+
+  /** release_sock: the backlog is handled, then softirqs and processes that preempt the caller have their turn. */
+  release(): void {
+    this.flushBacklog();
     this.owned = false;
     if (this.mtuInfo !== 0) {
       const mtu = this.mtuInfo;
@@ -345,7 +355,7 @@ function tcpClose(sk: TcpSock): void {
   }
   sk.dead = true;
   const before = sk.state;
-  sk.release();
+  sk.flushBacklog();
   if ((before as number) !== T.CLOSE && sk.state === T.CLOSE) return;
   if (sk.state === T.FIN_WAIT2) {
     const tmo = timers.finTime(sk);
