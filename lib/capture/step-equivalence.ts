@@ -73,6 +73,9 @@ const mapped =
     maps.pair(name, key, Number(e), Number(a));
 
 const CONNTRACK = /^(?:ipv4 +2 +)?(?:tcp|udp|icmp|sctp|unknown) +\d+ \d+ /;
+/** The same, or a line of `conntrack -E`, whose order counts. */
+const FLOW =
+  /^(?: {4}\[NEW\] | \[UPDATE\] |\[DESTROY\] )?(?:ipv4 +2 +)?(?:tcp|udp|icmp|sctp|unknown) +\d+ (?:\d+ |src=)/;
 const IPVS_CONN = /^(?:TCP|UDP|SCTP|IP) +\d\d:\d\d +\S+ +[\d.]+:\d+ /;
 
 export const STEP_RULES: readonly StepRule[] = [
@@ -101,21 +104,21 @@ export const STEP_RULES: readonly StepRule[] = [
   {
     name: 'seconds-left',
     reason: 'the step itself starts some ms late on the kernel; no further apart than 2 s',
-    line: CONNTRACK,
-    part: /^(?:ipv4 +2 +)?\S+ +\d+ (\d+) /dg,
+    line: FLOW,
+    part: /^(?: *\[[A-Z]+\] )?(?:ipv4 +2 +)?\S+ +\d+ (\d+) /dg,
     judge: within(2),
   },
   {
     name: 'port',
     reason: 'client ports are random: the one that the frames show for the expected one, or a new one to one pair',
-    line: CONNTRACK,
+    line: FLOW,
     part: / [sd]port=(\d+)/dg,
     judge: port,
   },
   {
     name: 'icmp-echo-id',
     reason: "ping's identifier, as in the frames",
-    line: CONNTRACK,
+    line: FLOW,
     part: / id=(\d+)/dg,
     judge: mapped('icmp-echo-id'),
   },

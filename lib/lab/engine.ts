@@ -193,6 +193,8 @@ class Machine {
 
   private kill(): void {
     this.phase = 'over';
+    // The captures end before the programs do: what a killed program's sockets still send is no part of them.
+    for (const net of this.kernel.netns.values()) for (const d of net.devs) d.tap = null;
     for (const p of this.running) if (!p.ended) p.proc.onKill?.();
   }
 
@@ -280,15 +282,15 @@ class Machine {
       this.kernel.sim.after(ns, () => finish(0));
       return;
     }
+    const program = this.options.programFor?.(argv) ?? programFor(argv);
     const sync = commands[argv[0]!];
-    if (sync !== undefined) {
+    if (program === null && sync !== undefined) {
       const r = sync(this.kernel, net, [...argv], c.stdin ?? '');
       out(r.out);
       if (r.err !== '') err(r.err);
       this.kernel.sim.drain();
       return finish(r.exit);
     }
-    const program = this.options.programFor?.(argv) ?? programFor(argv);
     if (program === null) {
       throw this.error(c, unknownCommand(argv));
     }

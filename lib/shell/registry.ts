@@ -13,7 +13,7 @@ import type { Program } from '../apps/program.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import type { Netns } from '../linux/core/netns.js';
 import { bridge } from './bridge.js';
-import { conntrack } from './conntrack.js';
+import { conntrack, conntrackEvents } from './conntrack.js';
 import { type CommandResult, ip } from './ip.js';
 import { ipset } from './ipset.js';
 import { iptables } from './iptables.js';
@@ -51,5 +51,6 @@ export const PROGRAM_NAMES: readonly string[] = Object.keys(PROGRAMS);
 export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'http') return httpServer;
+  if (argv[0] === 'conntrack' && argv.some((w) => w === '-E' || w === '--event')) return conntrackEvents;
   return PROGRAMS[argv[0]!] ?? null;
 }

@@ -43,8 +43,8 @@ export class Conntrack {
   readonly config = new CtConfig();
   readonly limits: CtLimits;
   readonly stats = new CtStats();
-  /** Who listens to events (`conntrack -E`). */
-  onEvent: ((ct: Conn, events: number) => void) | null = null;
+  /** Who is told of events (nfnetlink_send). */
+  readonly listeners: ((ct: Conn, events: number) => void)[] = [];
   /** Called for an entry that leaves the table (NAT forgets its by-source link). */
   onRemove: ((ct: Conn) => void) | null = null;
   hooked = false;

@@ -14,6 +14,8 @@ export const TCP_UNACK = 11;
 export class CtLimits {
   max = 262144;
   buckets = 65536;
+  /** Programs that listen to events in any namespace (nf_ctnetlink_has_listener). */
+  listeners = 0;
 }
 
 /** One namespace's settings. Times are nanoseconds, flags 0 or 1. */

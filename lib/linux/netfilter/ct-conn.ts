@@ -66,7 +66,7 @@ export class Conn {
     this.orig = new TupleHash(this, false);
     this.reply = new TupleHash(this, true);
     const { events, acct } = table.config;
-    if (events === 1 || (events === 2 && table.onEvent !== null)) this.events = 0;
+    if (events === 1 || (events === 2 && table.limits.listeners > 0)) this.events = 0;
     if (acct !== 0) this.acct = new Float64Array(4);
   }
 
@@ -80,7 +80,7 @@ export class Conn {
     const { events } = this;
     if (events <= 0 || (this.status & (S_CONFIRMED | S_DYING)) !== S_CONFIRMED) return;
     this.events = 0;
-    this.table.onEvent?.(this, events);
+    for (const tell of this.table.listeners) tell(this, events);
   }
 
   /**
@@ -98,7 +98,8 @@ export class Conn {
 
   /** Says that the entry has left the table. */
   destroyed(): void {
-    if (this.events >= 0 && (this.status & S_CONFIRMED) !== 0) this.table.onEvent?.(this, IPCT_DESTROY);
+    if (this.events < 0) return;
+    for (const tell of this.table.listeners) tell(this, IPCT_DESTROY);
   }
 }
 

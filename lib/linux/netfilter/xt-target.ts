@@ -14,6 +14,7 @@ import {
 import type { Skb } from '../core/skb.js';
 import { inetSelectAddr } from '../ipv4/devinet.js';
 import { icmpSend } from '../ipv4/icmp.js';
+import { type Conn, IPCT_MARK } from './ct-conn.js';
 import { nfSendReset } from './nf-reject.js';
 import { MANIP_DST, MANIP_SRC, type NatRange, natSetup, oneAddress } from './nat.js';
 import { type TableName, type Target, XT_CONTINUE, XT_RETURN, type XtCtx } from './xtables.js';
@@ -220,11 +221,17 @@ export class ConnmarkTarget implements Target {
   run(skb: Skb): number {
     const { ct } = skb;
     if (ct === null) return XT_CONTINUE;
-    if (this.mode === 'set') ct.mark = (ct.mark & ~this.ctMask) ^ this.ctMark;
-    else if (this.mode === 'save') ct.mark = (ct.mark & ~this.ctMask) ^ (skb.mark & this.nfMask);
+    if (this.mode === 'set') setMark(ct, (ct.mark & ~this.ctMask) ^ this.ctMark);
+    else if (this.mode === 'save') setMark(ct, (ct.mark & ~this.ctMask) ^ (skb.mark & this.nfMask));
     else skb.mark = (skb.mark & ~this.nfMask) ^ (ct.mark & this.ctMask);
     return XT_CONTINUE;
   }
+}
+
+function setMark(ct: Conn, mark: number): void {
+  if (ct.mark === mark) return;
+  ct.mark = mark;
+  ct.event(IPCT_MARK);
 }
 
 /** -j LOG: the kernel log is no part of podwire; the tracer sees the rule. */
