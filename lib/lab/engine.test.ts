@@ -38,7 +38,7 @@ for (const [run, why] of [
   ['ipvsadm -Z', 'ipvsadm: -Z is not supported yet'],
   ['ipset create x hash:mac', 'ipset: type hash:mac is not supported yet'],
   ['ipset create x hash:ip timeout 3', 'ipset: timeout is not supported yet'],
-  ['conntrack -E', 'conntrack: -E is not supported yet'],
+  ['conntrack -I', 'conntrack: -I is not supported yet'],
   ['ip link add d type macvlan 2>/dev/null', '"ip link add … type macvlan" is not supported yet'],
   ['arping -c 1 127.0.0.1', 'unknown command "arping", expected one of: bridge, cat, '],
   ['podwire app frob', 'unknown command "podwire app frob", expected one of: '],
