@@ -8,7 +8,7 @@ import type { Proc } from '../apps/program.js';
 import type { Netns } from '../linux/core/netns.js';
 import { conntrack as table } from '../linux/netfilter/conntrack.js';
 import {
-  type Conn, type CtStats, IPCT_DESTROY, IPCT_MARK, IPCT_NEW, IPCT_PROTOINFO, S_ASSURED, S_SEEN_REPLY,
+  type Conn, type CtStats, IPCT_DESTROY, IPCT_MARK, IPCT_NEW, IPCT_PROTOINFO, S_ASSURED, S_DST_NAT_DONE, S_SEEN_REPLY, S_SRC_NAT_DONE,
 } from '../linux/netfilter/ct-conn.js'; // prettier-ignore
 import { SCTP_STATES } from '../linux/netfilter/ct-sctp.js';
 import type { Tuple } from '../linux/netfilter/ct-tuple.js';
@@ -75,9 +75,9 @@ function filter(argv: readonly string[]): Test[] {
       const [a, mask] = address(text);
       tests.push((ct) => (of(ct) & mask) === a);
     };
-    // As libnetfilter_conntrack decides: an echo, whose "ports" are its id and its type, always looks translated.
-    const nat = (is: Test, to: (ct: Conn) => number): void => {
-      tests.push(is);
+    // As libnetfilter_conntrack decides: an echo that nat has seen, whose "ports" are its id and its type, looks translated.
+    const nat = (bit: number, is: Test, to: (ct: Conn) => number): void => {
+      tests.push((ct) => (ct.status & bit) !== 0 && is(ct));
       if (argv[i + 1] !== undefined && !argv[i + 1]!.startsWith('-')) addr(to);
     };
     const port = (of: (ct: Conn) => number): void => {
@@ -100,8 +100,8 @@ function filter(argv: readonly string[]): Test[] {
       case '--dport': case '--orig-port-dst': port((ct) => ct.orig.dport); break;
       case '--reply-port-src': port((ct) => ct.reply.sport); break;
       case '--reply-port-dst': port((ct) => ct.reply.dport); break;
-      case '-g': case '--dst-nat': nat((ct) => ct.orig.dst !== ct.reply.src || ct.orig.dport !== ct.reply.sport, (ct) => ct.reply.src); break;
-      case '-n': case '--src-nat': nat((ct) => ct.orig.src !== ct.reply.dst || ct.orig.sport !== ct.reply.dport, (ct) => ct.reply.dst); break;
+      case '-g': case '--dst-nat': nat(S_DST_NAT_DONE, (ct) => ct.orig.dst !== ct.reply.src || ct.orig.dport !== ct.reply.sport, (ct) => ct.reply.src); break;
+      case '-n': case '--src-nat': nat(S_SRC_NAT_DONE, (ct) => ct.orig.src !== ct.reply.dst || ct.orig.sport !== ct.reply.dport, (ct) => ct.reply.dst); break;
       case '-m': case '--mark': {
         const [value, mask] = valueMask(next());
         tests.push((ct) => (ct.mark & mask) === value);

@@ -8,7 +8,8 @@ import * as xt from '../linux/netfilter/xt-target.js';
 import {
   type Chain, INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, type Rule, type Table, type Target,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
-import { ADDRTYPES } from './iptables-values.js';
+import { packetMatchLine, packetTargetLine } from './iptables-packet.js';
+import { ADDRTYPES, limitRate } from './iptables-values.js';
 import { ctText, matchText, natRangeText, policyText } from './iptables-save.js';
 
 /** What `-L` was asked for. */
@@ -106,6 +107,8 @@ function matchLine(m: Match): string {
   if (m instanceof xm.RecentMatch) return recentLine(m);
   if (m instanceof xm.LimitMatch) return limitLine(m);
   if (m instanceof xm.MacMatch) return ` MAC${m.inv ? ' !' : ''} ${macText(m.mac)}`;
+  const line = packetMatchLine(m);
+  if (line !== null) return line;
   // `set` and `state` read as they are saved, without the dashes.
   return matchText(m).replaceAll(' --', ' ');
 }
@@ -148,8 +151,7 @@ function recentLine(m: xm.RecentMatch): string {
 }
 
 function limitLine(m: xm.LimitMatch): string {
-  const unit = { second: 'sec', minute: 'min', hour: 'hour', day: 'day' }[m.unit];
-  return ` limit: avg ${m.rate}/${unit} burst ${m.burst}`;
+  return ` limit: avg ${limitRate(m.avg)} burst ${m.burst}`;
 }
 
 function portsOf(p: xt.PortRange, word: string): string {
@@ -187,5 +189,7 @@ function targetLine(t: Target): string {
   if (t instanceof xt.ConnmarkTarget) return connmarkLine(t);
   if (t instanceof xt.LogTarget)
     return ` LOG flags 0 level ${t.level}${t.prefix === '' ? '' : ` prefix "${t.prefix}"`}`;
+  const line = packetTargetLine(t);
+  if (line !== null) return line;
   return t instanceof xt.NotrackTarget ? (t.name === 'CT' ? ' CT notrack' : ' NOTRACK') : '';
 }

@@ -15,8 +15,9 @@ import {
   INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, Rule, type Target,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
 import { ipvsMatch } from './iptables-ipvs.js';
+import { packetMatch, packetTarget } from './iptables-packet.js';
 import {
-  PROTOCOLS, CTSTATES, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames, unknownExtension,
+  PROTOCOLS, CTSTATES, CTSTATUS, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames, unknownExtension,
 } from './iptables-values.js'; // prettier-ignore
 
 /** Where an option stands: `inv` for a `!` before it, `next()` for its value. */
@@ -76,6 +77,22 @@ function icmp(m: xm.IcmpMatch): Parser {
   };
 }
 
+function ctStatus(text: string): number {
+  let bits = 0;
+  for (const w of text.split(',')) {
+    const bit = w.toUpperCase() === 'NONE' ? 0 : CTSTATUS.find(([n]) => n === w.toUpperCase())?.[1];
+    if (bit === undefined) throw new RangeError(`Bad ctstatus "${text}"`);
+    bits |= bit;
+  }
+  return bits;
+}
+
+function expire(a: Arg): xm.CtPort {
+  const [lo, hi] = a.next().split(':') as [string, string?];
+  const min = lo === '' ? 0 : number(lo);
+  return { min, max: hi === undefined ? min : hi === '' ? 0xffffffff : number(hi), inv: a.inv };
+}
+
 function ctMatch(m: xm.ConntrackMatch): Parser {
   const addr = (a: Arg): xm.CtAddr => {
     const [ad, mask] = address(a.next());
@@ -91,6 +108,11 @@ function ctMatch(m: xm.ConntrackMatch): Parser {
         m.states = bitsOfNames(a.next(), CTSTATES, 'ctstate');
         m.statesInv = a.inv;
         return true;
+      case '--ctstatus':
+        m.status = ctStatus(a.next());
+        m.statusInv = a.inv;
+        return true;
+      case '--ctexpire': m.expire = expire(a); return true;
       case '--ctproto': m.proto = protocol(a.next()); m.protoInv = a.inv; return true;
       case '--ctorigsrc': m.origSrc = addr(a); return true;
       case '--ctorigdst': m.origDst = addr(a); return true;
@@ -170,9 +192,9 @@ function limit(m: xm.LimitMatch): Parser {
       const t = a.next();
       const r = /^(\d+)(?:\/(s|sec|second|m|min|minute|h|hour|d|day))?$/.exec(t);
       if (r === null) throw new RangeError(`bad rate \`${t}'`);
-      m.rate = Number(r[1]);
-      const u = (r[2] ?? 's')[0];
-      m.unit = u === 's' ? 'second' : u === 'm' ? 'minute' : u === 'h' ? 'hour' : 'day';
+      const unit = { s: 1, m: 60, h: 3600, d: 86400 }[(r[2] ?? 's')[0] as 's'];
+      m.avg = Math.floor((10000 * unit) / Number(r[1]));
+      if (m.avg === 0) throw new RangeError(`Rate too fast "${t}"\n`);
     } else if (a.opt === '--limit-burst') m.burst = number(a.next(), 10000);
     else return false;
     return true;
@@ -272,25 +294,39 @@ function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser 
       if (dirs.length < set.dimensions) throw new RangeError(`set: type ${set.type} needs ${set.dimensions} directions`);
       return new xm.SetMatch(set, dirs.map((d) => d === 'src'), a.inv);
     });
-    default: return null;
+    default: {
+      const p = packetMatch(name);
+      if (p === null) return null;
+      add(p.match);
+      return p.parser;
+    }
   } // prettier-ignore
 }
 
 /** A target's options are collected, then `done` builds it. */
-interface TargetParser {
+export interface TargetParser {
   option(a: Arg): boolean;
-  done(): Target;
+  /** `proto`: the rule's protocol. */
+  done(proto: number): Target;
 }
 
 function natRange(text: string, random: boolean, persistent: boolean): NatRange {
-  const m = /^([\d.]+)?(?:-([\d.]+))?(?::(\d+)(?:-(\d+))?)?$/.exec(text);
+  const m = /^([\d.]+)?(?:-([\d.]+))?(?::(\d+)(?:-(\d+)(?:\/(\d+))?)?)?$/.exec(text);
   const lo = m?.[1] === undefined ? 0 : aton(m[1]);
   const hi = m?.[2] === undefined ? lo : aton(m[2]);
   if (m === null || lo === null || hi === null) throw new RangeError(`Bad IP address "${text}"`);
   const proto = m[3] !== undefined;
   const minPort = proto ? number(m[3]!, 65535) : 0;
   const maxPort = m[4] !== undefined ? number(m[4], 65535) : minPort;
-  return { ips: m[1] !== undefined, minAddr: lo, maxAddr: hi, proto, minPort, maxPort, random, persistent };
+  if (maxPort < minPort) throw new RangeError(`Port range \`${m[3]}-${m[4]}' funky`);
+  const base = m[5] === undefined ? -1 : number(m[5], 65535);
+  return { base, ips: m[1] !== undefined, minAddr: lo, maxAddr: hi, proto, minPort, maxPort, random, persistent };
+}
+
+/** Ports only for protocols that have them. */
+function portsNeed(proto: number): void {
+  if (proto !== 6 && proto !== 17 && proto !== 33 && proto !== 132)
+    throw new RangeError('Need TCP, UDP, SCTP or DCCP with port specification');
 }
 
 function targetParser(name: string): TargetParser | null {
@@ -324,7 +360,11 @@ function targetParser(name: string): TargetParser | null {
           else return common(a);
           return true;
         },
-        done: () => Object.assign(new xt.NatTarget(name, natRange(need(opt), random || fully, persistent)), { fully }),
+        done: (proto) => {
+          const r = natRange(need(opt), random || fully, persistent);
+          if (r.proto) portsNeed(proto);
+          return Object.assign(new xt.NatTarget(name, r), { fully });
+        },
       };
     }
     case 'MASQUERADE':
@@ -335,7 +375,8 @@ function targetParser(name: string): TargetParser | null {
           else return common(a);
           return true;
         },
-        done() {
+        done(proto) {
+          if (text !== null) portsNeed(proto);
           const [minPort, maxPort] = text === null ? [0, 0] : ports(text, '-');
           const p = { proto: text !== null, minPort, maxPort, random: random || fully, fully };
           return name === 'REDIRECT' ? new xt.RedirectTarget(p) : new xt.MasqueradeTarget(p);
@@ -407,7 +448,7 @@ function targetParser(name: string): TargetParser | null {
         },
       };
     default:
-      return null;
+      return packetTarget(name);
   }
 }
 
@@ -510,7 +551,7 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
     if (protoName !== '' && !loaded.has(protoName) && load(protoName)?.(a) === true) continue;
     throw new RangeError(`unknown option "${written}"`);
   }
-  if (target !== null) r.target = target.done();
+  if (target !== null) r.target = target.done((r.inv & INV_PROTO) !== 0 ? 0 : r.proto);
   for (const m of ['tcp', 'udp', 'sctp', 'icmp']) {
     if (loaded.has(m) && r.proto !== PROTOCOLS[m]) {
       throw new RangeError(`${m}: match needs -p ${m} (the kernel refuses the rule without it)`);

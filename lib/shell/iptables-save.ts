@@ -14,7 +14,8 @@ import {
   type TableName, type Target, xtTables,
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
 import { ipvsText } from './iptables-ipvs.js';
-import { ADDRTYPES, CTSTATES, PROTOCOLS, TCP_FLAGS } from './iptables-values.js';
+import { packetMatchText, packetTargetText } from './iptables-packet.js';
+import { ADDRTYPES, CTSTATES, CTSTATUS, limitRate, PROTOCOLS, saveString, TCP_FLAGS } from './iptables-values.js';
 
 /** Exit code and both outputs of a command. */
 export interface Result {
@@ -29,12 +30,6 @@ const not = (inv: boolean): string => (inv ? '! ' : '');
 const range = (a: number, b: number, sep = ':'): string => (a === b ? `${a}` : `${a}${sep}${b}`);
 const names = (bits: number, all: readonly string[]): string => all.filter((_, i) => (bits & (1 << i)) !== 0).join(',');
 const protoText = (p: number): string => Object.keys(PROTOCOLS).find((k) => PROTOCOLS[k] === p) ?? String(p);
-
-/** xtables_save_string: quoted unless every character is harmless. */
-function quote(s: string): string {
-  if (s !== '' && /^[A-Za-z0-9_\-]+$/.test(s)) return s;
-  return `"${s.replace(/[\\"']/g, (c) => `\\${c}`)}"`;
-}
 
 function portText(m: xm.TcpMatch | xm.UdpMatch): string {
   let s = '';
@@ -67,6 +62,8 @@ export function ctText(m: xm.ConntrackMatch): string {
   port('ctorigdstport', m.origDport);
   port('ctreplsrcport', m.replSport);
   port('ctrepldstport', m.replDport);
+  if (m.status !== null) s += ` ${not(m.statusInv)}--ctstatus ${m.status === 0 ? 'NONE' : CTSTATUS.filter(([, bit]) => (m.status! & bit) !== 0).map(([n]) => n).join(',')}`; // prettier-ignore
+  if (m.expire !== null) s += ` ${not(m.expire.inv)}--ctexpire ${range(m.expire.min, m.expire.max)}`;
   if (m.dir !== 0) s += ` --ctdir ${m.dir === 2 ? 'REPLY' : 'ORIGINAL'}`;
   return s;
 }
@@ -84,7 +81,7 @@ export function matchText(m: Match): string {
     const t = m.type === 255 ? 'any' : m.codeMin === 0 && m.codeMax === 255 ? `${m.type}` : `${m.type}/${m.codeMin}`;
     return ` ${not(m.inv)}--icmp-type ${t}`;
   }
-  if (m instanceof xm.CommentMatch) return ` --comment ${quote(m.text)}`;
+  if (m instanceof xm.CommentMatch) return ` --comment ${saveString(m.text)}`;
   if (m instanceof xm.StateMatch) return ` ${not(m.inv)}--state ${names(m.states, CTSTATES)}`;
   if (m instanceof xm.ConntrackMatch) return ctText(m);
   if (m instanceof xm.MarkMatch || m instanceof xm.ConnmarkMatch) {
@@ -107,7 +104,7 @@ export function matchText(m: Match): string {
     return ` ${not(m.inv)}--${m.which} ${list.join(',')}`;
   }
   if (m instanceof xm.SetMatch) {
-    return ` ${not(m.inv)}--match-set ${/^[\w.-]+$/.test(m.set.name) ? m.set.name : quote(m.set.name)} ${m.dirs.map((d) => (d ? 'src' : 'dst')).join(',')}`;
+    return ` ${not(m.inv)}--match-set ${/^[\w.-]+$/.test(m.set.name) ? m.set.name : saveString(m.set.name)} ${m.dirs.map((d) => (d ? 'src' : 'dst')).join(',')}`;
   }
   if (m instanceof xm.PhysdevMatch) {
     let s = '';
@@ -125,11 +122,12 @@ export function matchText(m: Match): string {
     return `${s} --name ${m.list} --mask ${ntoa(m.mask)} --${m.dest ? 'rdest' : 'rsource'}`;
   }
   if (m instanceof xm.LimitMatch) {
-    const u = { second: 'sec', minute: 'min', hour: 'hour', day: 'day' }[m.unit];
-    return ` --limit ${m.rate}/${u}${m.burst === 5 ? '' : ` --limit-burst ${m.burst}`}`;
+    return ` --limit ${limitRate(m.avg)}${m.burst === 5 ? '' : ` --limit-burst ${m.burst}`}`;
   }
   if (m instanceof IpvsMatch) return ipvsText(m);
   if (m instanceof xm.MacMatch) return ` ${not(m.inv)}--mac-source ${macText(m.mac)}`;
+  const text = packetMatchText(m);
+  if (text !== null) return text;
   throw new Error(`BUG: match ${m.name} cannot be printed`);
 }
 
@@ -143,10 +141,13 @@ const randomText = (random: boolean, fully: boolean): string => (fully ? ' --ran
 export function natRangeText(r: NatRange): string {
   let s = r.ips ? ntoa(r.minAddr) : '';
   if (r.ips && r.minAddr !== r.maxAddr) s += `-${ntoa(r.maxAddr)}`;
-  return r.proto ? `${s}:${range(r.minPort, r.maxPort, '-')}` : s;
+  if (!r.proto) return s;
+  return `${s}:${range(r.minPort, r.maxPort, '-')}${(r.base ?? -1) < 0 ? '' : `/${r.base}`}`;
 }
 
 function targetText(t: Target): string {
+  const text = packetTargetText(t);
+  if (text !== null) return text;
   if (t instanceof xt.NatTarget) {
     const { range: r } = t;
     const s = natRangeText(r);
@@ -162,7 +163,8 @@ function targetText(t: Target): string {
   }
   if (t instanceof xt.LogTarget) {
     return (
-      (t.prefix === '' ? '' : ` --log-prefix ${quote(t.prefix)}`) + (t.level === 4 ? '' : ` --log-level ${t.level}`)
+      (t.prefix === '' ? '' : ` --log-prefix ${saveString(t.prefix)}`) +
+      (t.level === 4 ? '' : ` --log-level ${t.level}`)
     );
   }
   if (t instanceof xt.NotrackTarget) return t.name === 'CT' ? ' --notrack' : '';

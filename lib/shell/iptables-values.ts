@@ -10,6 +10,8 @@ export const PROTOCOLS: Readonly<Record<string, number>> = {
   all: 0, icmp: 1, igmp: 2, ipencap: 4, ipip: 4, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, ospf: 89, sctp: 132, udplite: 136,
 }; // prettier-ignore
 export const CTSTATES = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'] as const;
+/** --ctstatus and the bits of Conn.status. */
+export const CTSTATUS = [['EXPECTED', 1], ['SEEN_REPLY', 2], ['ASSURED', 4], ['CONFIRMED', 8]] as const; // prettier-ignore
 export const ADDRTYPES = [
   'UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT',
 ] as const; // prettier-ignore
@@ -109,15 +111,32 @@ export function bitsOfNames(text: string, names: readonly string[], what: string
   return bits;
 }
 
+/** xtables_save_string: quoted unless every character is harmless. */
+export function saveString(s: string): string {
+  if (s !== '' && /^[A-Za-z0-9_\-]+$/.test(s)) return s;
+  return `"${s.replace(/[\\"']/g, (c) => `\\${c}`)}"`;
+}
+
+const RATES = [['day', 864000000], ['hour', 36000000], ['min', 600000], ['sec', 10000]] as const; // prettier-ignore
+
+/** A period in ten-thousandths of a second as the rate that -m limit prints (print_rate): the unit that loses nothing. */
+export function limitRate(period: number): string {
+  let i = 1;
+  for (; i < RATES.length; i++)
+    if (period > RATES[i]![1] || Math.floor(RATES[i]![1] / period) < RATES[i]![1] % period) break;
+  const [name, mult] = RATES[i - 1]!;
+  return `${Math.floor(mult / period)}/${name}`;
+}
+
 /** What iptables 1.8.9 has beyond what podwire does. */
 const ELSEWHERE = {
   match:
-    'ah bpf cgroup cluster connbytes connlabel connlimit cpu dccp devgroup dscp ecn esp hashlimit helper ipcomp ipvs iprange ' +
-    'length limit mac multiport nfacct osf owner physdev pkttype policy quota rateest realm recent rpfilter sctp set socket ' +
-    'statistic string tcpmss time tos ttl u32',
+    'ah bpf cgroup cluster connbytes connlabel connlimit cpu dccp devgroup ecn esp hashlimit helper ipcomp ipvs ' +
+    'limit mac multiport nfacct osf physdev policy quota rateest realm recent sctp set socket ' +
+    'statistic string time u32',
   target:
-    'AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNAT DSCP ECN HMARK IDLETIMER LED LOG MARK MASQUERADE NETMAP ' +
-    'NFLOG NFQUEUE NOTRACK RATEEST REDIRECT REJECT SECMARK SET SNAT SYNPROXY TCPMSS TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG',
+    'AUDIT CHECKSUM CLASSIFY CLUSTERIP CONNMARK CONNSECMARK CT DNAT ECN HMARK IDLETIMER LED LOG MARK MASQUERADE ' +
+    'NFQUEUE NOTRACK RATEEST REDIRECT REJECT SECMARK SET SNAT SYNPROXY TCPOPTSTRIP TEE TPROXY TRACE ULOG',
 } as const;
 
 /** The refusal of an extension that was not found: iptables' own, or that podwire does not have it. */

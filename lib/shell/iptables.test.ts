@@ -197,7 +197,7 @@ T('ipset() sets match packets', () => {
 
 T('natHook() translates an ICMP error and the packet it quotes', () => {
   const net = setup();
-  ok(iptables(net, ['-t', 'nat', '-A', 'POSTROUTING', '-j', 'SNAT', '--to-source', '10.3.0.254:6000']));
+  ok(iptables(net, ['-t', 'nat', '-A', 'POSTROUTING', '-p', 'udp', '-j', 'SNAT', '--to-source', '10.3.0.254:6000']));
   const s = datagram(net, '10.1.0.1', 5000, '10.3.0.1', 9);
   assert.is(forward(net, s), '10.3.0.254:6000 > 10.3.0.1:9');
   const e = net.kernel.skbs.alloc();

@@ -98,6 +98,8 @@ export class Skb {
   optNext = 0;
   /** Sent by a local socket. */
   local = false;
+  /** User of the program whose socket sent it, -1: none (skb->sk). */
+  uid = -1;
   /** Waits in a queue of this machine (a neighbour's, a queueing discipline's): a socket does not send it again. */
   waiting = false;
   /** Its sender saw progress: every neighbour it is sent to counts as confirmed, also on the machines it passes. */
@@ -271,6 +273,7 @@ export class SkbPool {
     s.optFlags = from.optFlags;
     s.optNext = from.optNext;
     s.local = from.local;
+    s.uid = from.uid;
     s.dstConfirm = from.dstConfirm;
     s.truesize = from.truesize;
     s.tailroom = from.tailroom;
@@ -315,6 +318,7 @@ export class SkbPool {
     s.rtMtu = 0;
     s.ignoreDf = false;
     s.local = false;
+    s.uid = -1;
     s.waiting = false;
     s.dstConfirm = false;
     s.truesize = 0;
@@ -353,6 +357,7 @@ export function scrub(s: Skb): void {
   s.ignoreDf = false;
   s.frags = null;
   s.local = false;
+  s.uid = -1;
 }
 
 /** `scrub` at the border of a namespace, where the mark and IPVS's note are lost too (xnet). */

@@ -44,6 +44,8 @@ export class IcmpSock implements Runnable {
   queued = false;
   /** MTU of the path that the last packet was to take. */
   mtu = 0;
+  /** User of the program that opened it. */
+  uid = 0;
   private readonly queue: IcmpMessage[] = [];
   private readonly errors: IcmpErrorMessage[] = [];
 
@@ -89,6 +91,7 @@ export class IcmpSock implements Runnable {
       return bad;
     }
     const src = skb.rtSrc;
+    skb.uid = this.uid;
     skb.room(n);
     skb.buf.set(payload, skb.head + icmp.HLEN);
     skb.tail = skb.head + n;

@@ -188,7 +188,7 @@ function multicastInput(net: Netns, skb: Skb, dev: Netdev, saddr: number, daddr:
 }
 
 /** True when one of the route's next hops is on the device (fib_info_nh_uses_dev). */
-function usesDev(r: Route, dev: Netdev): boolean {
+export function usesDev(r: Route, dev: Netdev): boolean {
   if (r.paths === null) return r.dev === dev;
   for (let i = 0; i < r.paths.length; i++) if (r.paths[i]!.dev === dev) return true;
   return false;

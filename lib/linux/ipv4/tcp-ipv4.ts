@@ -237,6 +237,7 @@ export function sendSynack(r: RequestSock): void {
   tcp.write(skb.buf, o, r.sport, r.dport, r.sntIsn, r.rcvNxt, end - o, tcp.SYN | tcp.ACK, Math.min(r.rcvWnd, 65535));
   skb.tail = end;
   tcp.fillCsum(skb.buf, o, end, r.saddr, r.daddr);
+  skb.uid = r.listener.uid;
   ipBuildAndSend(net, skb, r.saddr, r.daddr, ipv4.TCP, r.listener.tos, ttlDefault(net), 0, ipv4.DF);
 }
 

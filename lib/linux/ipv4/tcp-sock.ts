@@ -104,6 +104,8 @@ export class TcpState {
   bindPort = 0;
   reuse = false;
   tos = 0;
+  /** User of the program that opened it. */
+  uid = 0;
   /** IP identification of the next packet (inet_id). */
   inetId = 0;
   hashNext: unknown = null;

@@ -52,6 +52,8 @@ export class UdpSock implements Runnable {
   /** IP_MTU_DISCOVER: PMTUDISC_*. */
   pmtudisc = 1;
   tos = 0;
+  /** User of the program that opened it. */
+  uid = 0;
   /** IP_RECVERR: errors that may pass (host unreachable) are reported too. */
   recverr = false;
   /** Takes datagrams in place of the queue (udp_sock.encap_rcv); `trans` at the UDP header. It ends the skb. */
@@ -149,6 +151,7 @@ export class UdpSock implements Runnable {
     skb.tail = skb.head + udp.HLEN + data.length;
     udp.write(skb.buf, skb.head, skb.tail, this.port, port, src, to);
     let id = 0;
+    skb.uid = this.uid;
     skb.hash = this.txhash;
     if (this.dport !== 0) id = this.ident = (this.ident + 1) & 0xffff;
     else if (this.pmtudisc !== PMTUDISC_DO) id = selectIdent(net, src, to, ipv4.UDP);

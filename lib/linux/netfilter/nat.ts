@@ -36,6 +36,8 @@ export interface NatRange {
   readonly maxPort: number;
   readonly random: boolean;
   readonly persistent: boolean;
+  /** Port whose distance is kept within the range (NF_NAT_RANGE_PROTO_OFFSET), -1: none. */
+  readonly base?: number;
 }
 
 const maniptype = (hook: number): number => (hook === POST_ROUTING || hook === LOCAL_IN ? MANIP_SRC : MANIP_DST);
@@ -204,9 +206,10 @@ function uniquePort(t: Tuple, r: NatRange, manip: number, ct: Conn): void {
   }
   const rng = ct.table.net.kernel.rng('nat-port');
   let attempts = Math.min(size, 128);
-  let off = rng.u16();
+  const base = r.base ?? -1;
+  let off = base >= 0 ? ((useSrc ? t.sport : t.dport) - base) & 0xffff : rng.u16();
   for (;;) {
-    for (let i = 0; i < attempts; i++, off++) {
+    for (let i = 0; i < attempts; i++, off = (off + 1) & 0xffff) {
       const p = min + (off % size);
       if (useSrc) t.sport = p;
       else t.dport = p;
@@ -238,7 +241,7 @@ function uniqueTuple(r: NatRange, ct: Conn, manip: number): void {
   bestAddress(chosen, r, manip);
   if (!r.random) {
     if (r.proto) {
-      if (portInRange(chosen, manip, r) && (r.minPort === r.maxPort || !used(chosen, ct))) return;
+      if ((r.base ?? -1) < 0 && portInRange(chosen, manip, r) && (r.minPort === r.maxPort || !used(chosen, ct))) return;
     } else if (!used(chosen, ct)) {
       return;
     }

@@ -10,13 +10,14 @@ import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Rng } from '../../sim/rng.js';
 import { SEC } from '../../sim/sim.js';
+import { HZ, jiffies } from '../core/jiffies.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_NEW, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
 import { inetAddrType } from '../ipv4/route.js';
 import { isReply } from './conntrack.js';
-import { S_ASSURED, S_CONFIRMED, S_DST_NAT, S_SEEN_REPLY, S_SRC_NAT } from './ct-conn.js';
+import { type Conn, S_CONFIRMED, S_DST_NAT, S_SRC_NAT } from './ct-conn.js';
 import type { IpSet } from './ipset.js';
 import type { Match, TableName, XtCtx } from './xtables.js';
 import { xtTables } from './xtables.js';
@@ -37,6 +38,11 @@ export class TcpMatch implements Match {
   flagInv = false;
   option = 0;
   optionInv = false;
+
+  /** find_syn_match. */
+  get asksSyn(): boolean {
+    return (this.flagCmp & 2) !== 0 && !this.flagInv;
+  }
 
   match(skb: Skb, c: XtCtx): boolean {
     if (c.fragOff !== 0) {
@@ -165,12 +171,6 @@ export class StateMatch implements Match {
   }
 }
 
-/** Bits of --ctstatus. */
-export const STATUS_EXPECTED = 1;
-export const STATUS_SEEN_REPLY = S_SEEN_REPLY;
-export const STATUS_ASSURED = S_ASSURED;
-export const STATUS_CONFIRMED = S_CONFIRMED;
-
 /** One address test of -m conntrack. */
 export interface CtAddr {
   addr: number;
@@ -201,8 +201,11 @@ export class ConntrackMatch implements Match {
   origDport: CtPort | null = null;
   replSport: CtPort | null = null;
   replDport: CtPort | null = null;
-  status = 0;
+  /** Bits of Conn.status, 0 for NONE; null: not asked. */
+  status: number | null = null;
   statusInv = false;
+  /** Seconds left. */
+  expire: CtPort | null = null;
   /** 0 not asked, 1 ORIGINAL, 2 REPLY. */
   dir = 0;
 
@@ -225,8 +228,14 @@ export class ConntrackMatch implements Match {
     if (this.proto !== 0 && (orig.proto === this.proto) === this.protoInv) return false;
     if (!portOk(this.origSport, orig.sport) || !portOk(this.origDport, orig.dport)) return false;
     if (!portOk(this.replSport, reply.sport) || !portOk(this.replDport, reply.dport)) return false;
-    return this.status === 0 || ((ct.status & this.status) !== 0) !== this.statusInv;
+    if (this.status !== null && ((ct.status & this.status) !== 0) === this.statusInv) return false;
+    return this.expire === null || portOk(this.expire, secondsLeft(ct, skb.kernel.sim.now));
   }
+}
+
+/** Before it is in the table an entry has no time left to speak of (nf_ct_expires). */
+function secondsLeft(ct: Conn, now: number): number {
+  return (ct.status & S_CONFIRMED) === 0 ? 0 : Math.max(0, Math.floor((ct.expires - now) / SEC));
 }
 
 const addrOk = (t: CtAddr | null, a: number): boolean => t === null || ((a & t.mask) === t.addr) !== t.inv;
@@ -413,24 +422,34 @@ export class PhysdevMatch implements Match {
 const wild = (pattern: string, name: string): boolean =>
   pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 
-const RECENT_STAMPS = 20;
+/** ip_list_tot, and the stamps an address keeps (ip_pkt_list_tot rounded up; without a hit count 32). */
 const RECENT_ADDRS = 100;
+const RECENT_STAMPS = 32;
 
-/** One list of xt_recent: address → stamps, least recently touched first. */
+/** One list of xt_recent: address → stamps in ticks, the address longest untouched first. */
 class RecentTable {
   readonly entries = new Map<number, number[]>();
+  /** Rules that name it. */
+  users = 0;
 
-  touch(addr: number, now: number): void {
-    let stamps = this.entries.get(addr);
-    if (stamps === undefined) {
-      if (this.entries.size >= RECENT_ADDRS) this.entries.delete(this.entries.keys().next().value!);
-      stamps = [];
-    } else {
-      this.entries.delete(addr);
-    }
+  add(addr: number, now: number): void {
+    if (this.entries.size >= RECENT_ADDRS) this.entries.delete(this.entries.keys().next().value!);
+    this.entries.set(addr, [now]);
+  }
+
+  /** recent_entry_update: one more stamp, the newest address of all. */
+  touch(addr: number, stamps: number[], now: number): void {
+    this.entries.delete(addr);
     this.entries.set(addr, stamps);
     stamps.push(now);
     if (stamps.length > RECENT_STAMPS) stamps.shift();
+  }
+
+  /** recent_entry_reap: the address longest untouched goes when its last stamp is too old. */
+  reap(since: number, addr: number, updated: boolean): void {
+    const oldest = this.entries.entries().next().value;
+    if (oldest === undefined || (oldest[0] === addr && updated)) return;
+    if (oldest[1][oldest[1].length - 1]! < since) this.entries.delete(oldest[0]);
   }
 }
 
@@ -448,73 +467,99 @@ export class RecentMatch implements Match {
   private table: RecentTable | null = null;
 
   match(skb: Skb, c: XtCtx): boolean {
-    const t = (this.table ??= this.find(c.net));
-    const { now } = c.net.kernel.sim;
+    const t = this.table!;
+    const now = jiffies(c.net.kernel.sim);
     const addr = (this.dest ? ipv4.dst(skb.buf, skb.net) : ipv4.src(skb.buf, skb.net)) & this.mask;
     const e = t.entries.get(addr);
     if (e === undefined) {
       if (this.op !== 'set') return this.inv;
-      t.touch(addr, now);
+      t.add(addr, now);
       return !this.inv;
     }
-    let hit = false;
-    const since = now - this.seconds * SEC;
-    if (this.op === 'set') hit = true;
-    else if (this.op === 'remove') {
+    if (this.op === 'remove') {
       t.entries.delete(addr);
       return !this.inv;
-    } else {
-      if (this.reap && this.seconds > 0 && e[e.length - 1]! < since) {
-        t.entries.delete(addr);
-        return this.inv;
-      }
-      let hits = 0;
-      for (const stamp of e) {
-        if (this.seconds > 0 && stamp < since) continue;
-        hits++;
-        if (hits >= Math.max(1, this.hitcount)) hit = true;
-      }
     }
-    if (this.op === 'set' || (this.op === 'update' && hit !== this.inv)) t.touch(addr, now);
-    return hit !== this.inv;
+    const since = now - this.seconds * HZ;
+    const hit = (this.op === 'set' || this.hits(e, since)) !== this.inv;
+    if (this.reap) t.reap(since, addr, this.op === 'update' && hit);
+    if (this.op === 'set' || (this.op === 'update' && hit)) t.touch(addr, e, now);
+    return hit;
   }
 
-  private find(net: Netns): RecentTable {
+  private hits(stamps: readonly number[], since: number): boolean {
+    let n = 0;
+    for (let i = 0; i < stamps.length; i++) {
+      if (this.seconds > 0 && stamps[i]! < since) continue;
+      if (++n >= this.hitcount) return true;
+    }
+    return false;
+  }
+
+  /** The list is made with the first rule that names it (recent_mt_check), and ends with the last. */
+  attach(net: Netns): void {
     const { recent } = xtTables(net);
     let t = recent.get(this.list) as RecentTable | undefined;
     if (t === undefined) recent.set(this.list, (t = new RecentTable()));
-    return t;
+    t.users++;
+    this.table = t;
   }
+
+  detach(net: Netns): void {
+    if (this.table === null || --this.table.users > 0) return;
+    xtTables(net).recent.delete(this.list);
+    this.table = null;
+  }
+
+  check(): string | null {
+    const plain = this.op === 'rcheck' || this.op === 'update';
+    if (!plain && (this.seconds !== 0 || this.hitcount !== 0 || this.reap)) return 'recent: only --rcheck and --update take a time or a count';
+    if (this.reap && this.seconds === 0) return 'recent: --reap needs --seconds';
+    return this.hitcount >= 256 ? 'recent: hitcount is larger than allowed maximum (255)' : null;
+  } // prettier-ignore
 }
 
-/** -m limit: a token bucket of `burst`, one token every `period` ns. */
+/** Of a second, XT_LIMIT_SCALE; credits a tick brings at HZ=100 (CREDITS_PER_JIFFY). */
+const LIMIT_SCALE = 10000;
+const CREDITS_PER_JIFFY = 256;
+
+/** user2credits: what `user` ten-thousandths of a second are worth. */
+const credits = (user: number): number =>
+  user > 0xffffffff / (HZ * CREDITS_PER_JIFFY)
+    ? Math.floor(user / LIMIT_SCALE) * HZ * CREDITS_PER_JIFFY
+    : Math.floor((user * HZ * CREDITS_PER_JIFFY) / LIMIT_SCALE);
+
+/** -m limit: credits that grow with time up to `burst` packets. */
 export class LimitMatch implements Match {
   readonly name = 'limit';
-  /** Average as written: packets per unit. */
-  rate = 3;
-  unit: 'second' | 'minute' | 'hour' | 'day' = 'hour';
+  /** Time per packet in units of 1/LIMIT_SCALE s: what is left of the rate as written. */
+  avg = (LIMIT_SCALE * 3600) / 3;
   burst = 5;
-  private credit = -1;
-  private last = 0;
+  private credit = 0;
+  private cost = 0;
+  private cap = 0;
+  private prev = 0;
 
-  start(): void {
-    this.credit = -1;
-  }
-
-  private get period(): number {
-    const s = this.unit === 'second' ? 1 : this.unit === 'minute' ? 60 : this.unit === 'hour' ? 3600 : 86400;
-    return (s * SEC) / this.rate;
+  /** Full credit; the clock runs from the change of the table on. */
+  attach(net: Netns): void {
+    this.prev = jiffies(net.kernel.sim);
+    this.cap = this.credit = credits(this.avg * this.burst);
+    this.cost = credits(this.avg);
   }
 
   match(_skb: Skb, c: XtCtx): boolean {
-    const { now } = c.net.kernel.sim;
-    const { period } = this;
-    if (this.credit < 0) this.credit = period * this.burst;
-    else this.credit = Math.min(period * this.burst, this.credit + now - this.last);
-    this.last = now;
-    if (this.credit < period) return false;
-    this.credit -= period;
+    const now = jiffies(c.net.kernel.sim);
+    const grown = this.credit + (now - this.prev) * CREDITS_PER_JIFFY;
+    this.prev = now;
+    this.credit = Math.min(this.cap, grown);
+    if (this.credit < this.cost) return false;
+    this.credit -= this.cost;
     return true;
+  }
+
+  check(): string | null {
+    const overflow = this.burst === 0 || credits(this.avg * this.burst) >>> 0 < credits(this.avg);
+    return overflow ? 'limit: Overflow, try lower' : null;
   }
 }
 

@@ -44,6 +44,9 @@ export interface Match {
   readonly name: string;
   /** Puts counters and credits back to their start: every change of a table enters its rules anew (xt_check_match). */
   start?(): void;
+  /** The same for what the rules of a namespace share; `detach` when the rule goes. */
+  attach?(net: Netns): void;
+  detach?(net: Netns): void;
   /** Needs connection tracking in the namespace. */
   readonly needsConntrack?: boolean;
   match(skb: Skb, c: XtCtx): boolean;
@@ -56,7 +59,7 @@ export interface Target {
   readonly needsConntrack?: boolean;
   /** Verdict, or XT_CONTINUE. */
   run(skb: Skb, c: XtCtx): number;
-  check?(net: Netns, table: TableName, hooks: number): string | null;
+  check?(net: Netns, table: TableName, hooks: number, rule: Rule): string | null;
 }
 
 export const INV_SRC = 1;
@@ -394,7 +397,7 @@ export class TableEdit {
       }
       for (const r of this.rules(name)) {
         for (const part of r.target === null ? r.matches : [...r.matches, r.target]) {
-          const bad = part.check?.(this.table.net, this.table.name, mask ?? 0) ?? null;
+          const bad = part.check?.(this.table.net, this.table.name, mask ?? 0, r) ?? null;
           if (bad !== null) return bad;
         }
       }
@@ -405,6 +408,7 @@ export class TableEdit {
   /** Makes the change; `check` must have found nothing. Connection tracking starts and ends with the rules that need it. */
   commit(): void {
     const { chains, net } = this.table;
+    const before = [...chains.values()].flatMap((c) => c.rules);
     for (const name of this.gone) if (!this.lists.has(name)) chains.delete(name);
     for (const name of this.lists.keys()) if (!chains.has(name)) chains.set(name, new Chain(name, -1));
     for (const [name, rules] of this.lists) {
@@ -414,8 +418,11 @@ export class TableEdit {
       for (const r of c.rules) {
         r.jump = r.jumpName === null ? null : chains.get(r.jumpName)!;
         for (const m of r.matches) m.start?.();
+        for (const m of r.matches) m.attach?.(net);
       }
     }
+    // The old rules go last: what both name stays.
+    for (const r of before) for (const m of r.matches) m.detach?.(net);
     for (const [name, p] of this.policies) {
       const c = chains.get(name)!;
       c.policy = p.policy;
