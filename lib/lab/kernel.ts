@@ -14,6 +14,7 @@ import { type Command, splitNetns } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { driverScript, initScript, labScript } from './kernel-init.js';
 import { ECHO } from './kernel-echo.js';
+import { FLOOD } from './kernel-flood.js';
 import { LISTEN } from './kernel-listen.js';
 import type { Lab } from './lab.js';
 
@@ -176,7 +177,7 @@ function isApp(c: Command): boolean {
 
 /** True when Node runs inside, which needs memory. */
 function usesNode(lab: Lab): boolean {
-  const node = (c: Command): boolean => isApp(c) && splitNetns(c.argv).argv[2] !== 'echo';
+  const node = (c: Command): boolean => isApp(c) && !['echo', 'flood'].includes(splitNetns(c.argv).argv[2]!);
   return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(node));
 }
 
@@ -187,9 +188,10 @@ function prepare(labs: readonly Lab[], work: string, limits: readonly number[], 
   script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
   script(
     'bin/podwire',
-    `#!/bin/sh\n[ "$1 $2" = 'app echo' ] && shift 2 && exec perl /podwire/bin/echo.pl "$@"\nexec '/host${process.execPath}' '/host${main}' "$@"\n`,
+    `#!/bin/sh\ncase "$1 $2" in 'app echo'|'app flood') p=$2; shift 2; exec perl /podwire/bin/$p.pl "$@";; esac\nexec '/host${process.execPath}' '/host${main}' "$@"\n`,
   );
   script('bin/echo.pl', ECHO);
+  script('bin/flood.pl', FLOOD);
   script('init.sh', initScript(work));
   script('listen.pl', LISTEN);
   const plans = labs.map((lab, i) => ({

@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert';
 import { bootKernel } from '../linux/core/machine.js';
 import type { Netns } from '../linux/core/netns.js';
 import { aton } from '../../wire/inet.js';
-import { ipvs } from '../linux/ipvs/director.js';
+import { schedule } from '../linux/ipvs/core.js';
+import { ipvs } from '../linux/ipvs/ctl.js';
+import { setTcpState } from '../linux/ipvs/proto.js';
 import { ipvsadm } from './ipvsadm.js';
 
 const fresh = (): Netns => bootKernel(1).netns.get('root')!;
@@ -16,12 +18,14 @@ const run = (net: Netns, line: string): string => {
 /** Last octets that 16 connections of clients 10.1.0.1 .. .8 get; X: refused. */
 function picks(net: Netns, proto: number, n = 16, cport = 2000): string {
   const v = ipvs(net);
-  const s = v.lookup(proto, aton('10.96.0.1')!, 53)!;
+  const vaddr = aton('10.96.0.1')!;
+  const s = v.find(proto, vaddr, 53, 0)!;
   let out = '';
   for (let k = 0; k < n; k++) {
-    const c = v.schedule(s, aton(`10.1.0.${(k % 8) + 1}`)!, cport + k, 0);
-    if (c !== null) v.conns.transition(c, false, 2, 0);
-    out += c === null ? 'X' : String(c.dest.addr & 255);
+    const caddr = aton(`10.1.0.${(k % 8) + 1}`)!;
+    const c = schedule(v, s, { proto, caddr, cport: cport + k, vaddr, vport: 53 });
+    if (c !== null && proto === 6) setTcpState(v.timeouts, c, 0, 2);
+    out += c === null ? 'X' : String(c.daddr & 255);
   }
   return out;
 }
@@ -47,6 +51,8 @@ Ipvsadm('schedulers serve in the order that the kernel was seen to serve', () =>
   assert.is(sequence('nq', [1, 2, 3]), '3213323233213233');
   assert.is(sequence('ovf', [1, 2, 3]), '333322211XXXXXXX');
   assert.is(sequence('fo', [3, 3, 1]), '2222222222222222');
+  assert.is(sequence('lblc', [1, 2, 3]), '3333222111111111');
+  assert.is(sequence('lblcr', [1, 2, 3]), '3333222113231233');
   assert.is(sequence('sh', [1, 1, 1]).slice(0, 8), '33121313');
   assert.is(sequence('sh', [1, 2, 3]).slice(0, 8), '32131333');
   assert.is(sequence('sh', [1, 0, 1]).slice(0, 8), '331X1313');
@@ -76,7 +82,6 @@ Ipvsadm('save and restore round trip, list prints the padded form', () => {
   assert.is(ipvsadm(net, ['-R'], text).exit, 0);
   assert.is(run(net, '-Sn'), text);
   assert.is(run(net, '-Ln').split('\n')[4], '  -> 10.2.0.1:53                  Masq    1      0          0         ');
-  assert.match(ipvsadm(net, '-a -t 10.96.0.1:53 -r 10.2.0.2:53 -g'.split(' '), '').err, /-g is not supported/);
 });
 Ipvsadm('lists sort addresses by their signed difference, as ipvsadm does', () => {
   const net = fresh();

@@ -10,7 +10,7 @@ import type { Sockets } from '../ipv4/sock.js';
 import type { IpSets } from '../netfilter/ipset.js';
 import type { Conntrack } from '../netfilter/conntrack.js';
 import type { XtTables } from '../netfilter/xtables.js';
-import type { Ipvs } from '../ipvs/director.js';
+import type { Ipvs } from '../ipvs/ctl.js';
 import type { DropReason } from './drop.js';
 import type { Kernel } from './kernel.js';
 import type { InDevConf, Netdev } from './netdev.js';

@@ -42,7 +42,32 @@ const PLAIN: Record<string, number> = {
   'net.ipv4.vs.conn_reuse_mode': 1,
   'net.ipv4.vs.expire_nodest_conn': 0,
   'net.ipv4.vs.expire_quiescent_template': 0,
+  'net.ipv4.vs.sloppy_tcp': 0,
+  'net.ipv4.vs.snat_reroute': 1,
+  'net.ipv4.vs.pmtu_disc': 1,
+  'net.ipv4.vs.nat_icmp_send': 0,
+  'net.ipv4.vs.cache_bypass': 0,
+  'net.ipv4.vs.lblcr_expiration': 86400,
+  'net.ipv4.vs.drop_entry': 0,
+  'net.ipv4.vs.drop_packet': 0,
+  'net.ipv4.vs.secure_tcp': 0,
+  'net.ipv4.vs.am_droprate': 10,
+  'net.ipv4.vs.amemthresh': 1024,
+  'net.ipv4.vs.sync_persist_mode': 0,
+  'net.ipv4.vs.sync_ports': 1,
+  'net.ipv4.vs.sync_retries': 0,
+  'net.ipv4.vs.sync_sock_size': 0,
+  'net.ipv4.vs.sync_version': 1,
+  'net.ipv4.vs.backup_only': 0,
+  'net.ipv4.vs.schedule_icmp': 0,
+  'net.ipv4.vs.ignore_tunneled': 0,
+  'net.ipv4.vs.run_estimation': 1,
+  'net.ipv4.vs.lblc_expiration': 86400,
 };
+
+/** Of IPVS, what only the default is supported of. */
+const VS_FIXED =
+  /^net\.ipv4\.vs\.(drop_entry|drop_packet|secure_tcp|am_droprate|amemthresh|sync_\w+|backup_only|schedule_icmp|ignore_tunneled|run_estimation|lblc_expiration)$/;
 
 /** Shared by all namespaces: written in the first one only (nf_conntrack_standalone_init_sysctl). */
 const CT_MAX = 'net.netfilter.nf_conntrack_max';
@@ -112,6 +137,7 @@ export function sysctlRefusal(key: string, value: number): string | null {
   const k = key.replaceAll('/', '.');
   if (/^net\.ipv6\..*\.disable_ipv6$/.test(k) && value === 0) return `${key}=0: the machine has no IPv6`;
   if (k === 'net.ipv4.fib_multipath_hash_policy' && value > 1) return `${key}=${value} is not supported yet`;
+  if (VS_FIXED.test(k) && value !== PLAIN[k]) return `${key}=${value} is not supported yet`;
   return null;
 }
 

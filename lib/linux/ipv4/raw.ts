@@ -1,7 +1,8 @@
 /**
- * Raw ICMP sockets, as ping opens them: send echo requests, see every ICMP message of the namespace.
+ * Raw sockets: ICMP as ping opens them (send echo requests, see every ICMP message of the namespace), and packets sent with
+ * their whole header.
  *
- * Kernel counterpart: net/ipv4/raw.c for IPPROTO_ICMP only.
+ * Kernel counterpart: net/ipv4/raw.c, receiving for IPPROTO_ICMP only.
  * @module
  */
 import * as icmp from '../../../wire/icmp.js';
@@ -11,7 +12,7 @@ import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 import { learnFromError } from './icmp-rcv.js';
 import { ttlDefault } from './icmp.js';
-import { dontFragment, ipBuildAndSend, PMTUDISC_DO, selectIdent } from './ip-output.js';
+import { dontFragment, ipBuildAndSend, ipLocalOut, PMTUDISC_DO, selectIdent } from './ip-output.js';
 import { routeOutput } from './route.js';
 
 const EMSGSIZE = 90;
@@ -135,6 +136,29 @@ export class IcmpSock implements Runnable {
 
 /** Bytes of errors and messages a socket keeps, in messages (rmem_default over a small frame's truesize). */
 const MAX_QUEUE = 277;
+
+/**
+ * Sends a whole IPv4 packet as it is, from any source, to `daddr` (raw_send_hdrinc): 0 or a negative errno. Its checksum and ID
+ * have to be filled in.
+ */
+export function rawSendHdrinc(net: Netns, packet: Uint8Array, daddr: number): number {
+  const { skbs, sim } = net.kernel;
+  const skb = skbs.alloc();
+  const err = routeOutput(net, skb, daddr, 0, null);
+  if (err !== 0) {
+    skbs.free(skb);
+    return err;
+  }
+  skb.room(packet.length);
+  skb.buf.set(packet, skb.head);
+  skb.tail = skb.head + packet.length;
+  skb.protocol = 0x0800;
+  skb.trans = skb.head + ipv4.headerLen(packet, 0);
+  ipLocalOut(net, skb);
+  sim.drain();
+  sim.preempt();
+  return 0;
+}
 
 /** Copies a delivered packet to the raw sockets of its protocol (raw_local_deliver). True when one took it. */
 export function rawDeliver(net: Netns, skb: Skb, proto: number): boolean {

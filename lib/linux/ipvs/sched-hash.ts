@@ -8,6 +8,9 @@ const SIZE = 256;
 export const slotOf = (addr: number, port: number, offset: number): number =>
   (offset + (Math.imul((port + addr) | 0, 0x61c88647) >>> 24)) & (SIZE - 1);
 
+/** Neither without weight nor overloaded (is_unavailable). */
+export const takes = (d: Dest): boolean => d.weight > 0 && !d.overload;
+
 function fill(svc: Service, turns: (d: Dest) => number): Dest[] {
   const out: Dest[] = [];
   if (svc.dests.length === 0) return out;
@@ -26,21 +29,32 @@ export class Sh implements Scheduler {
     const port = (svc.flags & SCHED2) !== 0 ? cport : 0;
     const i = slotOf(caddr, port, 0);
     const d = this.slots[i];
-    if (d === undefined || d.weight > 0) return d ?? null;
+    if (d === undefined || takes(d)) return d ?? null;
     if ((svc.flags & SCHED1) === 0) return null;
     for (let k = 0; k < SIZE; k++) {
       const e = this.slots[slotOf(caddr, port, (k + i) % SIZE)]!;
-      if (e.weight > 0) return e;
+      if (takes(e)) return e;
     }
     return null;
   }
 
-  added(): void {}
-  removing(): void {}
-
   /** ip_vs_sh_reassign: as many slots in turn as the weight says, at least one. */
-  changed(svc: Service): void {
+  init(svc: Service): void {
     this.slots = fill(svc, (d) => Math.max(1, d.weight));
+  }
+
+  done(): void {}
+
+  added(svc: Service): void {
+    this.init(svc);
+  }
+
+  edited(svc: Service): void {
+    this.init(svc);
+  }
+
+  removed(svc: Service): void {
+    this.init(svc);
   }
 }
 
@@ -50,13 +64,22 @@ export class Dh implements Scheduler {
 
   pick(_svc: Service, _caddr: number, _cport: number, vaddr: number): Dest | null {
     const d = this.slots[slotOf(vaddr, 0, 0)];
-    return d !== undefined && d.weight > 0 ? d : null;
+    return d !== undefined && takes(d) ? d : null;
   }
 
-  added(): void {}
-  removing(): void {}
-
-  changed(svc: Service): void {
+  init(svc: Service): void {
     this.slots = fill(svc, () => 1);
+  }
+
+  done(): void {}
+
+  added(svc: Service): void {
+    this.init(svc);
+  }
+
+  edited(): void {}
+
+  removed(svc: Service): void {
+    this.init(svc);
   }
 }

@@ -4,6 +4,7 @@
  *
  * hsiphash is SipHash-1-3 with 64-bit words, as on every 64-bit machine (lib/siphash.c).
  */
+import { takes } from './sched-hash.js';
 import type { Scheduler } from './scheduler.js';
 import { type Dest, SCHED1, SCHED2, type Service } from './service.js';
 
@@ -99,20 +100,31 @@ export class Mh implements Scheduler {
     const port = (svc.flags & SCHED2) !== 0 ? cport : 0;
     const i = slotOf(caddr, port, 0);
     const d = this.slots[i] ?? null;
-    if (d === null || d.weight > 0) return d;
+    if (d === null || takes(d)) return d;
     if ((svc.flags & SCHED1) === 0) return null;
     for (let k = 0; k < SIZE; k++) {
       const e = this.slots[slotOf(caddr, port, (k + i) % SIZE)]!;
-      if (e.weight > 0) return e;
+      if (takes(e)) return e;
     }
     return null;
   }
 
-  added(): void {}
-  removing(): void {}
+  done(): void {}
+
+  added(svc: Service): void {
+    this.init(svc);
+  }
+
+  edited(svc: Service): void {
+    this.init(svc);
+  }
+
+  removed(svc: Service): void {
+    this.init(svc);
+  }
 
   /** ip_vs_mh_populate. A server whose weight has become 0 keeps its slots. */
-  changed(svc: Service): void {
+  init(svc: Service): void {
     const all = setups(svc.dests);
     const table = new Array<Dest | null>(SIZE).fill(null);
     let filled = 0;

@@ -1,8 +1,9 @@
 /** Round robin (net/netfilter/ipvs/ip_vs_rr.c): the next of the list with a weight; how much weight is ignored. */
+import { Stateless } from './stateless.js';
 import type { Scheduler } from './scheduler.js';
 import type { Dest, Service } from './service.js';
 
-export class Rr implements Scheduler {
+export class Rr extends Stateless implements Scheduler {
   readonly name = 'rr';
   /** The one used last; null stands for the head of the list. */
   private last: Dest | null = null;
@@ -12,19 +13,13 @@ export class Rr implements Scheduler {
     const start = this.last === null ? -1 : l.indexOf(this.last);
     for (let k = 1; k <= l.length; k++) {
       const d = l[(start + k) % l.length]!;
-      if (d.weight > 0) return (this.last = d);
+      if (d.weight > 0 && !d.overload) return (this.last = d);
     }
     return null;
   }
 
-  added(): void {}
-
   /** ip_vs_rr_del_dest: steps back to the predecessor. */
-  removing(svc: Service, d: Dest): void {
-    if (d !== this.last) return;
-    const i = svc.dests.indexOf(d);
-    this.last = i > 0 ? svc.dests[i - 1]! : null;
+  override removed(svc: Service, d: Dest, index: number): void {
+    if (d === this.last) this.last = index > 0 ? svc.dests[index - 1]! : null;
   }
-
-  changed(): void {}
 }

@@ -2,67 +2,110 @@
  * A virtual service and its destinations (struct ip_vs_service, ip_vs_dest).
  * @module
  */
+import { Stats } from './est.js';
 import type { Scheduler } from './scheduler.js';
 
-/** Service flags as `-b` sets them: fallback and port, for sh and mh. */
+/** Service flags: connections of one packet, then what `-b` sets (fallback and port, for sh and mh). */
+export const ONEPACKET = 0x04;
 export const SCHED1 = 0x08;
 export const SCHED2 = 0x10;
+export const SCHED3 = 0x20;
+
+/** How packets get to a server (IP_VS_CONN_F_FWD_MASK). */
+export const MASQ = 0;
+export const LOCALNODE = 1;
+export const TUNNEL = 2;
+export const DROUTE = 3;
+/** No server is known: the packet goes where it was sent to. */
+export const BYPASS = 4;
+
+/** What an administrator says of a server (struct ip_vs_dest_user_kern). */
+export interface DestOptions {
+  weight: number;
+  fwd: number;
+  /** Connections from which on, and below which, a server is overloaded and not any more; 0: never. */
+  uThreshold: number;
+  lThreshold: number;
+}
 
 export class Dest {
+  svc: Service;
   readonly addr: number;
   readonly port: number;
-  weight: number;
+  weight = 0;
   /** The last weight that was not 0 since it was added, or 0. */
-  lastWeight: number;
+  lastWeight = 0;
+  fwd = MASQ;
+  uThreshold = 0;
+  lThreshold = 0;
+  overload = false;
+  /** Connections: those in an active state, all, and persistence templates. */
   active = 0;
-  inactive = 0;
-  /** Upper and lower connection thresholds are not supported: a server is never overloaded. */
+  total = 0;
+  persistent = 0;
+  /** Who else knows it: caches of lblc and lblcr. */
+  cached = 0;
   available = true;
+  /** MTU of the route that the last packet took (dest_dst). */
+  routeMtu = 0;
+  /** When it was first seen unused in the trash, 0: not yet. */
+  idleStart = 0;
+  readonly stats = new Stats();
 
-  constructor(addr: number, port: number, weight: number) {
+  constructor(svc: Service, addr: number, port: number) {
+    this.svc = svc;
     this.addr = addr;
     this.port = port;
-    this.weight = weight;
-    this.lastWeight = weight;
+  }
+
+  get inactive(): number {
+    return this.total - this.active;
+  }
+
+  /** Counts a connection or a template that begins: at the upper threshold the server is overloaded (ip_vs_bind_dest). */
+  bind(template: boolean): void {
+    if (template) this.persistent++;
+    else this.total++;
+    if (this.uThreshold !== 0 && this.total >= this.uThreshold) this.overload = true;
+  }
+
+  /** Counts one that ends: below the lower threshold, or three quarters of the upper one, it is not (ip_vs_unbind_dest). */
+  unbind(template: boolean): void {
+    if (template) this.persistent--;
+    else this.total--;
+    const { lThreshold: l, uThreshold: u, total } = this;
+    if (l !== 0 ? total < l : u === 0 || total * 4 < u * 3) this.overload = false;
+  }
+
+  /** Thresholds from the administrator: a higher one or none lets connections in again (__ip_vs_update_dest). */
+  setThresholds(upper: number, lower: number): void {
+    if (upper === 0 || upper > this.uThreshold) this.overload = false;
+    this.uThreshold = upper;
+    this.lThreshold = lower;
   }
 }
 
-/** A persistence template: one client (or client network) stays with one server. */
-export interface Template {
-  dest: Dest;
-  client: number;
-  /** Time until it ends anew from its last use, ns: the service's, later a minute (ip_vs_conn_expire). */
-  timeout: number;
-  expires: number;
-  /** Connections that it controls. */
-  controls: number;
-  /** When the last of those that have ended did so. */
-  lastEnd: number;
-  /** A server has answered (IP_VS_CTPL_S_ASSURED). */
-  assured: boolean;
-}
-
 export class Service {
+  /** 0 in proto, addr and port when `fwmark` is not 0. */
   readonly proto: number;
   readonly addr: number;
   readonly port: number;
-  sched: Scheduler;
-  /** SCHED1 | SCHED2. */
-  flags: number;
+  readonly fwmark: number;
+  /** Null: the scheduler `none`, which serves nobody. */
+  sched: Scheduler | null = null;
+  /** ONEPACKET | SCHED1 | SCHED2 | SCHED3. */
+  flags = 0;
   /** Persistence in seconds, 0: none. */
-  persistent: number;
-  netmask: number;
+  persistent = 0;
+  netmask = -1;
   /** Newest first. */
   dests: Dest[] = [];
-  readonly templates = new Map<number, Template>();
+  readonly stats = new Stats();
 
-  constructor(proto: number, addr: number, port: number, sched: Scheduler) {
+  constructor(proto: number, addr: number, port: number, fwmark: number) {
     this.proto = proto;
     this.addr = addr;
     this.port = port;
-    this.sched = sched;
-    this.flags = 0;
-    this.persistent = 0;
-    this.netmask = -1;
+    this.fwmark = fwmark;
   }
 }

@@ -17,7 +17,7 @@ export interface IpvsTest {
   inv: boolean;
 }
 
-/** Forwarding methods (IP_VS_CONN_F_FWD_MASK); podwire's connections are all MASQ. */
+/** Forwarding methods (IP_VS_CONN_F_FWD_MASK), in the order of their numbers. */
 export const METHODS = ['MASQ', 'LOCAL', 'IPIP', 'GATE'] as const;
 
 const holds = (t: IpvsTest | null, value: number): boolean => t === null || (t.value === value) !== t.inv;
@@ -52,15 +52,14 @@ export class IpvsMatch implements Match {
     if (proto !== ipv4.TCP && proto !== ipv4.UDP && proto !== ipv4.SCTP) return false;
     if (c.fragOff !== 0 || c.th + 4 > c.end) return false;
     const { conns } = c.net.ipvs;
-    const { now } = c.net.kernel.sim;
-    const cp = conns.outGet(proto, ipv4.src(b, skb.net), u16(b, c.th), ipv4.dst(b, skb.net), u16(b, c.th + 2), now);
+    const cp = conns.outGet(proto, ipv4.src(b, skb.net), u16(b, c.th), ipv4.dst(b, skb.net), u16(b, c.th + 2));
     if (cp === null || !holds(this.vport, cp.vport)) return false;
-    // A persistence template keeps the virtual port of its service.
-    if (this.vportctl !== null && (cp.template !== null && cp.vport === this.vportctl.value) === this.vportctl.inv) {
+    const { control } = cp;
+    if (this.vportctl !== null && (control !== null && control.vport === this.vportctl.value) === this.vportctl.inv) {
       return false;
     }
     if (this.vdir >= 0 && (skb.ct === null || isReply(skb) !== (this.vdir === 1))) return false;
-    if (!holds(this.vmethod, 0)) return false;
+    if (!holds(this.vmethod, cp.fwd)) return false;
     return this.vaddr === null || ((cp.vaddr & this.vmask) === this.vaddr.value) !== this.vaddr.inv;
   }
 }

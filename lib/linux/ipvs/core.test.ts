@@ -10,13 +10,14 @@ import { addVeth } from '../device/devices.js';
 import { addAddress, devOpen } from '../ipv4/devinet.js';
 import { RTN_UNICAST } from '../ipv4/fib.js';
 import { UdpSock } from '../ipv4/udp.js';
-import { ipvs } from './director.js';
+import { ipvs } from './ctl.js';
+import { MASQ, Service } from './service.js';
 import { makeScheduler } from './scheduler.js';
 
 const ip = (t: string): number => aton(t)!;
 
-const Director = suite('lib/linux/ipvs/director');
-Director('a datagram to a VIP is rewritten, the ICMP error returns from the VIP', () => {
+const Core = suite('lib/linux/ipvs/core');
+Core('a datagram to a VIP is rewritten, the ICMP error returns from the VIP', () => {
   const k = bootKernel(1);
   const n = createNetns(k, 'node');
   n.confAll.forwarding = n.confDefault.forwarding = 1;
@@ -46,13 +47,14 @@ Director('a datagram to a VIP is rewritten, the ICMP error returns from the VIP'
     };
   }
   const v = ipvs(n);
-  const s = v.addService(17, ip('10.96.0.1'), 53, makeScheduler('rr')!)!;
+  const s = new Service(17, ip('10.96.0.1'), 53, 0);
+  v.addService(s, makeScheduler('rr', v));
   const c = new UdpSock(ends[0]!.net);
   assert.is(c.connect(ip('10.96.0.1'), 53), 0);
   c.send(new Uint8Array(3));
   k.sim.settle();
   assert.is(c.takeError(), 111);
-  v.addDest(s, ip('10.2.0.1'), 53, 1);
+  v.addDest(s, ip('10.2.0.1'), 53, { weight: 1, fwd: MASQ, uThreshold: 0, lThreshold: 0 });
   c.send(new Uint8Array(3));
   k.sim.settle();
   assert.is(c.takeError(), 111);
@@ -66,4 +68,4 @@ Director('a datagram to a VIP is rewritten, the ICMP error returns from the VIP'
   ]);
   assert.is(k.skbs.live, 0);
 });
-Director.run();
+Core.run();
