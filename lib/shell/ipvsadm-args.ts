@@ -15,6 +15,13 @@ export class Exit extends Error {
   }
 }
 
+/** A command fails: the program says so, and goes on where it restores (exit code 255). */
+export class Refused extends Exit {
+  constructor(message: string) {
+    super(message, 255);
+  }
+}
+
 const fail = (message: string): never => {
   throw new Exit(message, 2);
 };
@@ -76,6 +83,8 @@ const WORDS: readonly (readonly [string, string, '' | ':' | '?'])[] = [
 interface Word {
   name: string;
   value: string | null;
+  /** As it was written. */
+  shown: string;
 }
 
 /** Words as popt cuts them: options with their values, and what is left over. Ends at the first error, which is in `error`. */
@@ -100,7 +109,7 @@ function cut(argv: readonly string[]): { words: Word[]; rest: string[]; error: s
       if (found === undefined) return end(shown, 'unknown option');
       if (found[2] === '') {
         if (eq >= 0) return end(shown, 'option does not take an argument');
-        words.push({ name: found[1], value: null });
+        words.push({ name: found[1], value: null, shown });
         continue;
       }
       let value: string | null = null;
@@ -109,7 +118,7 @@ function cut(argv: readonly string[]): { words: Word[]; rest: string[]; error: s
       else if (i + 1 < argv.length && !(found[2] === '?' && argv[i + 1]!.startsWith('-'))) value = argv[++i]!;
       else if (found[2] === ':') return end(shown, 'missing argument');
       chars = [];
-      words.push({ name: found[1], value });
+      words.push({ name: found[1], value, shown });
     }
   }
   return { words, rest, error: null };
@@ -208,7 +217,7 @@ export function parse(argv: readonly string[]): Line {
     if (w.name === 'sched-flags') flags = w.value!;
     option(l, w);
   }
-  if (error !== null) throw new Exit(error, 255);
+  if (error !== null) throw new Refused(error);
   if (l.cmd === 'set') {
     if (rest.length < 3) fail('--set option requires 3 timeout values');
     l.set = rest.splice(0, 3).map((t) => timeout(t, 0));
@@ -229,7 +238,7 @@ function setOption(l: Line, o: Option): void {
 function option(l: Line, w: Word): void {
   const v = w.value ?? '';
   const named = { port: false };
-  if (Object.hasOwn(COMMANDS, COMMAND_OF[w.name] ?? w.name)) fail('multiple commands specified');
+  if (Object.hasOwn(COMMANDS, COMMAND_OF[w.name] ?? w.name)) fail(`invalid option \`${w.shown}'`);
   if (w.name === 'sort') return;
   if (w.name === 'ipv6') return unsupported('-6');
   if (w.name in PROTO_OF) {
@@ -271,7 +280,7 @@ function value(l: Line, w: Word, v: string, named: { port: boolean }): void {
       if (!endpoint(v, l.real, named)) fail('illegal real server address[:port] specified');
       return;
     case 'weight':
-      l.weight = within(65535, 'weight');
+      l.weight = within(0x7fffffff, 'weight');
       return;
     case 'u-threshold':
       l.uThreshold = within(0x7fffffff, 'u_threshold');

@@ -9,7 +9,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { type Ipvs, ipvs } from '../linux/ipvs/ctl.js';
 import { makeScheduler, type Scheduler } from '../linux/ipvs/scheduler.js';
 import { Service } from '../linux/ipvs/service.js';
-import { Exit, type Line, parse } from './ipvsadm-args.js';
+import { Exit, type Line, parse, Refused } from './ipvsadm-args.js';
 import { list, listConns, save } from './ipvsadm-list.js';
 
 export interface Result {
@@ -19,10 +19,8 @@ export interface Result {
 }
 
 /** The kernel says no, in the words of ipvs_strerror. */
-class Refused extends Exit {}
-
 const refuse = (message: string): never => {
-  throw new Refused(message, 255);
+  throw new Refused(message);
 };
 /** The program ends with these words. */
 const die = (message: string, exit: number): never => {
