@@ -12,6 +12,7 @@ import * as tcp from '../../wire/tcp.js';
 import * as udp from '../../wire/udp.js';
 import { rawSendHdrinc } from '../linux/ipv4/raw.js';
 import { MS } from '../sim/sim.js';
+import { strerror } from './errno.js';
 import type { Proc, Program } from './program.js';
 
 /** After so many packets it pauses for so long, for whoever captures them. */
@@ -124,9 +125,13 @@ class Flood {
         dest: (o.to.base + this.draw.below(o.to.size)) | 0,
       };
       this.clients.push(c);
-      this.send(c, tcp.SYN);
-      if (o.fin > 0 && this.clients.length % o.fin === 0) {
-        this.send(this.clients[this.draw.below(this.clients.length)]!, tcp.FIN | tcp.ACK);
+      let err = this.send(c, tcp.SYN);
+      if (err === 0 && o.fin > 0 && this.clients.length % o.fin === 0) {
+        err = this.send(this.clients[this.draw.below(this.clients.length)]!, tcp.FIN | tcp.ACK);
+      }
+      if (err !== 0) {
+        p.err(`flood: send: ${strerror(-err)}\n`);
+        return p.exit(1);
       }
     }
     const { sim } = p.net.kernel;
@@ -134,7 +139,8 @@ class Flood {
     else p.exit(0);
   }
 
-  private send(c: Client, flags: number): void {
+  /** 0 or a negative errno. */
+  private send(c: Client, flags: number): number {
     const b = this.packet;
     const proto = this.o.syn ? ipv4.TCP : ipv4.UDP;
     const l4 = ipv4.HLEN;
@@ -152,7 +158,7 @@ class Flood {
     fill(b, l4, b.length, csum, pseudo(c.addr, c.dest, proto, b.length - l4));
     if (!this.o.syn && b[csum] === 0 && b[csum + 1] === 0) put16(b, csum, 0xffff);
     ipv4.write(b, 0, 0, b.length, (this.sent++ % 65535) + 1, 0, 64, proto, c.addr, c.dest);
-    rawSendHdrinc(this.p.net, b, c.dest);
+    return rawSendHdrinc(this.p.net, b, c.dest);
   }
 }
 

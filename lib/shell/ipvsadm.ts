@@ -41,7 +41,8 @@ export function ipvsadm(net: Netns, argv: string[], stdin: string): Result {
   return r;
 }
 
-const unsupportedNames = (): never => die('podwire: ipvsadm without -n prints names, which is not supported yet', 2);
+const unsupportedNames = (): never =>
+  die('podwire: ipvsadm: without -n it prints names, which is not supported yet', 2);
 
 function run(net: Netns, l: Line, stdin: string, r: Result): string {
   const v = ipvs(net);
@@ -63,7 +64,7 @@ function run(net: Netns, l: Line, stdin: string, r: Result): string {
       zero(v, l);
       return '';
     case 'start-daemon':
-      return die('podwire: ipvsadm --start-daemon is not supported yet', 2);
+      return die('podwire: ipvsadm: --start-daemon is not supported yet', 2);
     case 'stop-daemon':
       return refuse('No daemon is running');
     default:
@@ -127,7 +128,7 @@ function change(v: Ipvs, l: Line): void {
 function scheduler(v: Ipvs, l: Line): Scheduler | null {
   const sched = l.sched === 'none' ? null : makeScheduler(l.sched, v);
   if (sched === null && l.sched !== 'none') refuse('Scheduler or persistence engine not found');
-  if (l.pe === 'sip') die('podwire: ipvsadm --pe sip is not supported yet', 2);
+  if (l.pe === 'sip') die('podwire: ipvsadm: --pe sip is not supported yet', 2);
   if (l.pe !== '') refuse('Scheduler or persistence engine not found');
   return sched;
 }

@@ -16,6 +16,7 @@ import { dontFragment, ipBuildAndSend, ipLocalOut, PMTUDISC_DO, selectIdent } fr
 import { routeOutput } from './route.js';
 
 const EMSGSIZE = 90;
+const ENOBUFS = 105;
 
 export interface IcmpMessage {
   src: number;
@@ -154,10 +155,10 @@ export function rawSendHdrinc(net: Netns, packet: Uint8Array, daddr: number): nu
   skb.tail = skb.head + packet.length;
   skb.protocol = 0x0800;
   skb.trans = skb.head + ipv4.headerLen(packet, 0);
-  ipLocalOut(net, skb);
+  const sent = ipLocalOut(net, skb);
   sim.drain();
   sim.preempt();
-  return 0;
+  return sent === -ENOBUFS ? 0 : sent;
 }
 
 /** Copies a delivered packet to the raw sockets of its protocol (raw_local_deliver). True when one took it. */

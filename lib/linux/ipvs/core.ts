@@ -30,7 +30,7 @@ import { inIcmp, NOT_RELATED, outIcmp } from './icmp.js';
 import { notrack, updateConntrack, usesOldConntrack } from './nfct.js';
 import { CLOSE, DIR_INPUT, DIR_OUTPUT, FIN_WAIT, setState, TIME_WAIT } from './proto.js';
 import { type Dest, MASQ, ONEPACKET, type Service } from './service.js';
-import { IS_PACKET, packetXmit, rewrite } from './xmit.js';
+import { IS_PACKET, lose, packetXmit, rewrite } from './xmit.js';
 
 /** Reassembles what this hook sees in pieces (ip_vs_gather_frags): false when the packet is kept or gone. */
 export function gatherFrags(net: Netns, skb: Skb, hook: number): boolean {
@@ -131,7 +131,7 @@ function tryToSchedule(v: Ipvs, skb: Skb, hook: number, proto: number, l4: numbe
   const fromHere = hook === LOCAL_OUT || skb.dev === net.lo;
   if (fromHere && v.conns.inGet(proto, daddr, dport, saddr, sport) !== null) return NF_ACCEPT;
   const k = { proto, caddr: saddr, cport: sport, vaddr: daddr, vport: dport };
-  return schedule(v, svc, k) ?? leave(v, svc, skb, k, l4);
+  return schedule(v, svc, k) ?? leave(v, svc, skb, hook, k, l4);
 }
 
 /** The server of a new connection, entered in the table (ip_vs_schedule, ip_vs_sched_persist); null when there is none. */
@@ -194,7 +194,7 @@ function templateUsable(v: Ipvs, t: IpvsConn): boolean {
 }
 
 /** No server: the sender is told so; with cache_bypass what was only marked goes where it was sent to (ip_vs_leave). */
-function leave(v: Ipvs, svc: Service, skb: Skb, k: ConnKey, l4: number): number {
+function leave(v: Ipvs, svc: Service, skb: Skb, hook: number, k: ConnKey, l4: number): number {
   const { net } = v;
   const bypass = svc.fwmark !== 0 && v.sysctl('net.ipv4.vs.cache_bypass', 0) !== 0;
   if (bypass && inetAddrType(net, k.vaddr) === RTN_UNICAST) {
@@ -206,6 +206,7 @@ function leave(v: Ipvs, svc: Service, skb: Skb, k: ConnKey, l4: number): number 
   }
   if (svc.port === FTPPORT && k.vport !== FTPPORT) return NF_ACCEPT;
   icmpSend(net, skb, icmp.DEST_UNREACH, icmp.PORT_UNREACH, 0);
+  if (hook === LOCAL_OUT) return NF_DROP;
   drop(net, skb, 'IPVS_NO_DEST');
   return NF_STOLEN;
 }
@@ -238,12 +239,12 @@ function vsOut(v: Ipvs, skb: Skb, hook: number): number {
 function handleResponse(v: Ipvs, skb: Skb, c: IpvsConn, l4: number, hook: number): number {
   const { net } = v;
   if (c.fwd === MASQ) {
-    if (skb.tail - l4 < (c.proto === ipv4.TCP ? tcp.HLEN : udp.HLEN)) return NF_DROP;
+    if (skb.tail - l4 < (c.proto === ipv4.TCP ? tcp.HLEN : udp.HLEN)) return lose(net, skb);
     rewrite(skb.buf, skb.net, l4, c.proto, true, c.vaddr, c.vport);
     net.kernel.tracer?.nat(net, skb, 'SNAT', `${ntoa(c.daddr)}:${c.dport}`, `${ntoa(c.vaddr)}:${c.vport}`);
     if (!routeMeHarder(v, skb, hook)) {
       v.conns.put(c);
-      return NF_DROP;
+      return lose(net, skb);
     }
   }
   countPacket(v, c, skb, DIR_OUTPUT);

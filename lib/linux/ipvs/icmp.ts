@@ -21,7 +21,7 @@ import type { Ipvs } from './ctl.js';
 import { notrack, updateConntrack } from './nfct.js';
 import { DIR_INPUT, DIR_OUTPUT } from './proto.js';
 import { MASQ } from './service.js';
-import { getOutRt, IS_ICMP, natSendOrCont, packetXmit, RT_LOCAL, RT_NON_LOCAL, RT_RDR } from './xmit.js';
+import { getOutRt, IS_ICMP, lose, natSendOrCont, packetXmit, RT_LOCAL, RT_NON_LOCAL, RT_RDR } from './xmit.js';
 
 /** Not an error: the packet is looked at as any other. */
 export const NOT_RELATED = -1;
@@ -94,7 +94,7 @@ function icmpXmit(v: Ipvs, skb: Skb, c: IpvsConn, hook: number, o: number, q: nu
   const received = (skb.rtFlags & RTCF_INPUT) !== 0;
   const mode = hook !== FORWARD ? RT_LOCAL | RT_NON_LOCAL | RT_RDR : RT_NON_LOCAL;
   const local = getOutRt(v, skb, c, c.daddr, mode, IS_ICMP);
-  if (local < 0 || (local === 1 && isLoopback(c.daddr) && received)) return NF_DROP;
+  if (local < 0 || (local === 1 && isLoopback(c.daddr) && received)) return lose(v.net, skb);
   ipv4.setDst(b, skb.net, c.daddr);
   ipv4.setSrc(b, q, c.daddr);
   put16(b, l4, c.dport);
@@ -109,6 +109,7 @@ function finish(skb: Skb, o: number, q: number): void {
   put16(b, q + ipv4.CSUM, 0);
   fill(b, q, q + ipv4.headerLen(b, q), q + ipv4.CSUM);
   icmp.write(b, o, skb.tail, icmp.type(b, o), icmp.code(b, o), i32(b, o + icmp.REST));
+  skb.csumValid = true;
 }
 
 /** An error about a packet that IPVS put into a tunnel: the client is told, about its own packet. */

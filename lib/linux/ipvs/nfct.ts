@@ -7,7 +7,7 @@
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
 import { CT_IS_REPLY, CT_NONE, type Skb } from '../core/skb.js';
-import { S_CONFIRMED, S_DYING } from '../netfilter/conntrack.js';
+import { S_CONFIRMED, S_DYING } from '../netfilter/ct-conn.js';
 import { Tuple } from '../netfilter/ct-tuple.js';
 import type { IpvsConn } from './conn.js';
 import { MASQ } from './service.js';
@@ -15,6 +15,7 @@ import { MASQ } from './service.js';
 /** The packet is not tracked any more (ip_vs_notrack). */
 export function notrack(skb: Skb): void {
   if (skb.ct === null) return;
+  skb.ct.put();
   skb.ct = null;
   skb.ctinfo = CT_NONE;
   skb.untracked = true;

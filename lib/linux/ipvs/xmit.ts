@@ -15,8 +15,9 @@ import { isLoopback, ntoa } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import * as udp from '../../../wire/udp.js';
+import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
-import { LOCAL_OUT, NF_ACCEPT, NF_DROP, NF_STOLEN, nfHook } from '../core/nf-hook.js';
+import { LOCAL_OUT, NF_ACCEPT, NF_STOLEN, nfHook } from '../core/nf-hook.js';
 import { CT_NONE, type Skb } from '../core/skb.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { sendCheck } from '../ipv4/ip-options.js';
@@ -102,9 +103,9 @@ function natXmit(v: Ipvs, skb: Skb, c: IpvsConn, l4: number): number {
   const { net } = v;
   const received = (skb.rtFlags & RTCF_INPUT) !== 0;
   const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL | RT_RDR, IS_PACKET);
-  if (local < 0) return NF_DROP;
-  if (local === 1 && isLoopback(c.daddr) && received) return NF_DROP;
-  if (c.proto === ipv4.TCP && skb.tail - l4 < tcp.HLEN) return NF_DROP;
+  if (local < 0) return lose(net, skb);
+  if (local === 1 && isLoopback(c.daddr) && received) return lose(net, skb);
+  if (c.proto === ipv4.TCP && skb.tail - l4 < tcp.HLEN) return lose(net, skb);
   rewrite(skb.buf, skb.net, l4, c.proto, false, c.daddr, c.dport);
   net.kernel.tracer?.nat(net, skb, 'DNAT', `${ntoa(c.vaddr)}:${c.vport}`, `${ntoa(c.daddr)}:${c.dport}`);
   skb.ignoreDf = true;
@@ -126,6 +127,12 @@ function sendOrCont(net: Netns, skb: Skb, c: IpvsConn, local: boolean): number {
   return local ? NF_ACCEPT : send(net, skb);
 }
 
+/** The packet cannot be sent and ends here; a sender on this machine is not told. */
+export function lose(net: Netns, skb: Skb): number {
+  drop(net, skb, 'NOT_SPECIFIED');
+  return NF_STOLEN;
+}
+
 function send(net: Netns, skb: Skb): number {
   skb.head = skb.net;
   nfHook(LOCAL_OUT, net, skb, null, skb.rtDev, dstOutput);
@@ -135,14 +142,14 @@ function send(net: Netns, skb: Skb): number {
 /** ip_vs_dr_xmit: the server's neighbour gets the packet as it is. */
 function drXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
   const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL, what);
-  if (local < 0) return NF_DROP;
+  if (local < 0) return lose(v.net, skb);
   if (local === 0) skb.ignoreDf = true;
   return sendOrCont(v.net, skb, c, local === 1);
 }
 
 /** ip_vs_bypass_xmit: the packet goes on to where it was sent. */
 function bypassXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
-  if (getOutRt(v, skb, c, ipv4.dst(skb.buf, skb.net), RT_NON_LOCAL, what) < 0) return NF_DROP;
+  if (getOutRt(v, skb, c, ipv4.dst(skb.buf, skb.net), RT_NON_LOCAL, what) < 0) return lose(v.net, skb);
   skb.ignoreDf = true;
   return sendOrCont(v.net, skb, c, false);
 }
@@ -151,7 +158,7 @@ function bypassXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
 function tunnelXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
   const { net } = v;
   const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL | RT_TUNNEL, what);
-  if (local < 0) return NF_DROP;
+  if (local < 0) return lose(net, skb);
   if (local === 1) return sendOrCont(net, skb, c, true);
   sendCheck(skb);
   const innerTos = ipv4.tos(skb.buf, skb.net);
@@ -169,7 +176,8 @@ function tunnelXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
   ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, df, ttl, ipv4.IPIP, skb.rtSrc, c.daddr);
   skb.ignoreDf = true;
   skb.ipvs = true;
-  if (c.nfct && skb.ct !== null && net.ct!.confirm(skb) !== NF_ACCEPT) return NF_DROP;
+  if (c.nfct && skb.ct !== null && net.ct!.confirm(skb) !== NF_ACCEPT) return lose(net, skb);
+  skb.ct?.put();
   skb.ct = null;
   skb.ctinfo = CT_NONE;
   skb.untracked = false;
