@@ -11,7 +11,6 @@ import * as ipv4 from '../../wire/ipv4.js';
 import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
 import { alignSyn, alignTcp, alignTcpId, type TcpPair } from './tcp-flows.js';
 
-const VXLAN_PORTS = [4789, 8472];
 const MAX_DEPTH = 8;
 
 class Aligner {
@@ -171,7 +170,7 @@ class Aligner {
     const { e, a } = this;
     if (end - o < 8) return false;
     const proto = ipv4.proto(e, ip);
-    const tunnel = proto === ipv4.UDP && VXLAN_PORTS.includes(u16(e, o + 2)) && equalAt(e, o + 2, a, o + 2, 2);
+    const tunnel = proto === ipv4.UDP && equalAt(e, o + 2, a, o + 2, 2) && this.isVxlan(o, end);
     let dirty = tunnel ? this.vxlanPort(o, end) : this.ports(proto, o);
     if (proto === ipv4.TCP && alignTcp(this.pair, this.maps.tcp, ip, o, end)) dirty = true;
     if (proto === ipv4.UDP && whole && u16(e, o + 4) === u16(a, o + 4)) {
@@ -179,7 +178,7 @@ class Aligner {
       const fixed = (p: number): boolean => u16(e, p) === u16(a, p);
       if ((fixed(o) && dns.includes(u16(e, o))) || (fixed(o + 2) && dns.includes(u16(e, o + 2)))) {
         if (this.dns(o + 8, end)) dirty = true;
-      } else if (fixed(o + 2) && VXLAN_PORTS.includes(u16(e, o + 2))) {
+      } else if (this.isVxlan(o, end)) {
         if (this.ether(o + 16, end, depth + 1)) dirty = true;
       }
     }
@@ -217,6 +216,14 @@ class Aligner {
       return false;
     }
     return this.map16('port', key, at);
+  }
+
+  /** A VXLAN header with an Ethernet frame of IPv4 or ARP behind it, whatever the port: NAT may have changed that. */
+  private isVxlan(o: number, end: number): boolean {
+    const { e, a } = this;
+    if (end - o < 8 + 8 + 14 || !equalAt(e, o + 8, a, o + 8, 8)) return false;
+    if (u16(e, o + 8) !== 0x0800 || u16(e, o + 10) !== 0 || e[o + 15] !== 0) return false;
+    return u16(e, o + 28) === 0x0800 || u16(e, o + 28) === 0x0806;
   }
 
   /** See the equivalence `vxlan-port`: the inner flow and its direction are the key. */

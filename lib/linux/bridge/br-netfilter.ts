@@ -127,15 +127,14 @@ function devQueueXmitNf(net: Netns, skb: Skb): void {
   const port = skb.physout!;
   const length = skb.tail - skb.net;
   if (length <= port.mtu && (skb.brFragMax === 0 || length <= skb.brFragMax)) return brQueuePushXmit(port, skb);
+  // The route that bridged packets are given has the bridge's MTU (br_change_mtu), not the port's.
+  const { mtu } = (port.brport as BrPort).master;
   const df = (ipv4.frag(skb.buf, skb.net) & ipv4.DF) !== 0;
-  if ((df && !skb.ignoreDf) || skb.brFragMax > FAKE_MTU) return drop(net, skb, 'PKT_TOO_BIG');
+  if ((df && !skb.ignoreDf) || skb.brFragMax > mtu) return drop(net, skb, 'PKT_TOO_BIG');
   clearCb(skb);
   skb.fragMax = skb.brFragMax;
-  ipFragment(net, skb, FAKE_MTU, pushFragment);
+  ipFragment(net, skb, mtu, pushFragment);
 }
-
-/** MTU of the route that bridged packets are given, whatever the bridge's own (br_dst_default_metrics). */
-const FAKE_MTU = 1500;
 
 function pushFragment(_net: Netns, piece: Skb): number {
   brQueuePushXmit(piece.physout!, piece);

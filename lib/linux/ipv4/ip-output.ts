@@ -112,6 +112,8 @@ export function ipFragment(net: Netns, skb: Skb, mtu: number, output: Okfn): num
     if (at === 0 && start === 0 && hlen > ipv4.HLEN) fragmentOptions(skb);
     at += n;
     err = output(net, piece);
+    // A process lets the softirq run after each piece (local_bh_enable); within the softirq this does nothing.
+    net.kernel.sim.drain();
   }
   net.kernel.skbs.free(skb);
   return err;
