@@ -24,6 +24,19 @@ interface Options {
   host: string;
 }
 
+/** Options that take a whole number, from where to where (strtol_or_err). */
+const WHOLE: Readonly<Record<string, [number, string]>> = {
+  '-c': [1, '9223372036854775807'], '-s': [0, '2147483647'], '-t': [0, '255'], '-e': [0, '65535'],
+}; // prettier-ignore
+
+/** What ping says of a text that is no such number, or null. It ends with 1 then. */
+function notWhole(text: string, least: number, most: string): string | null {
+  if (!/^[+-]?\d+$/.test(text)) return `ping: invalid argument: '${text}'`;
+  const n = BigInt(text.replace('+', ''));
+  if (n >= least && n <= BigInt(most)) return null;
+  return `ping: invalid argument: '${text}': out of range: ${least} <= value <= ${most}`;
+}
+
 function parse(argv: readonly string[]): Options | string {
   const o: Options = {
     count: 0,
@@ -52,16 +65,21 @@ function parse(argv: readonly string[]): Options | string {
       } else if (a === '-M') {
         if (v !== 'do' && v !== 'want' && v !== 'dont') return `ping: invalid -M argument: ${v}`;
         o.pmtudisc = v === 'do' ? 2 : v === 'want' ? 1 : 0;
+      } else if (WHOLE[a] !== undefined) {
+        const bad = notWhole(v, ...WHOLE[a]);
+        if (bad !== null) return bad;
+        if (a === '-c') o.count = n;
+        else if (a === '-s') o.size = n;
+        else if (a === '-e') o.id = n;
+        else if (n === 0) return 'ping: cannot set unicast time-to-live: Invalid argument';
+        else o.ttl = n;
       } else if (v === '' || Number.isNaN(n) || n < 0) return `ping: invalid argument: '${v}'`;
-      else if (a === '-c') o.count = n;
       else if (a === '-i') o.interval = n;
       else if (a === '-W') o.wait = n;
-      else if (a === '-s') o.size = n;
-      else if (a === '-Q') {
+      else {
         if (n > 255) return `ping: the decimal value of TOS bits must be in range 0-255: ${n}`;
         o.tos = n;
-      } else if (a === '-t') o.ttl = n;
-      else o.id = n;
+      }
     } else if (a.startsWith('-')) return `podwire: ping: option ${a} is not supported yet`;
     else o.host = a;
   }
@@ -122,7 +140,7 @@ export const ping: Program = (p) => {
   const dst = typeof o === 'string' ? null : aton(o.host);
   if (typeof o === 'string' || dst === null) {
     p.err(typeof o === 'string' ? `${o}\n` : `ping: ${o.host}: Name or service not known\n`);
-    return p.exit(2);
+    return p.exit(typeof o === 'string' && o.startsWith('ping: invalid argument: ') ? 1 : 2);
   }
   new Session(p, o, dst).start();
 };
@@ -193,7 +211,13 @@ class Session {
       tos: this.o.tos,
       ...(this.o.ttl > 0 ? { ttl: this.o.ttl } : {}),
     };
-    const err = this.sock.sendEcho(this.dst, this.id, seq & 0xffff, payload(this.o.size, sim.now), opts);
+    const err = this.sock.sendEcho(
+      this.dst,
+      this.id,
+      seq & 0xffff,
+      payload(Math.min(this.o.size, 0xffff), sim.now),
+      opts,
+    );
     if (err === -ENOBUFS && this.fullQueue()) return sim.arm(this.next, sim.now + this.o.interval * SEC);
     if (err !== -ENOBUFS) this.full = 0;
     this.sentAt.push(sim.now);
