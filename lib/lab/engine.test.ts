@@ -37,7 +37,7 @@ for (const [run, why] of [
   ['iptables -A INPUT -j TEE --gateway 10.0.0.1', 'iptables: target TEE is not supported yet'],
   ['ipvsadm --start-daemon master', 'ipvsadm: --start-daemon is not supported yet'],
   ['ipset create x hash:mac', 'ipset: type hash:mac is not supported yet'],
-  ['ipset create x hash:ip timeout 3', 'ipset: timeout is not supported yet'],
+  ['ipset create x hash:ip counters', 'ipset: counters is not supported yet'],
   ['conntrack -I', 'conntrack: -I is not supported yet'],
   ['ip link add d type macvlan 2>/dev/null', '"ip link add … type macvlan" is not supported yet'],
   ['arping -c 1 127.0.0.1', 'unknown command "arping", expected one of: bridge, cat, '],
