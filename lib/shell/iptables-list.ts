@@ -3,7 +3,9 @@
  * @module
  */
 import { bitsOf, macText, ntoa } from '../../wire/inet.js';
+import { LimitMatch } from '../linux/netfilter/xt-limit.js';
 import * as xm from '../linux/netfilter/xt-match.js';
+import { RecentMatch } from '../linux/netfilter/xt-recent.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
   type Chain, INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, type Rule, type Table, type Target,
@@ -104,8 +106,8 @@ function matchLine(m: Match): string {
   if (m instanceof xm.AddrtypeMatch) return addrtypeLine(m);
   if (m instanceof xm.MultiportMatch) return multiportLine(m);
   if (m instanceof xm.PhysdevMatch) return ` PHYSDEV match${matchText(m)}`;
-  if (m instanceof xm.RecentMatch) return recentLine(m);
-  if (m instanceof xm.LimitMatch) return limitLine(m);
+  if (m instanceof RecentMatch) return recentLine(m);
+  if (m instanceof LimitMatch) return limitLine(m);
   if (m instanceof xm.MacMatch) return ` MAC${m.inv ? ' !' : ''} ${macText(m.mac)}`;
   const line = packetMatchLine(m);
   if (line !== null) return line;
@@ -141,7 +143,7 @@ function multiportLine(m: xm.MultiportMatch): string {
   return ` multiport ${m.which} ${m.inv ? ' !' : ''}${list.join(',')}`;
 }
 
-function recentLine(m: xm.RecentMatch): string {
+function recentLine(m: RecentMatch): string {
   const op = { set: 'SET', rcheck: 'CHECK', update: 'UPDATE', remove: 'REMOVE' }[m.op];
   let s = `${m.inv ? ' !' : ''} recent: ${op}`;
   if (m.seconds !== 0) s += ` seconds: ${m.seconds}`;
@@ -150,7 +152,7 @@ function recentLine(m: xm.RecentMatch): string {
   return `${s} name: ${m.list} side: ${m.dest ? 'dest' : 'source'} mask: ${ntoa(m.mask)}`;
 }
 
-function limitLine(m: xm.LimitMatch): string {
+function limitLine(m: LimitMatch): string {
   return ` limit: avg ${limitRate(m.avg)} burst ${m.burst}`;
 }
 

@@ -67,7 +67,11 @@ export function packetMatch(name: string): { match: Match; parser: Parser } | nu
       const match = new xp.LengthMatch();
       const parser = (a: Arg): boolean => {
         if (a.opt !== '--length') return false;
-        [match.min, match.max] = numbers(a.next(), 0xffff);
+        const text = a.next();
+        if (text.split(':').some((t) => /^\d+$/.test(t) && Number(t) > 0xffff)) {
+          throw new RangeError(`length: bad value for option "--length" near "${text}", or out of range (0-65535).\n`);
+        }
+        [match.min, match.max] = numbers(text, 0xffff);
         match.inv = a.inv;
         return true;
       };

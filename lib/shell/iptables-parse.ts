@@ -9,7 +9,9 @@ import type { Netns } from '../linux/core/netns.js';
 import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
 import { ipsets } from '../linux/netfilter/ipset.js';
 import type { NatRange } from '../linux/netfilter/nat.js';
+import { LimitMatch } from '../linux/netfilter/xt-limit.js';
 import * as xm from '../linux/netfilter/xt-match.js';
+import { RecentMatch } from '../linux/netfilter/xt-recent.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
   INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, Rule, type Target,
@@ -17,7 +19,7 @@ import {
 import { ipvsMatch } from './iptables-ipvs.js';
 import { packetMatch, packetTarget } from './iptables-packet.js';
 import {
-  PROTOCOLS, CTSTATES, CTSTATUS, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames, unknownExtension,
+  CTSTATES, CTSTATUS, ADDRTYPES, TCP_FLAGS, ICMP_TYPES, number, address, ports, protocol, valueMask, bitsOfNames, unknownExtension,
 } from './iptables-values.js'; // prettier-ignore
 
 /** Where an option stands: `inv` for a `!` before it, `next()` for its value. */
@@ -134,11 +136,11 @@ function ctMatch(m: xm.ConntrackMatch): Parser {
   }; // prettier-ignore
 }
 
-function recent(m: xm.RecentMatch): Parser {
+function recent(m: RecentMatch): Parser {
   return (a) => {
     switch (a.opt) {
       case '--set': case '--rcheck': case '--update': case '--remove':
-        m.op = a.opt.slice(2) as xm.RecentMatch['op'];
+        m.op = a.opt.slice(2) as RecentMatch['op'];
         m.inv = a.inv;
         return true;
       case '--seconds': m.seconds = number(a.next()); return true;
@@ -158,13 +160,19 @@ function recent(m: xm.RecentMatch): Parser {
   }; // prettier-ignore
 }
 
+function addrTypes(text: string): number {
+  const bad = text.split(',').find((w) => !(ADDRTYPES as readonly string[]).includes(w.toUpperCase()));
+  if (bad !== undefined) throw new RangeError(`addrtype: bad type "${bad}"`);
+  return bitsOfNames(text, ADDRTYPES, 'address type');
+}
+
 function addrtype(m: xm.AddrtypeMatch): Parser {
   return (a) => {
     if (a.opt === '--src-type') {
-      m.srcTypes = bitsOfNames(a.next(), ADDRTYPES, 'address type');
+      m.srcTypes = addrTypes(a.next());
       m.srcInv = a.inv;
     } else if (a.opt === '--dst-type') {
-      m.dstTypes = bitsOfNames(a.next(), ADDRTYPES, 'address type');
+      m.dstTypes = addrTypes(a.next());
       m.dstInv = a.inv;
     } else if (a.opt === '--limit-iface-in') m.limitIn = true;
     else if (a.opt === '--limit-iface-out') m.limitOut = true;
@@ -186,7 +194,7 @@ function physdev(m: xm.PhysdevMatch): Parser {
   }; // prettier-ignore
 }
 
-function limit(m: xm.LimitMatch): Parser {
+function limit(m: LimitMatch): Parser {
   return (a) => {
     if (a.opt === '--limit') {
       const t = a.next();
@@ -194,7 +202,7 @@ function limit(m: xm.LimitMatch): Parser {
       if (r === null) throw new RangeError(`bad rate \`${t}'`);
       const unit = { s: 1, m: 60, h: 3600, d: 86400 }[(r[2] ?? 's')[0] as 's'];
       m.avg = Math.floor((10000 * unit) / Number(r[1]));
-      if (m.avg === 0) throw new RangeError(`Rate too fast "${t}"\n`);
+      if (m.avg === 0) throw new RangeError(`Rate too fast "${t}"`);
     } else if (a.opt === '--limit-burst') m.burst = number(a.next(), 10000);
     else return false;
     return true;
@@ -253,11 +261,11 @@ function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser 
     case 'sctp': return start(new xm.SctpMatch(), (m) => (a): boolean => portOptions(m, a));
     case 'icmp': return start(new xm.IcmpMatch(), icmp);
     case 'conntrack': return start(new xm.ConntrackMatch(), ctMatch);
-    case 'recent': return start(new xm.RecentMatch(), recent);
+    case 'recent': return start(new RecentMatch(), recent);
     case 'addrtype': return start(new xm.AddrtypeMatch(), addrtype);
     case 'physdev': return start(new xm.PhysdevMatch(), physdev);
     case 'ipvs': return start(new IpvsMatch(), ipvsMatch);
-    case 'limit': return start(new xm.LimitMatch(), limit);
+    case 'limit': return start(new LimitMatch(), limit);
     case 'statistic': return statisticOptions(add);
     case 'comment': return late(add, (a) => (a.opt === '--comment' ? new xm.CommentMatch(a.next()) : null));
     case 'state': return start(new xm.StateMatch(), (m) => (a): boolean => {
@@ -276,7 +284,7 @@ function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser 
     case 'multiport': return late(add, (a) => {
       const o = { '--sports': 'sports', '--source-ports': 'sports', '--dports': 'dports', '--destination-ports': 'dports', '--ports': 'ports' }[a.opt];
       if (o === undefined) return null;
-      return new xm.MultiportMatch(o as 'ports', a.next().split(',').flatMap((t) => ports(t)), a.inv);
+      return new xm.MultiportMatch(o as 'ports', portList(a.next()), a.inv);
     });
     case 'mac': return late(add, (a) => {
       if (a.opt !== '--mac-source') return null;
@@ -303,6 +311,13 @@ function matchParser(name: string, net: Netns, add: (m: Match) => void): Parser 
   } // prettier-ignore
 }
 
+/** At most fifteen ports; a range counts for two. */
+function portList(text: string): number[] {
+  const list = text.split(',').map((t) => ports(t));
+  if (list.reduce((n, [lo, hi]) => n + (lo === hi ? 1 : 2), 0) > 15) throw new RangeError('too many ports specified');
+  return list.flat();
+}
+
 /** A target's options are collected, then `done` builds it. */
 export interface TargetParser {
   option(a: Arg): boolean;
@@ -318,7 +333,7 @@ function natRange(text: string, random: boolean, persistent: boolean): NatRange 
   const proto = m[3] !== undefined;
   const minPort = proto ? number(m[3]!, 65535) : 0;
   const maxPort = m[4] !== undefined ? number(m[4], 65535) : minPort;
-  if (maxPort < minPort) throw new RangeError(`Port range \`${m[3]}-${m[4]}' funky`);
+  if (maxPort < minPort) throw new RangeError(`Port range \`${m[4]}' funky`);
   const base = m[5] === undefined ? -1 : number(m[5], 65535);
   return { base, ips: m[1] !== undefined, minAddr: lo, maxAddr: hi, proto, minPort, maxPort, random, persistent };
 }
@@ -483,6 +498,17 @@ const SHORT: Readonly<Record<string, string>> = {
   '--protocol': '-p', '--proto': '-p', '--match': '-m', '--jump': '-j', '--goto': '-g', '--fragment': '-f', '--set-counters': '-c',
 }; // prettier-ignore
 
+function device(name: string): string {
+  if (name.length > 15) throw new RangeError(`interface name \`${name}' must be shorter than IFNAMSIZ (15)`);
+  return name;
+}
+
+/** multiport's own check, before the kernel's. */
+function multiportCheck(r: Rule): void {
+  if ((r.inv & INV_PROTO) === 0 && [6, 17, 33, 132, 136].includes(r.proto)) return;
+  throw new RangeError("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'");
+}
+
 /** Parses the words after `-A CHAIN`. `hasChain` tells which user chains `-j` may name. */
 export function parseRule(net: Netns, words: readonly string[], hasChain: (name: string) => boolean): Rule {
   const r = new Rule();
@@ -522,8 +548,8 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
     switch (opt) {
       case '-s': [r.src, r.srcMask] = address(a.next()); invert(INV_SRC, inv); continue;
       case '-d': [r.dst, r.dstMask] = address(a.next()); invert(INV_DST, inv); continue;
-      case '-i': r.inIf = a.next(); invert(INV_IN, inv); continue;
-      case '-o': r.outIf = a.next(); invert(INV_OUT, inv); continue;
+      case '-i': r.inIf = device(a.next()); invert(INV_IN, inv); continue;
+      case '-o': r.outIf = device(a.next()); invert(INV_OUT, inv); continue;
       case '-f': r.frag = true; invert(INV_FRAG, inv); continue;
       case '-p': protoName = a.next().toLowerCase(); r.proto = protocol(protoName); invert(INV_PROTO, inv); continue;
       case '-c': r.packets = number(a.next()); r.bytes = number(a.next(), Number.MAX_SAFE_INTEGER); continue;
@@ -552,10 +578,10 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
     throw new RangeError(`unknown option "${written}"`);
   }
   if (target !== null) r.target = target.done((r.inv & INV_PROTO) !== 0 ? 0 : r.proto);
-  for (const m of ['tcp', 'udp', 'sctp', 'icmp']) {
-    if (loaded.has(m) && r.proto !== PROTOCOLS[m]) {
-      throw new RangeError(`${m}: match needs -p ${m} (the kernel refuses the rule without it)`);
-    }
+  if (loaded.has('multiport')) multiportCheck(r);
+  for (const m of r.matches) {
+    if (m instanceof RecentMatch && m.reap && m.seconds === 0)
+      throw new RangeError('recent: option "--reap" also requires "--seconds".\n');
   }
   return r;
 }

@@ -7,7 +7,9 @@ import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT } from '../linux/core/nf-hook.js';
 import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
 import type { NatRange } from '../linux/netfilter/nat.js';
+import { LimitMatch } from '../linux/netfilter/xt-limit.js';
 import * as xm from '../linux/netfilter/xt-match.js';
+import { RecentMatch } from '../linux/netfilter/xt-recent.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
   type Chain, INV_DST, INV_FRAG, INV_IN, INV_OUT, INV_PROTO, INV_SRC, type Match, type Rule, type Table, TABLE_NAMES,
@@ -114,14 +116,14 @@ export function matchText(m: Match): string {
     if (m.out !== '') s += ` ${not(m.outInv)}--physdev-out ${m.out}`;
     return s + (m.isBridged !== 0 ? ` ${not(m.isBridged < 0)}--physdev-is-bridged` : '');
   }
-  if (m instanceof xm.RecentMatch) {
+  if (m instanceof RecentMatch) {
     let s = ` ${not(m.inv)}--${m.op}`;
     if (m.seconds !== 0) s += ` --seconds ${m.seconds}`;
     if (m.reap) s += ' --reap';
     if (m.hitcount !== 0) s += ` --hitcount ${m.hitcount}`;
     return `${s} --name ${m.list} --mask ${ntoa(m.mask)} --${m.dest ? 'rdest' : 'rsource'}`;
   }
-  if (m instanceof xm.LimitMatch) {
+  if (m instanceof LimitMatch) {
     return ` --limit ${limitRate(m.avg)}${m.burst === 5 ? '' : ` --limit-burst ${m.burst}`}`;
   }
   if (m instanceof IpvsMatch) return ipvsText(m);

@@ -21,7 +21,7 @@ const PROG = 'iptables v1.8.9 (legacy)';
 const TRY_HELP = "Try `iptables -h' or 'iptables --help' for more information.";
 const LONG: Readonly<Record<string, string>> = {
   '--append': '-A', '--insert': '-I', '--delete': '-D', '--check': '-C', '--replace': '-R', '--new-chain': '-N', '--new': '-N',
-  '--flush': '-F', '--delete-chain': '-X', '--policy': '-P', '--list-rules': '-S', '--zero': '-Z',
+  '--flush': '-F', '--delete-chain': '-X', '--policy': '-P', '--list-rules': '-S', '--zero': '-Z', '--rename-chain': '-E',
   '--list': '-L', '--numeric': '-n', '--verbose': '-v', '--exact': '-x',
 }; // prettier-ignore
 
@@ -44,7 +44,7 @@ function findRule(rules: readonly Rule[], r: Rule): number {
 
 /** Collects one command (-A -I -D -R -C -N -F -X -P -Z) in an edit; the rule that was added, if any. */
 export function applyCommand(net: Netns, edit: TableEdit, words: readonly string[]): Rule | null {
-  const at = words.findIndex((w) => /^-[AIDRCNFXPZ]$/.test(LONG[w] ?? w));
+  const at = words.findIndex((w) => /^-[AIDRCNFXPZE]$/.test(LONG[w] ?? w));
   if (at < 0) throw new RangeError('no command specified');
   const cmd = LONG[words[at]!] ?? words[at]!;
   const before = words.slice(0, at);
@@ -114,7 +114,8 @@ export function applyCommand(net: Netns, edit: TableEdit, words: readonly string
 
 function chainCommand(edit: TableEdit, cmd: string, args: readonly string[]): void {
   const chain = args[0];
-  if (args.length > (cmd === '-P' ? 2 : 1)) throw new RangeError(`unexpected argument "${args[args.length - 1]}"`);
+  if (args.length > (cmd === '-P' || cmd === '-Z' || cmd === '-E' ? 2 : 1))
+    throw new RangeError(`unexpected argument "${args[args.length - 1]}"`);
   switch (cmd) {
     case '-N':
       if (chain === undefined) throw new RangeError('option "-N" requires an argument');
@@ -142,7 +143,20 @@ function chainCommand(edit: TableEdit, cmd: string, args: readonly string[]): vo
       edit.policy(chain!, policy === 'DROP' ? NF_DROP : NF_ACCEPT);
       return;
     }
+    case '-E':
+      if (args[1] === undefined) throw new RangeError('option "-E" requires an old and a new name');
+      if (!edit.has(chain!)) throw noChain();
+      if (edit.isBase(chain!)) throw new Refused("Invalid argument. Run `dmesg' for more information.");
+      if (edit.has(args[1])) throw new Refused('File exists.');
+      edit.rename(chain!, args[1]);
+      return;
     case '-Z':
+      if (args[1] !== undefined) {
+        const r = edit.rules(need(edit, chain, cmd))[Number(args[1]) - 1];
+        if (r === undefined) throw new Refused('Index of replacement too big.');
+        edit.zeroRule(r);
+        return;
+      }
       for (const c of chain === undefined ? edit.names() : [need(edit, chain, cmd)]) edit.zero(c);
       return;
     default:
@@ -186,12 +200,27 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
     if (!TABLE_NAMES.includes(o.table as TableName)) {
       return { exit: 3, out: '', err: `${PROG}: can't initialize iptables table \`${o.table}': Table does not exist (do you need to insmod?)\nPerhaps iptables or your kernel needs to be upgraded.\n` }; // prettier-ignore
     }
-    if (!words.some((w) => /^-[AIDRCNFXPZSL]$/.test(LONG[w] ?? w)))
+    if (!words.some((w) => /^-[AIDRCNFXPZSLE]$/.test(LONG[w] ?? w)))
       throw new RangeError(words[0] === undefined ? 'no command specified' : `unknown option "${words[0]}"`);
     const t = xtTables(net).use(o.table as TableName);
     const show = words.findIndex((w) => /^-[SL]$/.test(LONG[w] ?? w));
+    const zero = show < 0 ? -1 : words.findIndex((w) => (LONG[w] ?? w) === '-Z');
+    if (zero >= 0)
+      return listAndZero(
+        net,
+        t,
+        argv,
+        words.toSpliced(Math.max(show, zero), 1).toSpliced(Math.min(show, zero), 1),
+        o.verbose,
+      );
     if (show >= 0) return list(t, o, (LONG[words[show]!] ?? words[show]!) === '-L', words.toSpliced(show, 1));
     if (o.verbose || o.numeric || o.exact || o.lineNumbers) throw new RangeError('podwire: -v, -n, -x and --line-numbers are supported with -L and -S only'); // prettier-ignore
+    // The program itself keeps DROP out of nat.
+    const drops = words.some(
+      (w, i) =>
+        w === 'DROP' && (/^(-j|--jump)$/.test(words[i - 1] ?? '') || /^(-P|--policy)$/.test(words[i - 2] ?? '')),
+    );
+    if (drops && o.table === 'nat') throw new RangeError('\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n'); // prettier-ignore
     const edit = new TableEdit(t, false);
     applyCommand(net, edit, words);
     const bad = edit.check();
@@ -208,6 +237,23 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
     if (e instanceof RangeError) return { exit: 2, out: '', err: `${PROG}: ${e.message}\n${TRY_HELP}\n` };
     throw e;
   }
+}
+
+/** `-L -Z`: shown, then zeroed. */
+function listAndZero(
+  net: Netns,
+  t: Table,
+  argv: readonly string[],
+  names: readonly string[],
+  verbose: boolean,
+): Result {
+  const shown = iptables(net, argv.filter((a) => a !== '-Z' && a !== '--zero')); // prettier-ignore
+  if (shown.exit !== 0) return shown;
+  const edit = new TableEdit(t, false);
+  const chains = names[0] === undefined ? edit.names() : [names[0]];
+  for (const c of chains) edit.zero(c);
+  edit.commit();
+  return { ...shown, out: shown.out + (verbose ? chains.map((c) => `Zeroing chain \`${c}'\n`).join('') : '') };
 }
 
 /** `-L [CHAIN [N]]` and `-S [CHAIN [N]]`. */

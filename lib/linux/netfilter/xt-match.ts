@@ -10,7 +10,6 @@ import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Rng } from '../../sim/rng.js';
 import { SEC } from '../../sim/sim.js';
-import { HZ, jiffies } from '../core/jiffies.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
@@ -19,10 +18,13 @@ import { inetAddrType } from '../ipv4/route.js';
 import { isReply } from './conntrack.js';
 import { type Conn, S_CONFIRMED, S_DST_NAT, S_SRC_NAT } from './ct-conn.js';
 import type { IpSet } from './ipset.js';
-import type { Match, TableName, XtCtx } from './xtables.js';
-import { xtTables } from './xtables.js';
+import { INV_PROTO, type Match, type Rule, type TableName, type XtCtx } from './xtables.js';
 
 const inRange = (v: number, min: number, max: number, inv: boolean): boolean => (v >= min && v <= max) !== inv;
+
+/** xt_check_match: the match is for packets of one protocol. */
+const needsProto = (name: string, r: Rule, proto: number): string | null =>
+  r.proto === proto && (r.inv & INV_PROTO) === 0 ? null : `${name}: only valid for protocol ${proto}`;
 
 /** -m tcp. */
 export class TcpMatch implements Match {
@@ -59,6 +61,10 @@ export class TcpMatch implements Match {
     if (((b[c.th + 13]! & this.flagMask) === this.flagCmp) === this.flagInv) return false;
     return this.option === 0 || hasOption(b, c.th, c.end, this.option) !== this.optionInv;
   }
+
+  check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
+    return needsProto(this.name, rule, ipv4.TCP);
+  }
 }
 
 function hasOption(b: Uint8Array, th: number, end: number, kind: number): boolean {
@@ -91,6 +97,10 @@ export class UdpMatch implements Match {
       inRange(u16(skb.buf, c.th + 2), this.dpMin, this.dpMax, this.dpInv)
     );
   }
+
+  check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
+    return needsProto(this.name, rule, this.name === 'udp' ? ipv4.UDP : ipv4.SCTP);
+  }
 }
 
 /** -m sctp, ports only. */
@@ -116,6 +126,10 @@ export class IcmpMatch implements Match {
     const t = skb.buf[c.th]!;
     const code = skb.buf[c.th + 1]!;
     return (t === this.type && code >= this.codeMin && code <= this.codeMax) !== this.inv;
+  }
+
+  check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
+    return needsProto(this.name, rule, ipv4.ICMP);
   }
 }
 
@@ -421,147 +435,6 @@ export class PhysdevMatch implements Match {
 
 const wild = (pattern: string, name: string): boolean =>
   pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
-
-/** ip_list_tot, and the stamps an address keeps (ip_pkt_list_tot rounded up; without a hit count 32). */
-const RECENT_ADDRS = 100;
-const RECENT_STAMPS = 32;
-
-/** One list of xt_recent: address → stamps in ticks, the address longest untouched first. */
-class RecentTable {
-  readonly entries = new Map<number, number[]>();
-  /** Rules that name it. */
-  users = 0;
-
-  add(addr: number, now: number): void {
-    if (this.entries.size >= RECENT_ADDRS) this.entries.delete(this.entries.keys().next().value!);
-    this.entries.set(addr, [now]);
-  }
-
-  /** recent_entry_update: one more stamp, the newest address of all. */
-  touch(addr: number, stamps: number[], now: number): void {
-    this.entries.delete(addr);
-    this.entries.set(addr, stamps);
-    stamps.push(now);
-    if (stamps.length > RECENT_STAMPS) stamps.shift();
-  }
-
-  /** recent_entry_reap: the address longest untouched goes when its last stamp is too old. */
-  reap(since: number, addr: number, updated: boolean): void {
-    const oldest = this.entries.entries().next().value;
-    if (oldest === undefined || (oldest[0] === addr && updated)) return;
-    if (oldest[1][oldest[1].length - 1]! < since) this.entries.delete(oldest[0]);
-  }
-}
-
-/** -m recent. */
-export class RecentMatch implements Match {
-  readonly name = 'recent';
-  op: 'set' | 'rcheck' | 'update' | 'remove' = 'set';
-  inv = false;
-  seconds = 0;
-  hitcount = 0;
-  reap = false;
-  list = 'DEFAULT';
-  mask = -1;
-  dest = false;
-  private table: RecentTable | null = null;
-
-  match(skb: Skb, c: XtCtx): boolean {
-    const t = this.table!;
-    const now = jiffies(c.net.kernel.sim);
-    const addr = (this.dest ? ipv4.dst(skb.buf, skb.net) : ipv4.src(skb.buf, skb.net)) & this.mask;
-    const e = t.entries.get(addr);
-    if (e === undefined) {
-      if (this.op !== 'set') return this.inv;
-      t.add(addr, now);
-      return !this.inv;
-    }
-    if (this.op === 'remove') {
-      t.entries.delete(addr);
-      return !this.inv;
-    }
-    const since = now - this.seconds * HZ;
-    const hit = (this.op === 'set' || this.hits(e, since)) !== this.inv;
-    if (this.reap) t.reap(since, addr, this.op === 'update' && hit);
-    if (this.op === 'set' || (this.op === 'update' && hit)) t.touch(addr, e, now);
-    return hit;
-  }
-
-  private hits(stamps: readonly number[], since: number): boolean {
-    let n = 0;
-    for (let i = 0; i < stamps.length; i++) {
-      if (this.seconds > 0 && stamps[i]! < since) continue;
-      if (++n >= this.hitcount) return true;
-    }
-    return false;
-  }
-
-  /** The list is made with the first rule that names it (recent_mt_check), and ends with the last. */
-  attach(net: Netns): void {
-    const { recent } = xtTables(net);
-    let t = recent.get(this.list) as RecentTable | undefined;
-    if (t === undefined) recent.set(this.list, (t = new RecentTable()));
-    t.users++;
-    this.table = t;
-  }
-
-  detach(net: Netns): void {
-    if (this.table === null || --this.table.users > 0) return;
-    xtTables(net).recent.delete(this.list);
-    this.table = null;
-  }
-
-  check(): string | null {
-    const plain = this.op === 'rcheck' || this.op === 'update';
-    if (!plain && (this.seconds !== 0 || this.hitcount !== 0 || this.reap)) return 'recent: only --rcheck and --update take a time or a count';
-    if (this.reap && this.seconds === 0) return 'recent: --reap needs --seconds';
-    return this.hitcount >= 256 ? 'recent: hitcount is larger than allowed maximum (255)' : null;
-  } // prettier-ignore
-}
-
-/** Of a second, XT_LIMIT_SCALE; credits a tick brings at HZ=100 (CREDITS_PER_JIFFY). */
-const LIMIT_SCALE = 10000;
-const CREDITS_PER_JIFFY = 256;
-
-/** user2credits: what `user` ten-thousandths of a second are worth. */
-const credits = (user: number): number =>
-  user > 0xffffffff / (HZ * CREDITS_PER_JIFFY)
-    ? Math.floor(user / LIMIT_SCALE) * HZ * CREDITS_PER_JIFFY
-    : Math.floor((user * HZ * CREDITS_PER_JIFFY) / LIMIT_SCALE);
-
-/** -m limit: credits that grow with time up to `burst` packets. */
-export class LimitMatch implements Match {
-  readonly name = 'limit';
-  /** Time per packet in units of 1/LIMIT_SCALE s: what is left of the rate as written. */
-  avg = (LIMIT_SCALE * 3600) / 3;
-  burst = 5;
-  private credit = 0;
-  private cost = 0;
-  private cap = 0;
-  private prev = 0;
-
-  /** Full credit; the clock runs from the change of the table on. */
-  attach(net: Netns): void {
-    this.prev = jiffies(net.kernel.sim);
-    this.cap = this.credit = credits(this.avg * this.burst);
-    this.cost = credits(this.avg);
-  }
-
-  match(_skb: Skb, c: XtCtx): boolean {
-    const now = jiffies(c.net.kernel.sim);
-    const grown = this.credit + (now - this.prev) * CREDITS_PER_JIFFY;
-    this.prev = now;
-    this.credit = Math.min(this.cap, grown);
-    if (this.credit < this.cost) return false;
-    this.credit -= this.cost;
-    return true;
-  }
-
-  check(): string | null {
-    const overflow = this.burst === 0 || credits(this.avg * this.burst) >>> 0 < credits(this.avg);
-    return overflow ? 'limit: Overflow, try lower' : null;
-  }
-}
 
 /** -m mac --mac-source. */
 export class MacMatch implements Match {

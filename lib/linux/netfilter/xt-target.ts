@@ -17,7 +17,7 @@ import { icmpSend } from '../ipv4/icmp.js';
 import { type Conn, IPCT_MARK } from './ct-conn.js';
 import { nfSendReset } from './nf-reject.js';
 import { MANIP_DST, MANIP_SRC, type NatRange, natSetup, oneAddress } from './nat.js';
-import { type TableName, type Target, XT_CONTINUE, XT_RETURN, type XtCtx } from './xtables.js';
+import { INV_PROTO, type Rule, type TableName, type Target, XT_CONTINUE, XT_RETURN, type XtCtx } from './xtables.js';
 
 const bits = (...hooks: number[]): number => hooks.reduce((m, h) => m | (1 << h), 0);
 
@@ -96,7 +96,9 @@ export class RejectTarget implements Target {
     return NF_DROP;
   }
 
-  check(_net: Netns, table: TableName, hooks: number): string | null {
+  check(_net: Netns, table: TableName, hooks: number, r: Rule): string | null {
+    if (this.with === TCP_RESET && (r.proto !== ipv4.TCP || (r.inv & INV_PROTO) !== 0))
+      return 'REJECT: TCP_RESET invalid for non-tcp';
     return place('REJECT', table, hooks, ['filter'], bits(LOCAL_IN, FORWARD, LOCAL_OUT));
   }
 }

@@ -51,7 +51,7 @@ export interface Match {
   readonly needsConntrack?: boolean;
   match(skb: Skb, c: XtCtx): boolean;
   /** Hooks and tables it may stand in; absent: any. Returns what is wrong. */
-  check?(net: Netns, table: TableName, hooks: number): string | null;
+  check?(net: Netns, table: TableName, hooks: number, rule: Rule): string | null;
 }
 
 export interface Target {
@@ -291,6 +291,8 @@ export class TableEdit {
   private readonly gone = new Set<string>();
   private readonly policies = new Map<string, { policy: number; packets: number; bytes: number }>();
   private readonly zeroed = new Set<string>();
+  private readonly zeroedRules: Rule[] = [];
+  private readonly renamed = new Map<Rule, string>();
 
   /** `replace`: start from an empty table instead of the present one. */
   constructor(table: Table, replace: boolean) {
@@ -365,6 +367,25 @@ export class TableEdit {
     this.zeroed.add(chain);
   }
 
+  /** Zeroes one rule. */
+  zeroRule(r: Rule): void {
+    this.zeroedRules.push(r);
+  }
+
+  /** Gives a user chain another name, in the rules that jump to it too. */
+  rename(from: string, to: string): void {
+    const rules = [...this.rules(from)];
+    for (const name of this.names()) {
+      for (const r of this.rules(name)) if (r.jumpName === from) this.renamed.set(r, to);
+    }
+    this.remove(from);
+    this.lists.set(to, rules);
+  }
+
+  private jumpOf(r: Rule): string | null {
+    return this.renamed.get(r) ?? r.jumpName;
+  }
+
   /** Checks jumps, loops, and every target's place (translate_table, xt_check_*); the problem, or null. */
   check(): string | null {
     const hooks = new Map<string, number>();
@@ -376,9 +397,10 @@ export class TableEdit {
       hooks.set(name, had | bit);
       open.add(name);
       for (const r of this.rules(name)) {
-        if (r.jumpName === null) continue;
-        if (!this.has(r.jumpName)) return `chain "${r.jumpName}" does not exist`;
-        const bad = visit(r.jumpName, bit);
+        const to = this.jumpOf(r);
+        if (to === null) continue;
+        if (!this.has(to)) return `chain "${to}" does not exist`;
+        const bad = visit(to, bit);
         if (bad !== null) return bad;
       }
       open.delete(name);
@@ -392,8 +414,11 @@ export class TableEdit {
     for (const name of this.names()) {
       const mask = hooks.get(name);
       if (mask === undefined) {
-        const bad = visit(name, 0);
-        if (bad !== null) return bad;
+        // The kernel follows jumps from its hooks only: what cannot be reached may go round in circles.
+        for (const r of this.rules(name)) {
+          const to = this.jumpOf(r);
+          if (to !== null && !this.has(to)) return `chain "${to}" does not exist`;
+        }
       }
       for (const r of this.rules(name)) {
         for (const part of r.target === null ? r.matches : [...r.matches, r.target]) {
@@ -409,6 +434,8 @@ export class TableEdit {
   commit(): void {
     const { chains, net } = this.table;
     const before = [...chains.values()].flatMap((c) => c.rules);
+    for (const [r, to] of this.renamed) r.jumpName = to;
+    for (const r of this.zeroedRules) r.packets = r.bytes = 0;
     for (const name of this.gone) if (!this.lists.has(name)) chains.delete(name);
     for (const name of this.lists.keys()) if (!chains.has(name)) chains.set(name, new Chain(name, -1));
     for (const [name, rules] of this.lists) {
@@ -423,6 +450,8 @@ export class TableEdit {
     }
     // The old rules go last: what both name stays.
     for (const r of before) for (const m of r.matches) m.detach?.(net);
+    // libiptc reads the counters of policies as a start that it then takes off: every change puts them back to zero.
+    for (const c of this.table.base) if (c !== null) c.packets = c.bytes = 0;
     for (const [name, p] of this.policies) {
       const c = chains.get(name)!;
       c.policy = p.policy;
