@@ -230,7 +230,8 @@ export function iptables(net: Netns, argv: readonly string[]): Result {
         out: '',
         err: `iptables: ${bad.startsWith('loop ') ? 'Too many levels of symbolic links' : 'Invalid argument'}. Run \`dmesg' for more information.\n`,
       };
-    edit.commit();
+    // -C changes nothing, not even the counters.
+    if (!words.some((w) => (LONG[w] ?? w) === '-C')) edit.commit();
     return { exit: 0, out: '', err: '' };
   } catch (e) {
     if (e instanceof Refused) return { exit: 1, out: '', err: `iptables: ${e.message}\n` };
