@@ -13,6 +13,8 @@ export const BACKLOG = 511;
 export interface Handler {
   /** Bytes came: what to send, and whether to close after it. */
   data(bytes: Uint8Array): { bytes: Uint8Array; close: boolean };
+  /** What `data` wanted sent has been handed over. */
+  answered?(): void;
 }
 
 export interface Server {
@@ -20,7 +22,12 @@ export interface Server {
 }
 
 /** Serves `port`; a positive errno when it cannot be had. */
-export function listenTcp(sock: TcpSock, addr: number, port: number, make: () => Handler): Server | number {
+export function listenTcp(
+  sock: TcpSock,
+  addr: number,
+  port: number,
+  make: (sock: TcpSock) => Handler,
+): Server | number {
   sock.reuse = true;
   let err = sock.bind(addr, port);
   if (err === 0) err = sock.listen(BACKLOG);
@@ -30,7 +37,7 @@ export function listenTcp(sock: TcpSock, addr: number, port: number, make: () =>
   }
   const open = new Set<Conn>();
   sock.onReady = () => {
-    for (let c = sock.accept(); c !== null; c = sock.accept()) open.add(new Conn(c, make(), open));
+    for (let c = sock.accept(); c !== null; c = sock.accept()) open.add(new Conn(c, make(c), open));
   };
   return {
     close: () => {
@@ -76,6 +83,7 @@ class Conn {
       if (reply.close) this.ending = true;
     }
     this.flush();
+    if (r.length > 0) this.handler.answered?.();
   }
 
   /** Sends what waits; then the FIN if we are done, and the end once the peer is done too. */

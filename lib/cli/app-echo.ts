@@ -1,14 +1,16 @@
-/** `podwire app echo --udp PORT | --tcp PORT` on a real socket. */
+/** `podwire app echo --udp PORT | --tcp PORT` on a real socket; `--stray` needs a Lab. */
 import { createSocket } from 'node:dgram';
 import { createServer, type Socket } from 'node:net';
-import { echoArgs } from '../apps/echo.js';
+import { ECHO_USAGE, echoArgs } from '../apps/echo.js';
 import { BACKLOG } from '../apps/tcp-server.js';
 import { tellReady, tellReadyWarm } from './app-ready.js';
 import { UsageError } from './usage.js';
 
 export function main(args: string[]): Promise<number> {
   const a = echoArgs(args);
-  if (a === null) throw new UsageError(`app echo: found "${args.join(' ')}", expected --udp PORT or --tcp PORT`);
+  if (a === null) throw new UsageError(`app echo: found "${args.join(' ')}", ${ECHO_USAGE}`);
+  if (a.stray > 0)
+    throw new UsageError('app echo: --stray works in a Lab only, a real socket cannot send such a segment');
   return new Promise((resolve) => {
     const fail = (e: Error): void => {
       process.stderr.write(`podwire app echo: ${e.message}\n`);

@@ -365,7 +365,7 @@ function unknownCommand(argv: readonly string[]): string {
   if (argv[0] === 'kubectl') return 'kubectl needs a cluster: it is answered in a Scenario, in a step without `in`';
   const words = argv[0] === 'podwire' ? argv.slice(0, 3).join(' ') : argv[0];
   const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep'].sort().join(', ');
-  return `unknown command "${words}", expected one of: ${list}, podwire app echo|http|coredns`;
+  return `unknown command "${words}", expected one of: ${list}, podwire app echo|http|coredns, podwire fault`;
 }
 
 /** The times of `sleep 0.5 1m`, summed up in nanoseconds; null when one of them is none, which is said. */

@@ -117,6 +117,7 @@ export async function runAllOnKernel(
   outDirs: readonly string[],
   options: KernelOptions = {},
 ): Promise<(KernelRun | Error)[]> {
+  for (const lab of labs) refuseFaults(lab);
   const missing = PROGRAMS.filter((p) => findProgram(p) === null);
   if (!existsSync('/usr/lib/uml/modules')) missing.push('/usr/lib/uml/modules');
   if (missing.length > 0) throw new MissingRecorder(missing);
@@ -173,6 +174,16 @@ function collect(
 function isApp(c: Command): boolean {
   const { argv } = splitNetns(c.argv);
   return argv[0] === 'podwire' && argv[1] === 'app';
+}
+
+/** `podwire fault` asks for what a machine with one CPU cannot do. */
+function refuseFaults(lab: Lab): void {
+  for (const c of [lab.setup, ...lab.steps.map((s) => s.run)].flat()) {
+    const { argv } = splitNetns(c.argv);
+    if (argv[0] !== 'podwire' || argv[1] !== 'fault') continue;
+    const why = `found "${argv.join(' ')}", which the recording kernel has no second CPU for: check -u writes podwire's own golden`;
+    throw new InputError(lab.file, c.line, c.column, why);
+  }
 }
 
 /** True when Node runs inside, which needs memory. */

@@ -5,6 +5,7 @@
 import { dig } from '../apps/dig.js';
 import { echoServer } from '../apps/echo.js';
 import { curl } from '../apps/curl.js';
+import { fault } from '../apps/fault.js';
 import { flood } from '../apps/flood.js';
 import { getent } from '../apps/getent.js';
 import { httpServer } from '../apps/http-server.js';
@@ -52,6 +53,7 @@ export const PROGRAM_NAMES: readonly string[] = Object.keys(PROGRAMS);
 export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'http') return httpServer;
+  if (argv[0] === 'podwire' && argv[1] === 'fault') return fault;
   if (argv[0] === 'conntrack' && argv.some((w) => w === '-E' || w === '--event')) return conntrackEvents;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'flood') return flood;
   return PROGRAMS[argv[0]!] ?? null;

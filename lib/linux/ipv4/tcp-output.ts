@@ -232,6 +232,26 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
   return err;
 }
 
+/**
+ * Sends what a program with a raw socket makes of the last data segment: the same headers, IP ID included, at sequence
+ * number `seq`. The socket itself knows nothing of it.
+ */
+export function sendCopyAt(sk: TcpSock, seq: number, data: Uint8Array): void {
+  const { net } = sk;
+  const skb = net.kernel.skbs.alloc();
+  if (routeOutput(net, skb, sk.daddr, sk.saddr, null, sk.tos) !== 0) return net.kernel.skbs.free(skb);
+  const hlen = tcp.HLEN + establishedOptions(sk);
+  skb.room(hlen + data.length);
+  tcp.write(skb.buf, skb.head, sk.sport, sk.dport, seq, sk.rcvNxt, hlen, tcp.ACK | tcp.PSH, selectWindow(sk));
+  putEstablishedOptions(sk, skb.buf, skb.head + tcp.HLEN);
+  skb.tail = skb.head + hlen + data.length;
+  skb.buf.set(data, skb.head + hlen);
+  tcp.fillCsum(skb.buf, skb.head, skb.tail, sk.saddr, sk.daddr);
+  const id = (sk.inetId - 1) & 0xffff;
+  ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, ipv4.DF);
+  net.kernel.sim.drain();
+}
+
 const synOptionsLen = (sk: TcpSock): number =>
   4 + (sk.sysctl('tcp_timestamps', 1) !== 0 ? 12 : sk.sysctl('tcp_sack', 1) !== 0 ? 4 : 0) + (sk.sysctl('tcp_window_scaling', 1) !== 0 ? 4 : 0); // prettier-ignore
 

@@ -48,6 +48,7 @@ export class Conntrack {
   /** Called for an entry that leaves the table (NAT forgets its by-source link). */
   onRemove: ((ct: Conn) => void) | null = null;
   hooked = false;
+  race: ConntrackRace = 'off';
   private buckets: (TupleHash | null)[] = [null];
   private readonly probe = new Tuple();
   private readonly inner = new Tuple();
@@ -191,14 +192,15 @@ export class Conntrack {
   private resolveClash(skb: Skb, ct: Conn, winner: Conn): number {
     // Protocols without a state of their own allow it (nf_conntrack_l4proto.allow_clash).
     if (ct.orig.proto === ipv4.TCP || ct.orig.proto === ipv4.ICMP || ct.orig.proto === ipv4.SCTP) return this.lost(ct);
-    if (winner.orig.equals(ct.orig) && winner.reply.equals(ct.reply)) {
+    const natted = this.race === 'drop' && (ct.status & S_NAT_MASK) !== 0;
+    if (!natted && winner.orig.equals(ct.orig) && winner.reply.equals(ct.reply)) {
       this.forget(ct);
       winner.refs++;
       skb.ct = winner;
       this.stats.clashResolve++;
       return NF_ACCEPT;
     }
-    if (this.find(ct.reply) !== null) return this.lost(ct);
+    if (natted || this.find(ct.reply) !== null) return this.lost(ct);
     ct.status |= S_CONFIRMED | S_NAT_CLASH | S_FIXED_TIMEOUT;
     ct.expires = this.net.kernel.sim.now + CLASH_TIMEOUT;
     this.link(ct.reply);
@@ -224,7 +226,8 @@ export class Conntrack {
   /** Finds or creates the connection of `probe`, attaches it and lets the protocol judge (resolve_normal_ct). */
   private resolve(skb: Skb, b: Uint8Array, th: number, end: number, proto: number): number {
     const { now } = this.net.kernel.sim;
-    const h = this.find(this.probe);
+    let h = this.find(this.probe);
+    if (h !== null && this.race !== 'off' && isRacing(h, proto, now)) h = null;
     let ct: Conn;
     if (h === null) {
       const { max } = this.limits;
@@ -401,6 +404,10 @@ function streamPacket(ct: Conn, now: number, short: number, long: number, aged: 
   }
   return CT_OK;
 }
+
+/** True for an entry of this very instant that no answer has met: another CPU would not have seen it yet. */
+const isRacing = (h: TupleHash, proto: number, now: number): boolean =>
+  proto === ipv4.UDP && !h.reply && h.ct.created === now && (h.ct.status & S_SEEN_REPLY) === 0;
 
 /** The state name `-m conntrack --ctstate` uses. */
 export function ctStateName(skb: Skb): string {
