@@ -42,6 +42,18 @@ for (const [run, why] of [
   ['ip link add d type macvlan 2>/dev/null', '"ip link add … type macvlan" is not supported yet'],
   ['arping -c 1 127.0.0.1', 'unknown command "arping", expected one of: bridge, cat, '],
   ['podwire app frob', 'unknown command "podwire app frob", expected one of: '],
+  [
+    'podwire fault conntrack-race twice',
+    'fault: found "conntrack-race twice", expected conntrack-race drop|resolve|off',
+  ],
+  ['podwire app echo --udp 7 --stray 9', 'app echo: found "--udp 7 --stray 9", expected '],
+  ['podwire app echo --tcp 7 --stray 0', 'app echo: found "--tcp 7 --stray 0", expected '],
+  ['podwire app echo --tcp 7 --stray', 'app echo: found "--tcp 7 --stray", expected '],
+  ['tc qdisc add dev lo root htb', '"tc qdisc … htb" is not supported yet'],
+  [
+    'tc qdisc add dev lo root netem delay 1ms 1ms distribution normal',
+    '"netem distribution normal" is not supported yet',
+  ],
   ['kubectl get pods', 'kubectl needs a cluster'],
 ] as const) {
   Engine(`a step "${run}" is refused with its place`, () => {

@@ -6,6 +6,9 @@ import * as assert from 'uvu/assert';
 import { driverScript, initScript, labScript } from './kernel-init.js';
 import { ECHO } from './kernel-echo.js';
 import { IP_FUNCTION, LISTEN } from './kernel-listen.js';
+import { runOnKernel } from './kernel.js';
+import { parseLab } from './lab.js';
+import { InputError } from '../sim/input-error.js';
 
 const Recorder = suite('lib/lab/kernel');
 
@@ -15,6 +18,14 @@ Recorder('the programs in Perl are correct', () => {
     const r = spawnSync('/usr/bin/perl', ['-c'], { input, encoding: 'utf8' });
     assert.is(r.status, 0, r.stderr);
   }
+});
+
+Recorder('podwire fault, which needs two CPUs, is refused at its place', async () => {
+  const text =
+    'kind: Lab\nmetadata: { name: x }\nspec:\n  setup: |\n    ip netns add a\n    ip netns exec a podwire fault conntrack-race drop\n';
+  const error = await runOnKernel(parseLab(text, 'x.yaml'), '/nonexistent').catch((e: unknown) => e);
+  assert.ok(error instanceof InputError);
+  assert.match(error.message, /^x\.yaml:6:5: found "podwire fault conntrack-race drop", /);
 });
 
 Recorder('driver and init are correct bash', () => {

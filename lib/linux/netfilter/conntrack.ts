@@ -24,7 +24,7 @@ import {
 } from '../core/skb.js'; // prettier-ignore
 import {
   Conn, CT_FULL, CT_INVALID, CT_OK, CT_REPEAT, CtStats, IPCT_ASSURED, IPCT_NEW, IPCT_REPLY, S_ASSURED, S_CONFIRMED, S_DYING,
-  S_FIXED_TIMEOUT, S_NAT_CLASH, S_SEEN_REPLY,
+  S_FIXED_TIMEOUT, S_NAT_CLASH, S_NAT_MASK, S_SEEN_REPLY,
 } from './ct-conn.js'; // prettier-ignore
 import { sctpPacket, sctpValid } from './ct-sctp.js';
 import { tcpNew, tcpPacket, tcpValid } from './ct-tcp.js';
@@ -35,6 +35,9 @@ const UDP_STREAM_AGE = 2 * SEC;
 const CLASH_TIMEOUT = 1 * SEC;
 /** As on a machine of 512 MiB: early_drop looks at 8 of them only. */
 const MIN_BUCKETS = 4096;
+
+/** Whether packets of one instant race as on several CPUs, and whether losers are saved as in 6.1 (lib/apps/fault.ts). */
+export type ConntrackRace = 'off' | 'resolve' | 'drop';
 
 /** The table of one namespace. */
 export class Conntrack {
