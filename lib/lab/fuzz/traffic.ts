@@ -53,18 +53,22 @@ function one(draw: Draw, t: Topology): string {
     [1, '127.0.0.1'],
   ]);
   const port = to === served?.pod.addr && draw.chance(80) ? served.port : draw.pick(PORTS);
-  const kind = draw.weighted([
+  const drawn = draw.weighted([
     [4, 'ping'],
     [5, 'udp'],
     [2, 'tcp'],
   ] as const);
+  // Both ends of a connection in one namespace close in the order in which their processes get the CPU.
+  const own = to === from.addr || to === '127.0.0.1';
+  const kind = drawn === 'tcp' && own ? 'udp' : drawn;
   if (kind === 'ping') {
     const size = draw.weighted([[6, ''], [2, ' -s 8'], [2, ' -s 1300'], [1, ' -s 1452'], [1, ' -s 2000'], [1, ' -s 4000']]); // prettier-ignore
     const extra = draw.weighted([[8, ''], [2, ` -t ${draw.int(1, 3)}`], [1, ' -Q 0xb8'], [1, ' -M dont'], [1, ' -M do']]); // prettier-ignore
     return `${exec} ping -c 1 -W 1${size}${extra} ${to}`;
   }
+  // TCP waits for 2 s: a SYN is sent again after 1 s and 3 s.
   const source = draw.chance(40) ? ` -p ${draw.int(4000, 4002)}` : '';
-  return `${exec} nc ${kind === 'udp' ? `-u -w 1${source} ${to} ${port} <<< ping` : `-d -w 1${source} ${to} ${port}`}`;
+  return `${exec} nc ${kind === 'udp' ? `-u -w 1${source} ${to} ${port} <<< ping` : `-d -w 2${source} ${to} ${port}`}`;
 }
 
 function servedBy(draw: Draw, t: Topology): { pod: Pod; port: number } | null {
