@@ -18,7 +18,7 @@ const VXLAN_REFUSED = [
 ]; // prettier-ignore
 
 /** Options of a new VXLAN device, and the far end it starts with (0: none). */
-export function vxlanOptions(c: IpContext, w: Words): { cfg: VxlanConfig; remote: number; warning: string } {
+export function vxlanOptions(c: IpContext, w: Words): { cfg: VxlanConfig; remote: number } {
   const cfg: VxlanConfig = { ...VXLAN_DEFAULTS };
   let remote = 0;
   let vni: number | null = null;
@@ -53,11 +53,10 @@ export function vxlanOptions(c: IpContext, w: Words): { cfg: VxlanConfig; remote
   }
   if (vni === null) return fail('vxlan: missing virtual network identifier');
   cfg.vni = vni;
-  const warning = port
-    ? ''
-    : 'vxlan: destination port not specified\nWill use Linux kernel default (non-standard value)\nUse \'dstport 4789\' to get the IANA assigned value\nUse \'dstport 0\' to get default and quiet this message\n'; // prettier-ignore
+  // Without a port iproute2 warns on stderr and goes on.
+  if (!port) unsupported('ip link add … type vxlan without dstport');
   if (cfg.dstPort === 0) cfg.dstPort = 8472;
-  return { cfg, remote, warning };
+  return { cfg, remote };
 }
 
 /** What the kernel refuses (vxlan_config_validate). */

@@ -171,9 +171,8 @@ function addTunnel(
     init(addIpTunnel(net, name, p), l);
     return '';
   }
-  const { cfg, remote, warning } = vxlanOptions(c, w);
+  const { cfg, remote } = vxlanOptions(c, w);
   if (net !== c.net) unsupported('ip link add … netns … type vxlan');
-  if (warning !== '') unsupported('ip link add … type vxlan without dstport');
   vxlanConflict(net, cfg);
   check(l, kind);
   const d = addVxlan(net, name, cfg, remote);

@@ -344,19 +344,27 @@ export function clearCb(s: Skb): void {
 
 /** What a packet forgets on its way through a tunnel or a veth (skb_scrub_packet): conntrack, route, bridge state. */
 export function scrub(s: Skb): void {
+  scrubButRoute(s);
+  s.rtDev = null;
+  s.rtType = s.rtGw = s.rtFlags = s.rtSrc = 0;
+  s.local = false;
+}
+
+/** `scrub` for a packet that has its next route already (iptunnel_xmit). */
+export function scrubButRoute(s: Skb): void {
+  s.pktType = PACKET_HOST;
+  s.iif = null;
   if (s.ct !== null) s.ct.put();
   s.ct = null;
   s.ctinfo = CT_NONE;
   s.untracked = false;
-  s.physin = s.physout = s.rtDev = null;
-  s.rtType = s.rtGw = s.rtFlags = s.rtSrc = 0;
+  s.physin = s.physout = null;
   s.brPrerouted = false;
   s.brFragMax = 0;
   s.brDnat = false;
   s.brOtherhost = false;
   s.ignoreDf = false;
   s.frags = null;
-  s.local = false;
   s.uid = -1;
 }
 

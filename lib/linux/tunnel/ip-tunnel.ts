@@ -1,13 +1,13 @@
 /**
  * What tunnels over IPv4 share: ECN bits in and out, and the last step, an outer header in front and out it goes.
  *
- * Kernel counterparts: net/ipv4/ip_tunnel_core.c (iptunnel_xmit), include/net/inet_ecn.h, skb_scrub_packet.
+ * Kernel counterparts: net/ipv4/ip_tunnel_core.c (iptunnel_xmit), include/net/inet_ecn.h.
  * @module
  */
 import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
-import { clearCb, CT_NONE, PACKET_HOST, type Skb } from '../core/skb.js';
+import { clearCb, scrubButRoute, type Skb } from '../core/skb.js';
 import { ipLocalOut, selectIdent } from '../ipv4/ip-output.js';
 
 const ECN_MASK = 3;
@@ -32,18 +32,6 @@ export function ecnDecapsulate(outer: number, b: Uint8Array, o: number): boolean
   return true;
 }
 
-/** Forgets what belonged to the packet on the other side of the tunnel; the mark stays within a namespace. */
-export function scrubPacket(skb: Skb): void {
-  skb.pktType = PACKET_HOST;
-  skb.iif = null;
-  if (skb.ct !== null) skb.ct.put();
-  skb.ct = null;
-  skb.ctinfo = CT_NONE;
-  skb.untracked = false;
-  skb.physin = skb.physout = null;
-  skb.brPrerouted = skb.brDnat = false;
-}
-
 /**
  * Puts an IPv4 header in front of `head` and sends the packet (iptunnel_xmit); the outer route is in skb.rt*. The ID
  * comes from the hashed generator whatever DF says.
@@ -58,9 +46,8 @@ export function ipTunnelXmit(
   ttl: number,
   frag: number,
 ): void {
-  scrubPacket(skb);
+  scrubButRoute(skb);
   clearCb(skb);
-  skb.ignoreDf = false;
   skb.headroom(eth.HLEN + ipv4.HLEN);
   skb.trans = skb.head;
   skb.push(ipv4.HLEN);

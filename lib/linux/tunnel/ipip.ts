@@ -14,11 +14,11 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import { ARPHRD_TUNNEL, Netdev, netifRx } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
-import type { Skb } from '../core/skb.js';
+import { scrub, type Skb } from '../core/skb.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { routeOutput } from '../ipv4/route.js';
 import { S_SRC_NAT } from '../netfilter/ct-conn.js';
-import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit, scrubPacket } from './ip-tunnel.js';
+import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit } from './ip-tunnel.js';
 
 /** Ends and header fields of a tunnel (struct ip_tunnel_parm); 0 stands for any, or for inherited. */
 export interface IpTunnelParms {
@@ -123,8 +123,6 @@ export function ipipRcv(net: Netns, skb: Skb): void {
   if (skb.tail - skb.trans < ipv4.HLEN) return drop(net, skb, 'PKT_TOO_SMALL');
   if (!ecnDecapsulate(outerTos, b, skb.trans)) return drop(net, skb, 'NOT_SPECIFIED');
   skb.head = skb.mac = skb.net = skb.trans;
-  scrubPacket(skb);
-  skb.rtType = 0;
-  skb.local = false;
+  scrub(skb);
   netifRx(t, skb);
 }

@@ -16,12 +16,12 @@ import * as vxlan from '../../../wire/vxlan.js';
 import { drop } from '../core/drop.js';
 import { ethTypeTrans, Netdev, netifRx } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
-import type { Skb } from '../core/skb.js';
+import { scrub, type Skb } from '../core/skb.js';
 import { ttlDefault } from '../ipv4/icmp.js';
 import { routeOutput } from '../ipv4/route.js';
 import { UdpSock } from '../ipv4/udp.js';
 import { SEC } from '../../sim/sim.js';
-import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit, scrubPacket } from './ip-tunnel.js';
+import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit } from './ip-tunnel.js';
 import { type Rdst, VxlanFdb } from './vxlan-fdb.js';
 
 /** Outer Ethernet, IPv4, UDP and VXLAN headers. */
@@ -196,10 +196,8 @@ function vxlanRcv(net: Netns, skb: Skb, devs: readonly Vxlan[]): void {
   if (dev === null || skb.tail - o - vxlan.HLEN < eth.HLEN) return drop(net, skb, 'NOT_SPECIFIED');
   const outerSrc = ipv4.src(b, skb.net);
   const outerTos = ipv4.tos(b, skb.net);
-  scrubPacket(skb);
+  scrub(skb);
   if (dev.net !== net) skb.mark = 0;
-  skb.rtType = 0;
-  skb.local = false;
   skb.head = o + vxlan.HLEN;
   ethTypeTrans(dev, skb);
   if (eth.macIs(b, skb.mac + eth.SRC, dev.mac)) return drop(net, skb, 'NOT_SPECIFIED');
