@@ -230,6 +230,6 @@ export const ORDER_RULES: readonly OrderRule[] = [
   {
     name: 'order',
     reason: "a vxlan device's table is hashed with a random seed",
-    line: /^[0-9a-f:]{17} dev \S+ dst [\d.]+ /,
+    line: /^[0-9a-f:]{17} (?:dev \S+ )?dst [\d.]+ /,
   },
 ];

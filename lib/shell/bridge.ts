@@ -175,28 +175,25 @@ const number = (v: string, max: number, what: string): number => unsigned(v, max
 function vxlanModify(c: Context, d: Vxlan, mac: Uint8Array, f: FdbWords, verb: string): string {
   const { now } = c.net.kernel.sim;
   const via = f.via === null ? null : device(c.net, f.via);
+  const old = d.fdb.entries.find((x) => sameMac(x.mac, mac));
   if (verb === 'delete') {
-    const e = d.fdb.entries.find((x) => sameMac(x.mac, mac));
-    if (e === undefined) return rtnl('ENOENT', 255);
-    const i = f.dst === null ? -1 : e.remotes.findIndex((r) => r.ip === f.dst && (f.port ?? r.port) === r.port);
-    if (f.dst !== null && i < 0) return rtnl('ENOENT', 255);
-    if (i >= 0 && e.remotes.length > 1) e.remotes.splice(i, 1);
-    else d.fdb.remove((x) => x === e);
+    if (old === undefined) return rtnl('ENOENT', 255);
+    if (f.dst === null) d.fdb.remove((x) => x === old);
+    else d.fdb.removeRemote(old, { ip: f.dst, port: f.port, vni: f.vni, via });
     return '';
   }
   if (f.dst === null) return rtnl('EINVAL', 255);
   const state = f.stat ? 'static' : f.dynamic ? 'reachable' : 'permanent';
-  const old = d.fdb.entries.find((x) => sameMac(x.mac, mac));
   const r = { ip: f.dst, port: f.port, vni: f.vni, via };
-  if (old === undefined || verb === 'append') {
-    if (verb === 'append' && (mac[0]! & 1) === 0 && !mac.every((x) => x === 0)) return rtnl('EOPNOTSUPP', 255);
-    if (!d.fdb.append(mac, r, state, now) && verb === 'append') return '';
-    return '';
+  const many = (mac[0]! & 1) !== 0 || mac.every((x) => x === 0);
+  if (old !== undefined && verb === 'add') return rtnl('EEXIST', 255);
+  if (verb === 'replace' && many) return extack('Cannot replace non-unicast fdb entries', 255);
+  if (old === undefined || (verb === 'append' && many)) d.fdb.append(mac, r, state, now);
+  else if (verb === 'replace') {
+    old.state = state;
+    old.remotes.splice(0, old.remotes.length, r);
+    old.updated = now;
   }
-  if (verb === 'add') return rtnl('EEXIST', 255);
-  old.state = state;
-  old.remotes.splice(0, old.remotes.length, r);
-  old.updated = now;
   return '';
 }
 

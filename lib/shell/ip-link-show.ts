@@ -2,7 +2,7 @@
  * `ip link` and the link part of `ip addr`: one device as iproute2 6.1 prints it.
  * @module
  */
-import { macText } from '../../wire/inet.js';
+import { macText, ntoa } from '../../wire/inet.js';
 import type { BrPort } from '../linux/bridge/bridge.js';
 import { Bridge } from '../linux/bridge/bridge.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
@@ -21,7 +21,10 @@ export const inDumpOrder = (net: Netns): Netdev[] =>
 export const operstate = (d: Netdev): string => (d.up ? d.operstate : 'DOWN');
 
 /** The device below, in another namespace or this one. */
-const peerOf = (d: Netdev): Netdev | null => (d instanceof Veth && d.peer !== d ? d.peer : null);
+function peerOf(d: Netdev): Netdev | null {
+  if (d instanceof IpTunnel) return d.parms.link;
+  return d instanceof Veth && d.peer !== d ? d.peer : null;
+}
 
 /** `<UP,…>` without brackets, in iproute2's order. */
 export function flagText(d: Netdev, mdown: boolean): string {
@@ -31,6 +34,7 @@ export function flagText(d: Netdev, mdown: boolean): string {
     ['NO-CARRIER', d.up && !running],
     ['LOOPBACK', d.type === ARPHRD_LOOPBACK],
     ['BROADCAST', d.isEthernet],
+    ['POINTOPOINT', d instanceof IpTunnel && d.parms.remote !== 0],
     ['MULTICAST', d.multicast],
     ['NOARP', d.noarp && d.type !== ARPHRD_LOOPBACK],
     ['ALLMULTI', d.allmulti],
@@ -50,11 +54,11 @@ export function nameAndLink(d: Netdev): { name: string; mdown: boolean } {
   const peer = peerOf(d);
   if (d.iflink === 0) return { name: `${d.name}@NONE`, mdown: false };
   if (peer === null) return { name: d.name, mdown: false };
-  if (peer.net !== d.net) return { name: `${d.name}@if${peer.ifindex}`, mdown: false };
+  if (peer.net !== d.net || !d.net.devs.includes(peer)) return { name: `${d.name}@if${peer.ifindex}`, mdown: false };
   return { name: `${d.name}@${peer.name}`, mdown: !peer.up };
 }
 
-const lladdrText = (d: Netdev): string => (d.type === ARPHRD_TUNNEL ? '0.0.0.0' : macText(d.mac));
+const lladdrText = (d: Netdev): string => (d instanceof IpTunnel ? ntoa(d.parms.local) : macText(d.mac));
 
 /** `DEV STATE MAC <FLAGS>` of `ip -br`; `link` false for `ip -br addr`, whose line goes on. */
 export function briefText(d: Netdev, link: boolean): string {
@@ -76,9 +80,10 @@ export function headText(d: Netdev, link: boolean): string {
   );
 }
 
-/** `link/ether MAC brd …`, without indentation. */
+/** `link/ether MAC brd …` or `link/ipip ADDRESS peer ADDRESS`, without indentation. */
 export function lladdrLine(d: Netdev): string {
   const type = d.type === ARPHRD_LOOPBACK ? 'loopback' : d.type === ARPHRD_TUNNEL ? 'ipip' : 'ether';
+  if (d instanceof IpTunnel && d.parms.remote !== 0) return `link/ipip ${lladdrText(d)} peer ${ntoa(d.parms.remote)}`;
   const brd = d.type === ARPHRD_TUNNEL ? '0.0.0.0' : d.isEthernet ? 'ff:ff:ff:ff:ff:ff' : '00:00:00:00:00:00';
   return `link/${type} ${lladdrText(d)} brd ${brd}`;
 }
@@ -105,17 +110,20 @@ export function detailText(d: Netdev, nl: string, link: boolean): string {
   const ether = d.kind === 'veth' || d.kind === 'bridge' || d.kind === 'vxlan';
   const promiscuity = Number(d.promisc) + Number(d.brport !== null);
   const allmulti = Number(d.allmulti) + Number(d.brport !== null);
-  let s = ` promiscuity ${promiscuity}  allmulti ${allmulti} minmtu ${ether ? 68 : 0} maxmtu ${ether ? 65535 : 0} `;
+  const ioctl = d instanceof IpTunnel && d.parms.ioctl;
+  const [least, most] = ether ? [68, 65535] : ioctl ? [68, 65515] : [0, 0];
+  let s = ` promiscuity ${promiscuity}  allmulti ${allmulti} minmtu ${least} maxmtu ${most} `;
   if (d.kind !== '') s += `${nl}    ${kindText(d)}`;
   if (d.brport !== null) s += `${nl}    ${slaveText(d.brport as BrPort)}`;
   if (link) s += d instanceof IpTunnel && d.fallback && !d.activated ? '' : 'addrgenmode eui64 ';
   return `${s}numtxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size ${tsoMax(d)} tso_max_segs 65535 gro_max_size 65536 `;
 }
 
-/** Largest segmentation a device takes; a bridge has that of its ports (br_set_gso_limits). */
+/** Largest segmentation a device takes; a bridge has that of its ports (br_set_gso_limits), a VXLAN of the device below. */
 function tsoMax(d: Netdev): number {
   if (d instanceof Bridge) return d.ports.length === 0 ? 65536 : Math.min(...d.ports.map((p) => tsoMax(p.dev)));
-  return d.kind === 'veth' || d.kind === 'vxlan' || d.kind === '' ? 524280 : 65536;
+  if (d instanceof Vxlan) return d.cfg.lower === null ? 65536 : tsoMax(d.cfg.lower);
+  return d.kind === 'veth' || d.kind === '' ? 524280 : 65536;
 }
 
 const bridgeId = (b: Bridge): string =>

@@ -33,7 +33,7 @@ export function vxlanOptions(c: IpContext, w: Words): { cfg: VxlanConfig; remote
     else if (k === 'remote') remote = unicast(w.value());
     else if (k === 'local') cfg.local = unicast(w.value());
     else if (k === 'dev') cfg.lower = device(c.net, w.value());
-    else if (k === 'ttl' || k === 'hoplimit') cfg.ttl = ttl(w);
+    else if (k === 'ttl' || k === 'hoplimit') cfg.ttl = ttl(w, 'auto');
     else if (k === 'tos' || k === 'dsfield') cfg.tos = tos(w);
     else if (k === 'df') cfg.df = dontFragment(w.value());
     else if (k === 'ageing') cfg.ageingNs = w.peek === 'none' ? (w.take(), 0) : num(0x7fffffff) * SEC;
@@ -70,10 +70,11 @@ function unicast(text: string): number {
   return isMulticast(a) ? unsupported(`multicast address ${text} of a tunnel`) : a;
 }
 
-function ttl(w: Words): number {
+/** A TTL of a device's own, or 0 for the word `none` that stands for what it does without. */
+function ttl(w: Words, none: 'auto' | 'inherit'): number {
   const v = w.value();
-  if (v === 'inherit') return 0;
-  if (v === 'auto') return 0;
+  if (v === none) return 0;
+  if (v === 'inherit') unsupported('ip link add … type vxlan ttl inherit');
   return unsigned(v, 255) ?? wrong(v, 'invalid TTL');
 }
 
@@ -89,13 +90,13 @@ function dontFragment(v: string): boolean {
 
 /** Options of a new IPIP device. */
 export function ipipOptions(c: IpContext, w: Words): IpTunnelParms {
-  const p: IpTunnelParms = { local: 0, remote: 0, ttl: 0, tos: 0, pmtudisc: true, link: null };
+  const p: IpTunnelParms = { local: 0, remote: 0, ttl: 0, tos: 0, pmtudisc: true, link: null, ioctl: false };
   while (w.more) {
     const k = w.take();
     if (k === 'remote') p.remote = anyOr(w.value());
     else if (k === 'local') p.local = anyOr(w.value());
     else if (k === 'dev') p.link = device(c.net, w.value());
-    else if (k === 'ttl' || k === 'hoplimit') p.ttl = ttl(w);
+    else if (k === 'ttl' || k === 'hoplimit') p.ttl = ttl(w, 'inherit');
     else if (k === 'tos' || k === 'tclass' || matches(k, 'dsfield')) p.tos = tos(w);
     else if (k === 'nopmtudisc') p.pmtudisc = false;
     else if (k === 'pmtudisc') p.pmtudisc = true;
@@ -123,7 +124,7 @@ const tosWord = (t: number): string => (t === 0 ? '' : t === 1 ? 'tos inherit ' 
 export function ipipText(d: IpTunnel): string {
   const p = d.parms;
   const dev = p.link === null ? '' : `dev ${p.link.name} `;
-  return `ipip any remote ${any(p.remote)} local ${any(p.local)} ${dev}ttl ${p.ttl === 0 ? 'inherit' : p.ttl} ${tosWord(p.tos)}${p.pmtudisc ? 'pmtudisc' : 'nopmtudisc'} `; // prettier-ignore
+  return `ipip ${p.ioctl ? 'ipip' : 'any'} remote ${any(p.remote)} local ${any(p.local)} ${dev}ttl ${p.ttl === 0 ? 'inherit' : p.ttl} ${tosWord(p.tos)}${p.pmtudisc ? 'pmtudisc' : 'nopmtudisc'} `; // prettier-ignore
 }
 
 export function vxlanText(d: Vxlan): string {
@@ -155,7 +156,7 @@ export function ipTunnel(c: IpContext, w: Words): string {
     const p = ipipOptions(c, w);
     if (c.net.devs.some((d) => d instanceof IpTunnel && d.parms.local === p.local && d.parms.remote === p.remote))
       return fail('add tunnel "tunl0" failed: File exists', 1);
-    addIpTunnel(c.net, name, p);
+    addIpTunnel(c.net, name, { ...p, ioctl: true });
     return '';
   }
   if (matches(verb, 'delete')) {

@@ -28,6 +28,8 @@ export interface IpTunnelParms {
   tos: number;
   pmtudisc: boolean;
   link: Netdev | null;
+  /** Made by the old system call (`ip tunnel`), which names the protocol and bounds the MTU. */
+  ioctl: boolean;
 }
 
 export class IpTunnel extends Netdev {
@@ -82,7 +84,7 @@ export class IpTunnel extends Netdev {
 
 /** `tunl0`. */
 export const fallbackTunnel = (net: Netns): IpTunnel =>
-  new IpTunnel(net, 'tunl0', { local: 0, remote: 0, ttl: 0, tos: 0, pmtudisc: false, link: null }, true);
+  new IpTunnel(net, 'tunl0', { local: 0, remote: 0, ttl: 0, tos: 0, pmtudisc: false, link: null, ioctl: false }, true);
 
 /** ICMP "fragmentation needed" from a device: to the address before source NAT (icmp_ndo_send). */
 function icmpNdoSend(net: Netns, skb: Skb, mtu: number): void {

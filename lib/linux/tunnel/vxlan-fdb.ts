@@ -24,6 +24,8 @@ export interface VxlanFdbEntry {
   used: number;
 }
 
+const sameEnd = (x: Rdst, y: Rdst): boolean => x.ip === y.ip && x.port === y.port && x.vni === y.vni && x.via === y.via;
+
 export class VxlanFdb {
   /** In order of creation. */
   readonly entries: VxlanFdbEntry[] = [];
@@ -42,16 +44,21 @@ export class VxlanFdb {
     return null;
   }
 
-  /** Adds a far end; false when the entry has it already. */
-  append(mac: Uint8Array, r: Rdst, state: VxlanFdbEntry['state'], now: number): boolean {
+  /** Adds a far end, unless the entry has it already. */
+  append(mac: Uint8Array, r: Rdst, state: VxlanFdbEntry['state'], now: number): void {
     let e = this.entries.find((x) => macIs(mac, 0, x.mac));
     if (e === undefined) {
       e = { mac: mac.slice(), state, remotes: [], updated: now, used: now };
       this.entries.push(e);
     }
-    if (e.remotes.some((x) => x.ip === r.ip && x.port === r.port && x.vni === r.vni && x.via === r.via)) return false;
-    e.remotes.push(r);
-    return true;
+    if (!e.remotes.some((x) => sameEnd(x, r))) e.remotes.push(r);
+  }
+
+  /** Takes a far end away, and the entry with its last one; nothing when there is none such (__vxlan_fdb_delete). */
+  removeRemote(e: VxlanFdbEntry, r: Rdst): void {
+    const i = e.remotes.findIndex((x) => sameEnd(x, r));
+    if (i >= 0) e.remotes.splice(i, 1);
+    if (e.remotes.length === 0) this.remove((x) => x === e);
   }
 
   /** The sender of an inner frame is behind `ip` (vxlan_snoop). Entries made by hand stay as they are. */

@@ -75,10 +75,6 @@ export class Vxlan extends Netdev {
     }
   }
 
-  override get iflink(): number {
-    return this.cfg.lower?.ifindex ?? this.ifindex;
-  }
-
   /** Opens the UDP port (vxlan_open, vxlan_sock_add): 0, or -EADDRINUSE when another socket has it. */
   override open(): number {
     const socks = SOCKS.get(this.link) ?? new Map<number, VxlanSock>();
