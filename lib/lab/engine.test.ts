@@ -96,6 +96,12 @@ Engine('a server of a step that dies is noted', () => {
     /^x\.yaml:11:7: note: "podwire app http --port 80" ended with exit 1: podwire app http: port 80/,
   );
 });
+Engine('a client that runs to the end has no exit code, though its server was killed first', () => {
+  const server = '    ip netns exec a podwire app echo --tcp 7 &\n';
+  const { steps } = lab(step('nc 127.0.0.1 7 <<< x') + '  until: 2s\n', server);
+  assert.is(steps[0]!.exit, null);
+  assert.is(steps[0]!.stdout, 'x\n');
+});
 Engine('a capture of a device that never was is refused at its entry', () => {
   const text = `kind: Lab\nmetadata: { name: x }\nspec:\n  setup: ip link set lo up\n  captures: [ root/lo, zz/eth0 ]\n`;
   assert.throws(() => runLab(parseLab(text, 'x.yaml')), /^x\.yaml:5:24: captures: there was never a device "zz\/eth0"/);
