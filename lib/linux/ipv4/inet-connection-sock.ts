@@ -47,6 +47,7 @@ export class RequestSock {
   /** The last ACK of the handshake came while the accept queue was full. */
   acked = false;
   lastOowAckJ = 0;
+  txhash = 0;
   readonly timer: Timer;
 
   constructor(listener: TcpSock, saddr: number, sport: number, daddr: number, dport: number) {
@@ -83,10 +84,16 @@ export function reqskDrop(r: RequestSock): void {
   r.net.kernel.sim.cancel(r.timer);
 }
 
+/** Sends the SYN-ACK again, as a flow that tunnels may take elsewhere (tcp_rtx_synack). */
+function rtxSynack(r: RequestSock): void {
+  r.numRetrans++;
+  r.txhash = T.txRndhash(r.net);
+  sendSynack(r);
+}
+
 /** Sends the SYN-ACK again (inet_rtx_syn_ack) and restarts the timer, for a SYN that came again. */
 export function reqskResend(r: RequestSock): void {
-  r.numRetrans++;
-  sendSynack(r);
+  rtxSynack(r);
   const { sim } = r.net.kernel;
   modTimer(sim, r.timer, jiffies(sim) + timeoutOf(r));
 }
@@ -101,8 +108,7 @@ function timeout(r: RequestSock): void {
     for (; retries > 2 && sk.requests.size >= young; retries--) young *= 2;
   }
   if (sk.state !== T.LISTEN || r.numTimeout >= retries) return reqskDrop(r);
-  r.numRetrans++;
-  sendSynack(r);
+  rtxSynack(r);
   r.numTimeout++;
   const { sim } = r.net.kernel;
   modTimer(sim, r.timer, jiffies(sim) + timeoutOf(r));

@@ -10,7 +10,7 @@ import { drop } from '../core/drop.js';
 import { jiffies } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
 import { timeWait } from './tcp-minisocks.js';
-import { dataQueueOfo, dsackSet, ofoQueue, purgeOfo, sackRemove } from './tcp-ofo.js';
+import { dataQueueOfo, dsackSet, ofoQueue, purgeOfo, rcvSpuriousRetrans, sackRemove } from './tcp-ofo.js';
 import { selectWindowFree, sendAck, sendDelayedAck, tcpFullSpace, tcpSpace } from './tcp-output.js';
 import * as T from './tcp-sock.js';
 import { setState, type TcpSock } from './tcp.js';
@@ -218,6 +218,7 @@ export function dataQueue(sk: TcpSock, skb: Skb): void {
     return queueAndOut(sk, skb);
   }
   if (!after(skb.endSeq, sk.rcvNxt)) {
+    rcvSpuriousRetrans(sk, skb.seq);
     dsackSet(sk, skb.seq, skb.endSeq);
     return outOfWindow(sk, skb, 'TCP_OLD_DATA');
   }

@@ -207,6 +207,7 @@ function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   r.rcvIsn = skb.seq;
   r.rcvNxt = (skb.seq + 1) | 0;
   r.tsOffset = r.tstampOk ? secureTsOff(net, saddr, daddr) : 0;
+  r.txhash = T.txRndhash(net);
   r.sntIsn = isn !== 0 ? isn : secureSeq(net, saddr, daddr, r.sport, r.dport);
   const probe = net.kernel.skbs.probe();
   const err = routeOutput(net, probe, daddr, saddr, null);
@@ -238,6 +239,7 @@ export function sendSynack(r: RequestSock): void {
   skb.tail = end;
   tcp.fillCsum(skb.buf, o, end, r.saddr, r.daddr);
   skb.uid = r.listener.uid;
+  skb.hash = r.txhash;
   ipBuildAndSend(net, skb, r.saddr, r.daddr, ipv4.TCP, r.listener.tos, ttlDefault(net), 0, ipv4.DF);
 }
 
@@ -293,6 +295,7 @@ export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   if (sk.writeSeq === 0) sk.writeSeq = secureSeq(net, sk.saddr, sk.daddr, sk.sport, port);
   sk.tsOffset = secureTsOff(net, sk.saddr, sk.daddr);
   sk.inetId = net.kernel.rng('ip-id').u16();
+  sk.txhash = T.txRndhash(net);
   sk.dstMtu = mtu;
   connectSyn(sk);
   return 0;

@@ -192,6 +192,7 @@ function createChild(r: RequestSock, skb: Skb): TcpSock {
   c.bindAddr = sk.bindAddr;
   c.reuse = sk.reuse;
   c.tos = sk.tos;
+  c.txhash = r.txhash;
   c.nonagle = sk.nonagle;
   c.parent = sk;
   c.state = T.SYN_RECV;

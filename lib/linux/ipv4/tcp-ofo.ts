@@ -45,10 +45,16 @@ function dsackExtend(sk: TcpSock, seq: number, end: number): void {
   else sackExtend(sk.duplicateSack, 0, seq, end);
 }
 
+/** A segment that came again and was reported before: our ACKs do not arrive, perhaps another path carries them. */
+export function rcvSpuriousRetrans(sk: TcpSock, seq: number): void {
+  if (sk.sackOk && seq === sk.duplicateSack[0]) sk.txhash = T.txRndhash(sk.net);
+}
+
 /** Acknowledges a segment that was not wanted, with a D-SACK if it held known data (tcp_send_dupack). */
 export function sendDupack(sk: TcpSock, skb: Skb): void {
   if (skb.endSeq !== skb.seq && before(skb.seq, sk.rcvNxt)) {
     enterQuickackMode(sk, T.MAX_QUICKACKS);
+    rcvSpuriousRetrans(sk, skb.seq);
     dsackSet(sk, skb.seq, after(skb.endSeq, sk.rcvNxt) ? sk.rcvNxt : skb.endSeq);
   }
   sendAck(sk);

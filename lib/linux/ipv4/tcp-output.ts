@@ -120,6 +120,7 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   skb.dstConfirm = sk.dstConfirm;
   sk.dstConfirm = false;
   skb.uid = sk.uid;
+  skb.hash = sk.txhash;
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;
   const df = (skb.rtFlags & RTCF_MTU_LOCKED) !== 0 ? 0 : ipv4.DF;

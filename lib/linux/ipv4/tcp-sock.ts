@@ -108,6 +108,8 @@ export class TcpState {
   uid = 0;
   /** IP identification of the next packet (inet_id). */
   inetId = 0;
+  /** Names the flow to tunnels (sk_txhash). */
+  txhash = 0;
   hashNext: unknown = null;
   hashed = false;
   /** A call of the socket's process is under way; packets wait in the backlog (sock_owned_by_user). */
@@ -307,6 +309,9 @@ export const wndEnd = (sk: TcpState): number => (sk.sndUna + sk.sndWnd) | 0;
 
 /** tcp_win_from_space with tcp_adv_win_scale 1. */
 export const winFromSpace = (space: number): number => space - (space >> 1);
+
+/** A flow hash that is not 0 (net_tx_rndhash). */
+export const txRndhash = (net: Netns): number => net.kernel.rng('txhash').u32() | 0 || 1;
 
 export const inPingpong = (sk: TcpState): boolean => sk.pingpong >= 1;
 

@@ -108,7 +108,11 @@ function writeTimeout(sk: TcpSock): boolean {
     until = sk.sysctl('tcp_retries2', 15);
     if (sk.dead) until = orphanRetries(sk, sk.rto < T.RTO_MAX);
   }
-  if (!expired && !retransmitsTimedOut(sk, until)) return false;
+  if (!expired && !retransmitsTimedOut(sk, until)) {
+    // Perhaps the path is broken: tunnels get another source port, and with it another path (sk_rethink_txhash).
+    sk.txhash = T.txRndhash(sk.net);
+    return false;
+  }
   writeErr(sk);
   return true;
 }
