@@ -4,11 +4,12 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { put16 } from '../../../wire/bytes.js';
+import { hex, put16 } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import { aton } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { fill } from '../../../wire/checksum.js';
+import { Rng } from '../../sim/rng.js';
 import { SEC } from '../../sim/sim.js';
 import { conntrackUse } from '../netfilter/conntrack.js';
 import type { Kernel } from '../core/kernel.js';
@@ -196,5 +197,48 @@ Hostile('two overlapping fragments end their datagram, a repeated one is ignored
   assert.is(p.k.skbs.live, 0);
   over(p);
 });
+
+/** ip_rcv_core()'s reason to drop a packet of `b` behind its Ethernet header, in the order it looks; null: it goes on. */
+function ipRcvCore(b: Uint8Array): 'IP_INHDR' | 'IP_CSUM' | 'PKT_TOO_SMALL' | null {
+  const o = eth.HLEN;
+  const length = b.length - o;
+  if (length < 20 || b[o]! >> 4 !== 4 || (b[o]! & 15) < 5 || length < (b[o]! & 15) * 4) return 'IP_INHDR';
+  let sum = 0;
+  for (let i = 0; i < (b[o]! & 15) * 4; i += 2) sum += (b[o + i]! << 8) | b[o + i + 1]!;
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  if (sum !== 0xffff) return 'IP_CSUM';
+  const total = (b[o + 2]! << 8) | b[o + 3]!;
+  return length < total ? 'PKT_TOO_SMALL' : total < (b[o]! & 15) * 4 ? 'IP_INHDR' : null;
+}
+
+Hostile("100,000 damaged packets: each bad header is dropped once, for the reason of the kernel's first complaint", () => {
+  const goods = [ipv4.UDP, ipv4.TCP, ipv4.ICMP, 4, 132].flatMap((proto) =>
+    [[], [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]].map((options) => frame({ proto, options, data: new Uint8Array(24).fill(7) })));
+  const reasons = ['IP_INHDR', 'IP_CSUM', 'PKT_TOO_SMALL'] as const;
+  const seen = new Map<string, number>();
+  const rand = new Rng(1, 'hostile');
+  let p = pair(true);
+  for (let i = 0; i < 100_000; i++) {
+    if (i % 10_000 === 9_999) {
+      over(p);
+      p = pair(i % 20_000 === 9_999);
+    }
+    const good = goods[rand.below(goods.length)]!;
+    const b = good.slice(0, rand.below(3) === 0 ? eth.HLEN + rand.below(good.length - eth.HLEN + 1) : good.length);
+    for (let n = rand.below(3); n > 0 && b.length > eth.HLEN; n--) b[eth.HLEN + rand.below(b.length - eth.HLEN)] = rand.below(256);
+    const h = b.length < eth.HLEN + 20 ? 0 : ipv4.headerLen(b, eth.HLEN);
+    if (rand.below(2) === 0 && h >= 20 && eth.HLEN + h <= b.length) fill(b, eth.HLEN, eth.HLEN + h, eth.HLEN + ipv4.CSUM);
+    const want = ipRcvCore(b);
+    const before = reasons.map((r) => dropped(p, r));
+    inject(p, b);
+    // Behind a good header, PKT_TOO_SMALL may come from above.
+    for (const [k, r] of reasons.entries())
+      if (want !== null || r !== 'PKT_TOO_SMALL')
+        assert.is(dropped(p, r) - before[k]!, r === want ? 1 : 0, `number ${i}: ${r} of ${hex(b)}`);
+    seen.set(String(want), (seen.get(String(want)) ?? 0) + 1);
+  }
+  over(p);
+  console.log(`hostile packets: ${[...seen].map(([k, n]) => `${n} ${k === 'null' ? 'go on' : k}`).join(', ')}`);
+}); // prettier-ignore
 
 Hostile.run();
