@@ -20,6 +20,11 @@ export class Progress {
   end(name: string, print: () => void = () => {}): void {
     this.running.splice(this.running.indexOf(name), 1);
     this.done++;
+    this.say(print);
+  }
+
+  /** `print` writes something above the line. */
+  say(print: () => void): void {
     this.clear();
     print();
     this.show();

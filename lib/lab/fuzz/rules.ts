@@ -1,7 +1,8 @@
 /**
  * Random firewall rules, NAT, sets and IPVS services for the routers of a topology.
  *
- * Nothing whose outcome the kernel draws at random is generated: no `statistic --mode random`, no `--random`.
+ * Nothing whose outcome the kernel draws at random is generated: no `statistic --mode random`, no `--random`, no range of
+ * ports (the search begins at a random one).
  * @module
  */
 import type { Draw } from './draw.js';
@@ -130,7 +131,7 @@ class Rules {
     return draw.weighted<[string, string]>([
       [5, ['', 'MASQUERADE']],
       [2, ['', `SNAT --to-source ${this.r.addr}`]],
-      [1, [proto, `SNAT --to-source ${this.r.addr}:${draw.pick(['6000', '6000-6001'])}`]],
+      [1, [proto, `SNAT --to-source ${this.r.addr}:${draw.pick(['6000', '6001'])}`]],
       [1, ['', 'ACCEPT']],
     ]);
   }
