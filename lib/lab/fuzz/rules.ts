@@ -85,7 +85,15 @@ class Rules {
     const chain = draw.pick(CHAINS[table]);
     const [proto, target] = this.target(table, chain);
     const where = table === 'filter' ? '' : ` -t ${table}`;
-    this.exec(`iptables${where} -A ${chain}${this.matches(table, chain, proto)} -j ${target}`);
+    const matches = this.matches(table, chain, proto);
+    const loops = this.catchesTunnel(chain, target, matches);
+    this.exec(`iptables${where} -A ${chain}${matches} -j ${loops ? 'ACCEPT' : target}`);
+  }
+
+  /** A tunnel's own datagrams sent into the tunnel again: the kernel's stack is full before its limit of eight is reached. */
+  private catchesTunnel(chain: string, target: string, matches: string): boolean {
+    const tunnel = this.r.devices.some((d) => d === 'vx0' || d === 'tunl0');
+    return tunnel && chain === 'OUTPUT' && target.startsWith('DNAT') && !/[^!] -d /.test(matches);
   }
 
   /** A protocol the target needs ('' for any) and the target with its options. */
