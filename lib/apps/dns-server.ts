@@ -2,18 +2,23 @@
  * The sockets of a DNS server: one wildcard UDP socket for clients, connected ones for upstreams.
  * @module
  */
+import { ntoa } from '../../wire/inet.js';
 import { UdpSock } from '../linux/ipv4/udp.js';
 import type { Proc } from './program.js';
 
-/** Answers a query: `send` is called at most once, at once or later. */
-export type Handler = (query: Uint8Array, send: (reply: Uint8Array) => void) => void;
+/** Answers a query of a client: `send` is called at most once, at once or later. */
+export type Handler = (
+  query: Uint8Array,
+  from: { address: number; port: number },
+  send: (reply: Uint8Array) => void,
+) => void;
 
-/** Serves UDP `port` until the program is killed; a reply leaves from the address that was asked. */
-export function serveDns(p: Proc, port: number, handle: Handler): void {
+/** Serves UDP `port` of an address (0: of all) until the program is killed; a reply leaves from the address that was asked. */
+export function serveDns(p: Proc, address: number, port: number, handle: Handler): void {
   const sock = new UdpSock(p.net);
-  const e = sock.bind(0, port);
+  const e = sock.bind(address, port);
   if (e !== 0) {
-    p.err(`listen udp :${port}: bind: errno ${-e}\n`);
+    p.err(`listen udp ${address === 0 ? '' : ntoa(address)}:${port}: bind: errno ${-e}\n`);
     sock.close();
     p.exit(1);
     return;
@@ -21,7 +26,7 @@ export function serveDns(p: Proc, port: number, handle: Handler): void {
   sock.onReady = () => {
     for (let d = sock.recv(); d !== null; d = sock.recv()) {
       const { src, sport, dst } = d;
-      handle(d.data, (reply) => void sock.send(reply, src, sport, dst));
+      handle(d.data, { address: src, port: sport }, (reply) => void sock.send(reply, src, sport, dst));
     }
   };
   const before = p.onKill;
@@ -43,10 +48,12 @@ interface Kept {
 export function dnsSockets(
   p: Proc,
   random: () => number,
+  order: () => number,
 ): {
   now(): number;
   after(ns: number, fire: () => void): void;
   random(): number;
+  order(): number;
   exchange(
     to: { address: number; port: number },
     transport: 'udp' | 'tcp',
@@ -77,6 +84,7 @@ export function dnsSockets(
     now: () => sim.now,
     after: (ns, fire) => void sim.after(ns, fire),
     random,
+    order,
     exchange(to, transport, query, timeout, expire, done) {
       if (transport === 'tcp') return done(null);
       const key = `${to.address}:${to.port}`;

@@ -1,14 +1,17 @@
 /** `podwire app coredns`: the DNS server on real UDP and TCP sockets. */
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { ntoa } from '../../wire/inet.js';
+import { addressBytes } from '../../wire/inet6.js';
 import { InputError } from '../sim/input-error.js';
 import { loadManifests } from '../kube/api/manifest.js';
 import { coreDnsArgs } from '../kube/coredns/args.js';
 import type { DnsIo, Upstream } from '../kube/coredns/forward.js';
+import type { Client } from '../kube/coredns/handler.js';
 import { CoreDns } from '../kube/coredns/server.js';
 import { UsageError } from './usage.js';
 
@@ -111,6 +114,7 @@ export async function main(args: string[]): Promise<number> {
     now,
     after: (ns, fire) => void setTimeout(fire, ns / 1e6),
     random: () => randomInt(65536),
+    order: () => randomInt(65536),
     exchange: (to, transport, query, timeout, expire, done) =>
       (transport === 'udp' ? overUdp : overTcp)(to, query, timeout / 1e6, expire / 1e6, done),
   };
@@ -120,28 +124,36 @@ export async function main(args: string[]): Promise<number> {
     serial: 0,
     readFile,
     localAddresses: localAddresses(a.listen),
+    deviceAddresses: (name) => networkInterfaces()[name]?.map((x) => x.address) ?? null,
     io,
   });
-  return listen(dns, a.listen, a.port > 0 ? a.port : dns.config.port);
+  const dir = process.env['PODWIRE_READY_DIR'];
+  await Promise.all(
+    dns.listeners.map((l, i) => serve(dns, i, l.address === '' ? a.listen : l.address, a.port || l.port)),
+  );
+  if (dir !== undefined) writeFileSync(`${dir}/${process.pid}`, '');
+  return new Promise(() => {});
 }
 
-/** Serves until the process is killed. */
-function listen(dns: CoreDns, address: string, port: number): Promise<number> {
-  const udp = createSocket('udp4');
-  udp.on('message', (m, from) => dns.handle(m, 'udp', false, (r) => udp.send(r, from.port, from.address)));
+const clientOf = (transport: 'udp' | 'tcp', address: string, port: number): Client => ({
+  transport,
+  address: addressBytes(address.replace(/^::ffff:(?=\d+\.)/, ''))!,
+  port,
+});
+
+/** Serves one listener until the process is killed; resolves when it listens. */
+async function serve(dns: CoreDns, listener: number, address: string, port: number): Promise<void> {
+  const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  udp.on('message', (m, from) =>
+    dns.handle(m, clientOf('udp', from.address, from.port), (r) => udp.send(r, from.port, from.address), listener),
+  );
   const tcp = createServer((c) => {
+    const client = clientOf('tcp', c.remoteAddress ?? '0.0.0.0', c.remotePort ?? 0);
     c.setTimeout(10000, () => c.end());
     c.on('error', () => c.destroy());
-    messages(c, (m) => dns.handle(m, 'tcp', false, (r) => sendTcp(c, r)));
+    messages(c, (m) => dns.handle(m, client, (r) => sendTcp(c, r), listener));
   });
-  return new Promise((_, reject) => {
-    udp.on('error', reject);
-    tcp.on('error', reject);
-    udp.bind(port, address, () =>
-      tcp.listen(port, address, () => {
-        const dir = process.env['PODWIRE_READY_DIR'];
-        if (dir !== undefined) writeFileSync(`${dir}/${process.pid}`, '');
-      }),
-    );
-  });
+  udp.bind(port, address);
+  tcp.listen(port, address);
+  await Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
 }

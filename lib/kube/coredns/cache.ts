@@ -2,18 +2,19 @@
  * CoreDNS's cache plugin on the caller's clock (plugin/cache, plugin/pkg/cache, plugin/pkg/response).
  *
  * Entries live in 256 shards by the low byte of an FNV-1 hash; a full shard loses one entry. Which one is Go's random map
- * order in CoreDNS; here it is the oldest. Not here: prefetch, serve_stale.
+ * order in CoreDNS; here it is the oldest.
  * @module
  */
-import { AA, AD, CD, type DnsMessage, QR, RA, RCODE, RD, type Rr, TC, TYPE } from '../../../wire/dns.js';
+import { AA, AD, CD, type DnsMessage, QR, RA, RD, type Rr, TC, TYPE } from '../../../wire/dns.js';
 import type { CacheConfig, StoreConfig } from './corefile-cache.js';
-import { longestZone } from './kubernetes.js';
+import { type Kind, kindOf } from './reply-kind.js';
+import { longestZone } from './zones.js';
 
 const SHARDS = 256;
 const MINIMAL_TTL = 5;
 const MAXIMAL_TTL = 3600;
 
-interface Item {
+export interface Item {
   name: string;
   flags: number;
   answer: Rr[];
@@ -22,23 +23,10 @@ interface Item {
   ttl: number;
   /** Nanoseconds. */
   stored: number;
+  /** When it was asked for last, and how often without a long pause (for prefetch). */
+  last: number;
+  hits: number;
 }
-type Kind = 'success' | 'denial' | 'servfail' | 'delegation' | 'none';
-
-/** What a reply is to the cache (response.Typify). */
-function kindOf(m: DnsMessage): Kind {
-  const q = m.question[0];
-  const rcode = m.flags & 15;
-  if (((m.flags >> 11) & 15) !== 0 || (q !== undefined && (q.type === TYPE.AXFR || q.type === TYPE.IXFR)))
-    return 'none';
-  if (m.answer.length > 0 && rcode === RCODE.NOERROR) return 'success';
-  const soa = m.authority.some((r) => r.type === TYPE.SOA);
-  if (soa && (rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN)) return 'denial';
-  if (rcode === RCODE.SERVFAIL || rcode === RCODE.NOTIMP) return 'servfail';
-  if (rcode !== RCODE.NOERROR) return 'none';
-  return m.authority.some((r) => r.type === TYPE.NS) ? 'delegation' : 'success';
-}
-
 const noOpt = (r: Rr): boolean => r.type !== TYPE.OPT;
 const withTtl = (list: Rr[], ttl: number): Rr[] => list.filter(noOpt).map((r) => ({ ...r, ttl }));
 
@@ -60,6 +48,9 @@ class Store {
     const s = this.shard(key);
     if (s.size >= this.size && !s.has(key)) s.delete(s.keys().next().value!);
     s.set(key, item);
+  }
+  remove(key: string): void {
+    this.shard(key).delete(key);
   }
   count(): number {
     return this.shards.reduce((n, s) => n + s.size, 0);
@@ -96,27 +87,68 @@ export class CachePlugin {
     return bit(dnssec) + bit((q.flags & CD) !== 0) + String.fromCharCode(type >> 8, type & 255) + name.toLowerCase();
   }
 
-  /** A stored reply fitted to the query, or null. */
-  hit(q: DnsMessage, dnssec: boolean): DnsMessage | null {
+  /** The entry for a query, also one that has just ended if stale ones are served; null: none. */
+  find(q: DnsMessage, dnssec: boolean): Item | null {
     const key = this.key(q, dnssec);
-    const now = this.now();
+    const stale = this.config.stale?.seconds ?? 0;
     for (const store of [this.denial, this.success]) {
       const i = store.get(key);
       if (i === undefined) continue;
-      const left = i.ttl - Math.floor((now - i.stored) / 1e9);
-      if (left <= 0) continue;
-      const ttl = this.config.keepTtl ? i.ttl : left;
-      const asked = q.flags & (((q.flags >> 11) & 15) === 0 ? 0x7800 | RD | CD : 0x7800);
-      return {
-        id: q.id,
-        flags: QR | AA | asked | (i.flags & (RA | 15)) | (wantsAd(q, dnssec) ? i.flags & AD : 0),
-        question: [q.question[0]!],
-        answer: withTtl(i.answer, ttl),
-        authority: withTtl(i.authority, ttl),
-        additional: withTtl(i.additional, ttl),
-      };
+      const left = this.left(i);
+      if (left > 0 || (stale > 0 && -left < stale)) return i;
     }
     return null;
+  }
+
+  /** Seconds an entry still lives; negative: it is stale. */
+  left(i: Item): number {
+    return i.ttl - Math.floor((this.now() - i.stored) / 1e9);
+  }
+
+  get verifiesStale(): boolean {
+    return this.config.stale?.verify ?? false;
+  }
+
+  /** Counts the hit (plugin/cache/freq); true: the entry is popular and about to end. */
+  wantsPrefetch(i: Item): boolean {
+    const { prefetch } = this.config;
+    if (prefetch === null) return false;
+    const now = this.now();
+    i.hits = i.last < now - prefetch.window ? 1 : i.hits + 1;
+    i.last = now;
+    return i.hits >= prefetch.hits && this.left(i) <= Math.ceil((prefetch.share / 100) * i.ttl);
+  }
+
+  /** An entry fitted to the query. */
+  message(q: DnsMessage, dnssec: boolean, i: Item): DnsMessage {
+    const ttl = this.config.keepTtl ? i.ttl : Math.max(0, this.left(i));
+    const asked = q.flags & (((q.flags >> 11) & 15) === 0 ? 0x7800 | RD | CD : 0x7800);
+    return {
+      id: q.id,
+      flags: QR | AA | asked | (i.flags & (RA | 15)) | (wantsAd(q, dnssec) ? i.flags & AD : 0),
+      question: [q.question[0]!],
+      answer: withTtl(i.answer, ttl),
+      authority: withTtl(i.authority, ttl),
+      additional: withTtl(i.additional, ttl),
+    };
+  }
+
+  /** A stored reply fitted to the query, or null. */
+  hit(q: DnsMessage, dnssec: boolean): DnsMessage | null {
+    const i = this.find(q, dnssec);
+    return i === null ? null : this.message(q, dnssec, i);
+  }
+
+  /** A reply that was asked for to renew `old`: stored, with the hits counted so far. */
+  refreshed(q: DnsMessage, dnssec: boolean, m: DnsMessage, old: Item): void {
+    this.pass(q, dnssec, m);
+    const key = this.key(q, dnssec);
+    const kind = kindOf(m);
+    if ((kind === 'success' || kind === 'delegation') && this.success.get(key) !== old) this.denial.remove(key);
+    const i = this.denial.get(key) ?? this.success.get(key);
+    if (i === undefined) return;
+    i.last = this.now();
+    i.hits = old.hits;
   }
 
   /** A reply on its way to the client: stored if it may be, every TTL set to the one it is stored with, OPT removed. */
@@ -149,6 +181,8 @@ export class CachePlugin {
       additional: m.additional.filter(noOpt),
       ttl: Math.floor(ttl),
       stored: this.now(),
+      last: -Infinity,
+      hits: 0,
     });
   }
 }

@@ -5,6 +5,7 @@
  */
 import { addressBytes, addressText } from '../../../wire/inet6.js';
 import type { Endpoint, EndpointSlice, KubeObject, Pod, Service } from '../api/types.js';
+import { selects } from '../api/selector.js';
 import type { KubernetesConfig } from './corefile-kubernetes.js';
 
 /** One address and port a name stands for; port -1: none declared. */
@@ -29,6 +30,8 @@ export function unixSeconds(text: string): number {
   return ((days * 24 + h) * 60 + min) * 60 + s - zone;
 }
 
+/** Phases of Pods that the plugin does not watch. */
+const UNWATCHED: readonly string[] = ['Succeeded', 'Failed', 'Unknown'];
 const NO_PORT = [{ name: '', protocol: 'TCP', port: -1 }];
 
 export class Cluster {
@@ -45,14 +48,20 @@ export class Cluster {
     this.config = config;
     this.localAddresses = localAddresses.filter((a) => addressBytes(a) !== null && !/^127\.|^::1$/.test(a));
     const slices: EndpointSlice[] = [];
+    const implied = new Set<string>();
     for (const o of objects) {
+      const labels = o.kind === 'Namespace' ? [] : config.labels;
+      if (o.kind === 'Namespace') this.addNamespace(o.metadata.name, o.metadata.labels);
+      else if (o.metadata.namespace !== '') implied.add(o.metadata.namespace);
+      if (!selects(labels, o.metadata.labels)) continue;
       this.newest = Math.max(this.newest, unixSeconds(o.metadata.creationTimestamp));
       if (o.kind === 'Service') this.services.set(`${o.metadata.name}.${o.metadata.namespace}`, o);
       else if (o.kind === 'EndpointSlice') slices.push(o);
-      else if (o.kind === 'Pod') this.pods.push(o);
-      if (o.kind === 'Namespace') this.namespaces.add(o.metadata.name);
-      else if (o.metadata.namespace !== '') this.namespaces.add(o.metadata.namespace);
+      else if (o.kind === 'Pod' && !UNWATCHED.includes(o.status.phase)) this.pods.push(o);
+      if (o.kind === 'Namespace') implied.delete(o.metadata.name);
     }
+    for (const ns of implied)
+      if (!objects.some((o) => o.kind === 'Namespace' && o.metadata.name === ns)) this.addNamespace(ns, {});
     slices.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
     for (const s of slices) {
       const key = `${s.metadata.labels['kubernetes.io/service-name'] ?? ''}.${s.metadata.namespace}`;
@@ -60,6 +69,12 @@ export class Cluster {
       if (list === undefined) this.slices.set(key, [s]);
       else list.push(s);
     }
+  }
+
+  /** A namespace that `namespace_labels` lets be seen; every one carries its name as a label. */
+  private addNamespace(name: string, labels: Record<string, string>): void {
+    const all = { 'kubernetes.io/metadata.name': name, ...labels };
+    if (selects(this.config.namespaceLabels ?? [], all)) this.namespaces.add(name);
   }
 
   private exposed(ns: string): boolean {
@@ -75,11 +90,15 @@ export class Cluster {
     if (more.length > 2) return null;
     if (/(^|\.)(in-addr|ip6)\.arpa\.$/i.test(zone) || !this.exposed(ns!)) return null;
     const found =
-      kind === 'pod' ? this.pod(ns!, name) : name === undefined ? [] : this.service(ns!, name, more.reverse(), zone);
+      kind === 'pod'
+        ? this.pod(ns!, name, zone)
+        : name === undefined
+          ? []
+          : this.service(ns!, name, more.reverse(), zone);
     return found;
   }
 
-  private pod(ns: string, label: string | undefined): Found {
+  private pod(ns: string, label: string | undefined, zone: string): Found {
     const { pods } = this.config;
     if (pods === 'disabled') return null;
     if (label === undefined) return [];
@@ -89,7 +108,7 @@ export class Cluster {
     const text = addressText(address);
     if (pods === 'verified' && !this.pods.some((p) => p.metadata.namespace === ns && p.status.podIP === text))
       return null;
-    return [{ address, port: -1, target: '' }];
+    return [{ address, port: 0, target: `${label}.${ns}.pod.${zone}` }];
   }
 
   /** `more`: [endpoint], or [port, protocol], or nothing. */
@@ -156,6 +175,11 @@ export class Cluster {
           if (e.conditions.ready && e.addresses.includes(text) && this.exposed(slice.metadata.namespace))
             out.add(`${this.hostOf(e, text)}.${key}.svc.${zone}`);
     return [...out];
+  }
+
+  /** Namespace of the Pod with this address, or null. */
+  podNamespace(ip: string): string | null {
+    return this.pods.find((p) => p.status.podIP === ip)?.metadata.namespace ?? null;
   }
 
   /** The zone's name servers: the Services with an endpoint on one of our addresses, else our addresses themselves. */

@@ -1,6 +1,7 @@
 /** The `forward` plugin's part of a Corefile (plugin/forward/setup.go). @module */
 import { aton } from '../../../wire/inet.js';
-import type { Directive, Place, Token } from './corefile.js';
+import type { Directive, Place, Token } from './corefile-lexer.js';
+import { RCODE_NAMES } from './names.js';
 
 export interface ForwardConfig {
   from: string;
@@ -16,6 +17,10 @@ export interface ForwardConfig {
   healthDomain: string;
   healthRecursion: boolean;
   transport: 'client' | 'tcp';
+  /** UDP for clients of TCP too; a truncated reply is then asked for over TCP. */
+  preferUdp: boolean;
+  /** RCODEs that make the next forward try. */
+  next: number[];
   /** Nanoseconds a socket to an upstream is kept for the next query. */
   expire: number;
   /** Queries in progress above this are refused; 0: no limit. */
@@ -50,6 +55,8 @@ export function forwardPlugin(d: Directive, place: Place): ForwardConfig {
     healthDomain: '.',
     healthRecursion: true,
     transport: 'client',
+    preferUdp: false,
+    next: [],
     expire: 10e9,
     maxConcurrent: 0,
     failFast: false,
@@ -60,22 +67,31 @@ export function forwardPlugin(d: Directive, place: Place): ForwardConfig {
 
 function option(c: ForwardConfig, o: Directive, place: Place): void {
   const head = o.words[0]!;
-  if (o.block !== null) place.fail(head, `option '${head.text}' takes no block`);
+  if (o.block !== null) place.fail(head, `unknown property '${head.text}'`);
   const one = (): Token => place.args(o, 1, 1)[0]!;
   const none = (): boolean => place.args(o, 0, 0).length === 0;
   if (head.text === 'except') c.except.push(...place.zones(place.args(o, 1, 1000)));
   else if (head.text === 'policy') {
     const p = one();
     if (p.text !== 'random' && p.text !== 'round_robin' && p.text !== 'sequential')
-      return place.fail(p, `found policy '${p.text}', expected random, round_robin or sequential`);
+      return place.fail(p, `unknown policy '${p.text}'`);
     c.policy = p.text;
   } else if (head.text === 'max_fails') c.maxFails = place.int(one(), 0, 2 ** 32 - 1);
-  else if (head.text === 'max_concurrent') c.maxConcurrent = place.int(one(), 0, 2 ** 31);
-  else if (head.text === 'expire') c.expire = place.duration(one());
+  else if (head.text === 'max_concurrent')
+    c.maxConcurrent = place.int(one(), 0, 2 ** 31, `max_concurrent can't be negative: ${o.words[1]?.text}`);
+  else if (head.text === 'expire') c.expire = place.duration(one(), `expire can't be negative: ${o.words[1]?.text}`);
   else if (head.text === 'force_tcp') c.transport = none() ? 'tcp' : c.transport;
   else if (head.text === 'failfast_all_unhealthy_upstreams') c.failFast = none();
   else if (head.text === 'health_check') health(c, place.args(o, 1, 4), place);
-  else place.fail(head, `option '${head.text}' of forward is not emulated`);
+  else if (head.text === 'prefer_udp') c.preferUdp = none();
+  else if (head.text === 'next') c.next = place.args(o, 1, 100).map((t) => rcode(t, place));
+  else if (head.text === 'tls' || head.text === 'tls_servername')
+    place.fail(head, `option '${head.text}' is not emulated`);
+  else place.fail(head, `unknown property '${head.text}'`);
+}
+
+function rcode(t: Token, place: Place): number {
+  return RCODE_NAMES[t.text.toUpperCase()] ?? place.fail(t, `${t.text} is not a valid rcode`);
 }
 
 function health(c: ForwardConfig, [every, ...more]: Token[], place: Place): void {
@@ -83,6 +99,6 @@ function health(c: ForwardConfig, [every, ...more]: Token[], place: Place): void
   for (let i = 0; i < more.length; i++) {
     if (more[i]!.text === 'no_rec') c.healthRecursion = false;
     else if (more[i]!.text === 'domain' && more[i + 1] !== undefined) c.healthDomain = place.zones([more[++i]!])[0]!;
-    else place.fail(more[i]!, `found health_check '${more[i]!.text}', expected no_rec or domain NAME`);
+    else place.fail(more[i]!, `health_check: unknown option ${more[i]!.text}`);
   }
 }

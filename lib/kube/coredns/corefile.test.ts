@@ -42,37 +42,63 @@ consul.local:53, "b.example" { # opened
 });
 Corefile('parseCorefile() takes plugins that change no message, whatever they say', () => {
   for (const p of Object.keys(NO_EFFECT)) assert.is(inside(`${p} x {\n    y z\n  }`), 'no error', p);
+  const line =
+    '(s) {\n  any\n}\na.b,\nc.d:54\n{\n  import s\n  bind 127.0.0.1\n  rewrite stop {\n    name a b\n  }\n}\n';
+  const { blocks } = parseCorefile(line, 'f');
+  assert.equal([blocks.length, blocks[0]!.any, blocks[0]!.rewrite.length], [1, true, 1]);
+  assert.equal(blocks[0]!.keys, [{ zone: 'a.b.', port: 53 }, { zone: 'c.d.', port: 54 }]); // prettier-ignore
   assert.is(inside('loadbalance round_robin'), 'no error');
 });
 Corefile('parseCorefile() refuses what it does not emulate, with its place', () => {
   const cases: [string, RegExp][] = [
-    ['rewrite name a b', /^f:2:3: plugin 'rewrite' is not emulated, expected one of: cache/],
-    ['autopath @kubernetes', /^f:2:3: plugin 'autopath'/],
-    ['loadbalance weighted', /^f:2:15: found loadbalance weighted/],
-    ['kubernetes a {\n    labels x\n  }', /^f:3:5: option 'labels' of kubernetes is not emulated/],
-    ['kubernetes a {\n    pods all\n  }', /^f:3:10: found pods 'all', expected disabled/],
-    ['kubernetes a {\n    ttl 3601\n  }', /^f:3:9: found '3601', expected a number from 0 to 3600/],
-    ['kubernetes a {\n    ttl\n  }', /^f:3:5: found 0 arguments of 'ttl', expected 1/],
-    ['kubernetes a\n  kubernetes b', /^f:3:3: found plugin 'kubernetes' twice/],
-    ['cache 0', /^f:2:9: found '0', expected a number from 1/],
-    ['cache {\n    prefetch 10\n  }', /^f:3:5: option 'prefetch' of cache is not emulated/],
-    ['cache {\n    serve_stale\n  }', /^f:3:5: option 'serve_stale'/],
-    ['forward .', /^f:2:3: found 1 arguments of 'forward', expected 2/],
-    ['forward . tls://1.1.1.1', /^f:2:13: found upstream 'tls:\/\/1.1.1.1', expected an IPv4 address/],
-    ['forward . 1.1.1.1 {\n    prefer_udp\n  }', /^f:3:5: option 'prefer_udp' of forward/],
-    ['forward . 1.1.1.1 {\n    policy best\n  }', /^f:3:12: found policy 'best'/],
-    ['forward . 1.1.1.1 {\n    expire 5\n  }', /^f:3:12: found '5', expected a duration like 5s/],
-    ['log {$X}', /^f:2:7: found '{\$X}' \(an environment variable\)/],
-    ['import x', /^f:2:3: found 'import'/],
-    ['errors { log }', /^f:2:10: found '{' within a line/],
+    ['dnssec', /^f:2:3: plugin 'dnssec' is not emulated/],
+    ['nosuch', /^f:2:3: Unknown directive 'nosuch'/],
+    ['autopath', /^f:2:3: plugin\/autopath: no resolv-conf specified/],
+    ['loadbalance weighted f', /^f:2:15: plugin\/loadbalance: policy weighted is not emulated/],
+    ['loadbalance best', /^f:2:15: plugin\/loadbalance: unknown policy: best/],
+    ['kubernetes a {\n    nope x\n  }', /^f:3:5: plugin\/kubernetes: unknown property 'nope'/],
+    ['kubernetes a {\n    pods all\n  }', /^f:3:10: plugin\/kubernetes: wrong value for pods: all, {2}must be one of/],
+    ['kubernetes a {\n    ttl 3601\n  }', /^f:3:9: plugin\/kubernetes: ttl must be in range \[0, 3600\]: 3601/],
+    [
+      'kubernetes a {\n    ttl\n  }',
+      /^f:3:5: plugin\/kubernetes: Wrong argument count or unexpected line ending after 'ttl'/,
+    ],
+    ['kubernetes a\n  kubernetes b', /^f:3:3: plugin\/kubernetes: this plugin can only be used once per Server Block/],
+    ['kubernetes 10.in-addr.arpa', /^f:2:3: plugin\/kubernetes: non-reverse zone name must be used/],
+    ['cache 0', /^f:2:9: plugin\/cache: cache TTL can not be zero or negative: 0/],
+    ['forward .', /^f:2:11: plugin\/forward: Wrong argument count or unexpected line ending after '\.'/],
+    ['forward . tls://1.1.1.1', /^f:2:13: plugin\/forward: found upstream 'tls:\/\/1.1.1.1', expected an IPv4 address/],
+    ['forward . 1.1.1.1 {\n    policy best\n  }', /^f:3:12: plugin\/forward: unknown policy 'best'/],
+    ['forward . 1.1.1.1 {\n    expire 5\n  }', /^f:3:12: plugin\/forward: time: missing unit in duration "5"/],
+    ['rewrite name a', /^f:2:11: plugin\/rewrite: too few arguments for a name rule/],
+    ['rewrite name regex (a b', /^f:2:22: plugin\/rewrite: invalid regex matching pattern: \(a/],
+    [
+      'rewrite name regex (a) {1}.{2}.x',
+      /^f:2:26: plugin\/rewrite: the rewrite regex pattern \(\{1\}\.\{2\}\.x\) uses more/,
+    ],
+    ['rewrite edns0 local set 0xffee x', /^f:2:11: plugin\/rewrite: rules of type edns0 are not emulated/],
+    ['template IN A x {\n    answer "{{ .Name "\n  }', /^f:3:12: plugin\/template: could not compile template/],
+    ['template IN A x {\n    answer "{{ range .Match }}{{ end }}"\n  }', /^f:3:12: .*'range' is not emulated/],
+    [
+      'template IN A x {\n    match [a\n  }',
+      /^f:3:11: plugin\/template: could not parse regex: \[a, error parsing regexp: missing closing \]: `\[a`/,
+    ],
+    ['hosts {\n    ttl x\n  }', /^f:3:9: plugin\/hosts: ttl needs a number of second/],
+    [
+      'acl {\n    deny\n  }',
+      /^f:3:5: plugin\/acl: unexpected token "deny"; expect 'allow', 'block', 'filter' or 'drop'/,
+    ],
+    ['reload 1s', /^f:2:10: plugin\/reload: interval value must be greater or equal to 2s/],
+    ['bufsize 100', /^f:2:11: plugin\/bufsize: Wrong argument count/],
+    ['log {$X}', /^f:2:7: found '\{\$X\}' \(an environment variable\)/],
+    ['import x', /^f:2:10: File to import not found: x/],
+    ['errors { log }', /^f:2:10: found '\{' within a line/],
     ['log "a', /^f:2:7: found no end of the quotation/],
   ];
   for (const [line, expected] of cases) assert.match(inside(line), expected, line);
   assert.match(failure(''), /^f:1:1: found no server block/);
-  assert.match(failure('.:53 {\n'), /^f:1:6: found no '}'/);
-  assert.match(failure('}\n'), /^f:1:1: found '}' without a block/);
-  assert.match(failure('a {\n}\na {\n}\n'), /^f:3:1: found zone a. twice/);
-  assert.match(failure('a:53 {\n}\nb:54 {\n}\n'), /^f:3:1: found port 54 beside 53/);
+  assert.match(failure('.:53 {\n'), /^f:1:6: Unexpected EOF/);
+  assert.match(failure('}\n'), /^f:1:1: Unexpected '}' because no matching opening brace/);
   assert.match(failure('tls://a {\n}\n'), /^f:1:1: found 'tls:\/\/a'/);
 });
 Corefile.run();

@@ -1,29 +1,56 @@
 /**
- * Corefiles: tokens with their places, server blocks, and the shape of what the plugins are told.
+ * Corefiles: server blocks, and the shape of what the plugins are told.
  *
  * An option that would change what is sent and is not emulated is an error with its place; what plugins of no effect on
- * DNS messages say is skipped (see NO_EFFECT). Not here: `import`, snippets, `{$ENV}`, transports other than plain DNS.
+ * DNS messages say is skipped (see NO_EFFECT). Not here: transports other than plain DNS.
  * @module
  */
-import { addressBytes } from '../../../wire/inet6.js';
 import { InputError } from '../../sim/input-error.js';
+import { type AclConfig, aclConfig } from './acl.js';
+import { type AutopathConfig, autopathConfig } from './autopath.js';
 import { type CacheConfig, cachePlugin } from './corefile-cache.js';
 import { type ForwardConfig, forwardPlugin } from './corefile-forward.js';
 import { type KubernetesConfig, kubernetesPlugin } from './corefile-kubernetes.js';
+import { corefileBlocks, type Directive, Place, type ReadFile, type Token } from './corefile-lexer.js';
+import { type HostsConfig, hostsConfig } from './hosts.js';
+import type { Rule } from './rewrite-rules.js';
+import { rewriteRules } from './rewrite.js';
+import { bufsizeConfig, type HeaderConfig, headerConfig } from './small-plugins.js';
+import { type TemplateConfig, templateConfig } from './template.js';
 
 /** One `zone … { plugins }`; a null plugin is absent. */
 export interface ServerBlock {
-  /** Lower case, with the final dot. */
+  /** Lower case, with the final dot; each on a port. */
   zones: string[];
+  keys: { zone: string; port: number }[];
+  /** Its first word. */
+  place: Token;
+  /** Addresses and devices to listen on; empty: every address. */
+  bind: Token[];
+  bindExcept: Token[];
+  acl: AclConfig[];
+  any: boolean;
+  autopath: AutopathConfig | null;
+  /** 0: absent. */
+  bufsize: number;
+  header: HeaderConfig | null;
+  loadbalance: boolean;
+  local: boolean;
+  minimal: boolean;
+  whoami: boolean;
+  rewrite: Rule[];
+  template: TemplateConfig[];
+  hosts: HostsConfig | null;
   kubernetes: KubernetesConfig | null;
   cache: CacheConfig | null;
   forward: ForwardConfig[];
-  /** A plugin named chaos lets classes other than IN through, as forward does. */
-  chaos: boolean;
+  /** Nanoseconds between looks at the Corefile, and how far each may lie off; null: it is read once. */
+  reload: { interval: number; jitter: number } | null;
   /** Any plugin at all: a block without one refuses. */
   plugins: number;
 }
 export interface CoreConfig {
+  /** The first block's. */
   port: number;
   blocks: ServerBlock[];
 }
@@ -55,212 +82,125 @@ export const KUBEADM_COREFILE = `.:53 {
 
 /** Plugins that change no DNS message of this emulation; their arguments and blocks are not looked at. */
 export const NO_EFFECT: Record<string, string> = {
+  cancel: 'queries are answered long before its time is up',
   debug: 'messages to stdout',
+  dnstap: 'its own connection',
   errors: 'messages to stdout',
   health: 'its own HTTP server; the poll of itself over lo once a second is left out',
   log: 'messages to stdout',
   loop: 'its probe at the start is left out',
+  metadata: 'only other plugins read it',
   pprof: 'its own HTTP server',
   prometheus: 'its own HTTP server',
   ready: 'its own HTTP server',
-  reload: 'the Corefile does not change while it runs',
+  trace: 'its own connections',
 };
 
-/** A word of the Corefile and where it stands (1-based). */
-export interface Token {
-  text: string;
-  line: number;
-  column: number;
-}
-/** One line of a block: its words, and the lines of the block it opens (null: none). */
-export interface Directive {
-  words: Token[];
-  block: Directive[] | null;
-}
+/** Plugins of CoreDNS that are not emulated. */
+const NOT_HERE =
+  'auto azure chaos clouddns dns64 dnssec erratic etcd file geoip grpc k8s_external multisocket nsid on root route53 secondary sign timeouts tls transfer tsig view'; // prettier-ignore
 
-/** Error reporting at a token. */
-export class Place {
-  private readonly file: string;
-  constructor(file: string) {
-    this.file = file;
-  }
-  fail(t: Token, message: string): never {
-    throw new InputError(this.file, t.line, t.column, message);
-  }
-  /** The arguments of a directive, at least `min` and at most `max` of them. */
-  args(d: Directive, min: number, max: number): Token[] {
-    const [head, ...args] = d.words as [Token, ...Token[]];
-    if (args.length < min) this.fail(head, `found ${args.length} arguments of '${head.text}', expected ${min}`);
-    if (args.length > max) this.fail(args[max]!, `unexpected argument '${args[max]!.text}' of '${head.text}'`);
-    return args;
-  }
-  /** A whole number within bounds. */
-  int(t: Token, min: number, max: number): number {
-    const n = /^\d{1,10}$/.test(t.text) ? Number(t.text) : NaN;
-    if (!(n >= min && n <= max)) this.fail(t, `found '${t.text}', expected a number from ${min} to ${max}`);
-    return n;
-  }
-  /** A Go duration in nanoseconds. */
-  duration(t: Token): number {
-    const units: Record<string, number> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
-    if (t.text === '0') return 0;
-    if (!/^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(t.text))
-      this.fail(t, `found '${t.text}', expected a duration like 5s`);
-    let sum = 0;
-    for (const m of t.text.matchAll(/(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)/g)) sum += Number(m[1]) * units[m[2]!]!;
-    return sum;
-  }
-  /** Lower-case zones of names and networks. */
-  zones(list: Token[]): string[] {
-    return list.flatMap((t) => {
-      if (!t.text.includes('/')) return [fqdn(t.text)];
-      const [text, bits, more] = t.text.split('/');
-      const b = addressBytes(text!);
-      const n = /^\d{1,3}$/.test(bits!) ? Number(bits) : NaN;
-      if (b === null || more !== undefined || !(n >= 1 && n <= b.length * 8))
-        return this.fail(t, `found zone '${t.text}', expected a name or a network like 10.96.0.0/12`);
-      return reverseZones(b, n);
-    });
-  }
-}
-
-/** The reverse zones that make up a network: as many as its bits need to end with a whole label (plugin/pkg/cidr). */
-function reverseZones(b: Uint8Array, bits: number): string[] {
-  const v4 = b.length === 4;
-  const digits = v4 ? Array.from(b) : Array.from(b, (x) => [x >> 4, x & 15]).flat();
-  const width = v4 ? 8 : 4;
-  const whole = Math.ceil(bits / width);
-  const many = 2 ** (whole * width - bits);
-  const first = digits[whole - 1]! - (digits[whole - 1]! % many);
-  return Array.from({ length: many }, (_, i) => {
-    const labels = [...digits.slice(0, whole - 1), first + i].reverse().map((x) => x.toString(v4 ? 10 : 16));
-    return `${labels.join('.')}.${v4 ? 'in-addr' : 'ip6'}.arpa.`;
-  });
-}
-
-const fqdn = (zone: string): string => (zone.endsWith('.') ? zone : zone + '.').toLowerCase();
-
-/** Words line by line, as Caddy's lexer cuts them: quotes, `#` comments at the start of a word. */
-function lex(text: string, place: Place): Token[][] {
-  const lines: Token[][] = [];
-  let quote: Token | null = null;
-  text.split('\n').forEach((raw, i) => {
-    const words: Token[] = quote === null ? [] : lines.pop()!;
-    if (quote !== null) quote.text += '\n';
-    let at = 0;
-    for (;;) {
-      if (quote !== null) {
-        const end: number = raw.indexOf('"', at);
-        quote.text += end < 0 ? raw.slice(at) : raw.slice(at, end);
-        if (end < 0) break;
-        words.push(quote);
-        quote = null;
-        at = end + 1;
-      }
-      const rest = /^\s*/.exec(raw.slice(at))![0].length + at;
-      const c = raw[rest];
-      if (c === undefined || c === '#') break;
-      if (c === '"') {
-        quote = { text: '', line: i + 1, column: rest + 1 };
-        at = rest + 1;
-        continue;
-      }
-      const word = /^\S+/.exec(raw.slice(rest))![0];
-      words.push({ text: word, line: i + 1, column: rest + 1 });
-      at = rest + word.length;
-    }
-    lines.push(words);
-  });
-  if (quote !== null) place.fail(quote, 'found no end of the quotation');
-  return lines.filter((l) => l.length > 0);
-}
-
-/** Lines to nested directives. */
-function nest(lines: Token[][], place: Place): Directive[] {
-  const top: Directive[] = [];
-  const stack: { list: Directive[]; open: Token }[] = [];
-  for (const words of lines) {
-    const list = stack.at(-1)?.list ?? top;
-    for (const w of words) {
-      if (w.text === 'import' && w === words[0]) place.fail(w, "found 'import', expected the text itself");
-      if (/\{[$%]/.test(w.text)) place.fail(w, `found '${w.text}' (an environment variable), expected plain text`);
-    }
-    const last = words.at(-1)!;
-    if (words[0]!.text === '}') {
-      if (words.length > 1) place.fail(words[1]!, `found '${words[1]!.text}' after '}', expected a new line`);
-      if (stack.pop() === undefined) place.fail(words[0]!, "found '}' without a block");
-    } else if (last.text === '{') {
-      if (words.length === 1) place.fail(last, "found '{' alone, expected a name before it");
-      const d: Directive = { words: words.slice(0, -1), block: [] };
-      list.push(d);
-      stack.push({ list: d.block!, open: last });
-    } else {
-      const brace = words.find((w) => w.text === '{' || w.text === '}');
-      if (brace !== undefined) place.fail(brace, `found '${brace.text}' within a line, expected it at the end of one`);
-      list.push({ words, block: null });
-    }
-  }
-  const open = stack.pop();
-  if (open !== undefined) place.fail(open.open, "found no '}' for this block");
-  return top;
-}
-
-/** Reads a Corefile; anything podwire does not emulate is an InputError with its place. */
-export function parseCorefile(text: string, file: string): CoreConfig {
-  const place: Place = new Place(file);
-  const blocks: ServerBlock[] = [];
-  let port = 0;
-  for (const d of nest(lex(text, place), place)) {
-    const block: ServerBlock = { zones: [], kubernetes: null, cache: null, forward: [], chaos: false, plugins: 0 };
-    for (const key of d.words.flatMap((w) =>
-      w.text
-        .split(',')
-        .filter((x) => x !== '')
-        .map((x) => ({ ...w, text: x })),
-    )) {
-      const m = /^(?:dns:\/\/)?([^:]*)(?::(\d{1,5}))?$/.exec(key.text);
-      if (m === null) place.fail(key, `found '${key.text}', expected a zone with an optional port like .:53`);
-      const p = Number(m[2] ?? 53);
-      if (port !== 0 && p !== port) place.fail(key, `found port ${p} beside ${port}, expected one port`);
-      if (p < 1 || p > 65535) place.fail(key, `found port ${p}, expected 1 to 65535`);
-      port = p;
-      for (const z of place.zones([{ ...key, text: m[1] === '' ? '.' : m[1]! }])) {
-        if (blocks.some((b) => b.zones.includes(z))) place.fail(key, `found zone ${z} twice, expected it once`);
-        block.zones.push(z);
-      }
-    }
-    if (d.block === null) place.fail(d.words[0]!, `found '${d.words[0]!.text}', expected a block '.:53 {'`);
-    for (const p of d.block) plugin(block, p, place);
-    blocks.push(block);
-  }
-  if (blocks.length === 0) throw new InputError(file, 1, 1, "found no server block, expected '.:53 {'");
-  return { port, blocks };
-}
-
-function plugin(b: ServerBlock, d: Directive, place: Place): void {
-  const head = d.words[0]!;
-  const once = (taken: boolean): void => {
-    if (taken) place.fail(head, `found plugin '${head.text}' twice in a block, expected it once`);
+type Reader = (b: ServerBlock, list: Directive[], place: Place) => void;
+/** A plugin that is written once in a block (plugin.ErrOnce). */
+const single =
+  (read: (b: ServerBlock, d: Directive, place: Place) => void): Reader =>
+  (b, list, place) => {
+    if (list.length > 1) place.fail(list[1]!.words[0]!, 'this plugin can only be used once per Server Block');
+    read(b, list[0]!, place);
   };
-  b.plugins++;
-  if (head.text === 'kubernetes') {
-    once(b.kubernetes !== null);
-    b.kubernetes = kubernetesPlugin(d, b.zones, place);
-  } else if (head.text === 'cache') {
-    once(b.cache !== null);
-    b.cache = cachePlugin(d, b.zones, place);
-  } else if (head.text === 'forward') b.forward.push(forwardPlugin(d, place));
-  else if (head.text === 'loadbalance') {
-    const policy = place.args(d, 0, 1)[0];
-    if (d.block !== null || (policy !== undefined && policy.text !== 'round_robin'))
-      place.fail(
-        policy ?? head,
-        `found loadbalance ${policy?.text ?? '{'}, expected 'loadbalance' or 'loadbalance round_robin'`,
-      );
-  } else if (!Object.hasOwn(NO_EFFECT, head.text)) {
-    place.fail(
-      head,
-      `plugin '${head.text}' is not emulated, expected one of: cache, forward, kubernetes, loadbalance, ${Object.keys(NO_EFFECT).join(', ')}`,
-    );
+/** A plugin without arguments, of which only the first line counts. */
+const plain =
+  (set: (b: ServerBlock) => void): Reader =>
+  (b, list, place) => {
+    place.args(list[0]!, 0, 0);
+    set(b);
+  };
+
+const PLUGINS: Record<string, Reader> = {
+  acl: (b, list, place) => (b.acl = list.map((d) => aclConfig(d, b.zones, place))),
+  any: (b) => (b.any = true),
+  autopath: (b, list, place) => (b.autopath = autopathConfig(list.at(-1)!, b.zones, place)),
+  bind: (b, list, place) => list.forEach((d) => bind(b, d, place)),
+  bufsize: (b, list, place) => (b.bufsize = bufsizeConfig(list[0]!, place)),
+  cache: single((b, d, place) => (b.cache = cachePlugin(d, b.zones, place))),
+  forward: (b, list, place) => (b.forward = list.map((d) => forwardPlugin(d, place))),
+  header: (b, list, place) => (b.header = headerConfig(list[0]!, place)),
+  hosts: single((b, d, place) => (b.hosts = hostsConfig(d, b.zones, place))),
+  kubernetes: single((b, d, place) => (b.kubernetes = kubernetesPlugin(d, b.zones, place))),
+  loadbalance: (b, list, place) => (b.loadbalance = loadbalance(list[0]!, place)),
+  local: plain((b) => (b.local = true)),
+  minimal: plain((b) => (b.minimal = true)),
+  reload: (b, list, place) => (b.reload = reload(list[0]!, place)),
+  rewrite: (b, list, place) => (b.rewrite = rewriteRules(list, place)),
+  template: (b, list, place) => (b.template = list.map((d) => templateConfig(d, b.zones, place))),
+  whoami: plain((b) => (b.whoami = true)),
+};
+
+function bind(b: ServerBlock, d: Directive, place: Place): void {
+  if (d.words.length < 2) place.fail(d.words[0]!, 'at least one address or interface name is expected');
+  b.bind.push(...d.words.slice(1));
+  for (const o of d.block ?? []) {
+    const head = o.words[0]!;
+    if (head.text !== 'except') place.fail(head, `invalid option "${head.text}"`);
+    if (o.words.length < 2) place.fail(head, 'at least one address or interface must be given to except subdirective');
+    b.bindExcept.push(...o.words.slice(1));
   }
+}
+
+function loadbalance(d: Directive, place: Place): boolean {
+  const [policy, more] = d.words.slice(1);
+  if (policy?.text === 'weighted') place.fail(policy, 'policy weighted is not emulated, expected round_robin');
+  if (policy !== undefined && policy.text !== 'round_robin') place.fail(policy, `unknown policy: ${policy.text}`);
+  if (more !== undefined) place.fail(more, 'unknown property for round_robin');
+  return true;
+}
+
+function reload(d: Directive, place: Place): { interval: number; jitter: number } {
+  const [every, jitter] = place.args(d, 0, 2);
+  const interval = every === undefined ? 30e9 : place.duration(every);
+  if (interval < 2e9) place.fail(every!, 'interval value must be greater or equal to 2s');
+  const j = jitter === undefined ? 15e9 : place.duration(jitter);
+  if (j < 1e9) place.fail(jitter!, 'jitter value must be greater or equal to 1s');
+  return { interval, jitter: Math.min(j, interval / 2) };
+}
+
+/** Reads a Corefile; anything podwire does not emulate is an InputError with its place. `readFile`: for `import`. */
+export function parseCorefile(text: string, file: string, readFile: ReadFile = () => null): CoreConfig {
+  const place: Place = new Place(file);
+  const top = corefileBlocks(text, file, place, readFile);
+  const blocks = top.map((d) => serverBlock(d, place));
+  if (blocks.length === 0) throw new InputError(file, 1, 1, "found no server block, expected '.:53 {'");
+  return { port: blocks[0]!.keys[0]!.port, blocks };
+}
+
+function serverBlock(d: Directive, place: Place): ServerBlock {
+  const b: ServerBlock = {
+    zones: [], keys: [], place: d.words[0]!, bind: [], bindExcept: [], acl: [], any: false, autopath: null, bufsize: 0, header: null,
+    loadbalance: false, local: false, minimal: false, whoami: false, rewrite: [], template: [], hosts: null,
+    kubernetes: null, cache: null, forward: [], reload: null, plugins: 0,
+  }; // prettier-ignore
+  if (d.block === null) place.fail(d.words[0]!, `found '${d.words[0]!.text}', expected a block '.:53 {'`);
+  for (const key of d.words.flatMap((w) => w.text.split(',').map((x) => ({ ...w, text: x })))) {
+    if (key.text === '') continue;
+    const m = /^(?:dns:\/\/)?(.*?)(?::(\d{1,5}))?$/.exec(key.text);
+    if (m === null || /^\w+:\/\//.test(m[1]!))
+      return place.fail(key, `found '${key.text}', expected a zone with an optional port like .:53`);
+    const port = Number(m[2] ?? 53);
+    if (port < 1 || port > 65535) place.fail(key, `found port ${port}, expected 1 to 65535`);
+    for (const zone of place.zones([{ ...key, text: m[1] === '' ? '.' : m[1]! }])) b.keys.push({ zone, port });
+  }
+  b.zones = b.keys.map((k) => k.zone);
+  const byName = new Map<string, Directive[]>();
+  for (const p of d.block) {
+    const head = p.words[0]!;
+    const known = Object.hasOwn(PLUGINS, head.text) || Object.hasOwn(NO_EFFECT, head.text);
+    if (!known && NOT_HERE.split(' ').includes(head.text)) place.fail(head, `plugin '${head.text}' is not emulated`);
+    if (!known) place.fail(head, `Unknown directive '${head.text}'`);
+    b.plugins++;
+    const list = byName.get(head.text);
+    if (list === undefined) byName.set(head.text, [p]);
+    else list.push(p);
+  }
+  for (const [name, list] of byName) PLUGINS[name]?.(b, list, place.of(name));
+  return b;
 }

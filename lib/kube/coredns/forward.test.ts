@@ -24,6 +24,7 @@ function trace(
   const io: DnsIo = {
     now: () => sim.now,
     after: (ns, fire) => void sim.after(ns, fire),
+    order: () => 0,
     random: () => ++draws,
     exchange: (to, _transport, query, timeout, expire, done) => {
       const m = unpackDns(query)!;
@@ -48,7 +49,9 @@ function trace(
   for (const [at, name] of queries) {
     sim.after(at * 1e9, () => {
       const query = packDns({ id: 7, flags: 0x100, question: [{ name, type: TYPE.A, cls: 1 }], answer: [], authority: [], additional: [] }, false); // prettier-ignore
-      dns.handle(query, 'udp', false, (r) => say(`reply ${(r[2]! * 256 + r[3]!).toString(16)}`));
+      dns.handle(query, { transport: 'udp', address: Uint8Array.of(127, 0, 0, 1), port: 5353 }, (r) =>
+        say(`reply ${(r[2]! * 256 + r[3]!).toString(16)}`),
+      );
     });
   }
   sim.runUntil(until * 1e9);

@@ -7,9 +7,9 @@ import { type DnsMessage, packDns, QR, RCODE, RD, CD, TC, TYPE } from '../../../
 import { unpackDns } from '../../../wire/dns-unpack.js';
 import { matches } from './cache.js';
 import type { ForwardConfig } from './corefile-forward.js';
-import { below, longestZone } from './kubernetes.js';
+import type { Transport } from './handler.js';
+import { below, longestZone } from './zones.js';
 
-export type Transport = 'udp' | 'tcp';
 export interface Upstream {
   address: number;
   port: number;
@@ -19,8 +19,10 @@ export interface Upstream {
 export interface DnsIo {
   now(): number;
   after(ns: number, fire: () => void): void;
-  /** 16 random bits. */
+  /** 16 random bits: IDs and the choice of upstreams. */
   random(): number;
+  /** 16 random bits for the order of records (`loadbalance`). */
+  order(): number;
   /**
    * Sends a query and calls back once, with the first reply of the same ID or with null after `timeout` or an error. A
    * socket that got its reply is kept for the next query to this upstream within `expire`; 0: a fresh one, not kept.
@@ -101,7 +103,7 @@ export class ForwardPlugin {
     };
     const list = this.order(this.config.policy);
     if (list.length === 0) return end(RCODE.SERVFAIL);
-    const transport = this.config.transport === 'client' ? client : this.config.transport;
+    const first = this.config.transport === 'tcp' ? 'tcp' : this.config.preferUdp ? 'udp' : client;
     const deadline = this.io.now() + DEADLINE;
     let i = 0;
     let fails = 0;
@@ -110,17 +112,19 @@ export class ForwardPlugin {
         if (this.io.now() >= deadline) return end(RCODE.SERVFAIL);
         if (i >= list.length) i = fails = 0;
         const p = list[i++]!;
-        if (!this.down(p)) return ask(p);
+        if (!this.down(p)) return ask(p, first);
         if (++fails < this.proxies.length) continue;
         if (this.config.failFast) return end(RCODE.SERVFAIL);
-        return ask(this.order('random')[0]!);
+        return ask(this.order('random')[0]!, first);
       }
     };
-    const ask = (p: Proxy): void => {
+    const ask = (p: Proxy, transport: Transport): void => {
       const id = this.io.random() & 0xffff;
       const start = this.io.now();
       this.io.exchange(p, transport, packDns({ ...q, id }, false), READ_TIMEOUT, this.config.expire, (bytes) => {
         const m = bytes === null ? null : readReply(bytes, transport === 'udp' ? Math.max(512, size) : 65535);
+        const cut = m !== null && (m.flags & TC) !== 0 && transport === 'udp' && this.config.preferUdp;
+        if (cut && m.id === id) return ask(p, 'tcp');
         if (m !== null && m.id === id) return end(matches(q, m) ? { ...m, id: q.id } : formErr(q));
         const spent = this.io.now() - start;
         if (fails >= this.proxies.length) end(RCODE.SERVFAIL);

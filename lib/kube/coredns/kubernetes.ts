@@ -4,11 +4,11 @@
  * @module
  */
 import { addressRr, labelsOf, nameRr, type Rr, soaRr, srvRr, TYPE, txtRr } from '../../../wire/dns.js';
-import { addressText, aton6 } from '../../../wire/inet6.js';
-import { aton } from '../../../wire/inet.js';
+import { addressText } from '../../../wire/inet6.js';
 import type { KubeObject } from '../api/types.js';
 import { Cluster, type Entry, type Found } from './cluster.js';
 import type { KubernetesConfig } from './corefile-kubernetes.js';
+import { below, fromReverse } from './zones.js';
 
 /** An answer in the making: `exists` false is NXDOMAIN. */
 export interface Answer {
@@ -23,40 +23,6 @@ export type Lookup = (name: string, type: number, then: (answer: Rr[], truncated
 /** CNAMEs already followed beyond which no further one is. */
 const MAX_CHAIN = 10;
 const DNS_VERSION = '1.1.0';
-
-/** Length of the part of `name` left of `zone`, compared without case; -1 when it is not below. */
-export function below(name: string, zone: string): number {
-  const cut = zone === '.' ? name.length : name.length - zone.length;
-  if (zone === '.') return name === '.' ? 0 : cut;
-  if (cut < 0 || (cut > 0 && name[cut - 1] !== '.')) return -1;
-  return name.slice(cut).toLowerCase() === zone.toLowerCase() ? cut : -1;
-}
-
-/** The longest of `zones` that `name` is in, or null. */
-export function longestZone(zones: readonly string[], name: string): string | null {
-  let best: string | null = null;
-  for (const z of zones) if (below(name, z) >= 0 && (best === null || z.length > best.length)) best = z;
-  return best;
-}
-
-/** Address of a reverse name, or null. */
-function fromReverse(name: string): Uint8Array | null {
-  const v4 = /^(.*)\.in-addr\.arpa\.$/.exec(name);
-  if (v4 !== null) {
-    const a = aton(v4[1]!.split('.').reverse().join('.'));
-    return a === null ? null : Uint8Array.of(a >>> 24, a >>> 16, a >>> 8, a);
-  }
-  const v6 = /^((?:[0-9a-f]\.){31}[0-9a-f])\.ip6\.arpa\.$/.exec(name);
-  return v6 === null
-    ? null
-    : aton6(
-        v6[1]!
-          .split('.')
-          .reverse()
-          .join('')
-          .replace(/(.{4})(?=.)/g, '$1:'),
-      );
-}
 
 export class KubernetesPlugin {
   readonly config: KubernetesConfig;
@@ -77,6 +43,11 @@ export class KubernetesPlugin {
     const { ttl } = this.config;
     const five = [this.serial, 7200, 1800, 86400, ttl];
     return soaRr(zone, Math.min(ttl, 300), join('ns.dns.', zone), join('hostmaster.', zone), five);
+  }
+
+  /** Namespace of the Pod with this address; null: none is known, or Pods are not watched. */
+  namespaceOf(ip: string): string | null {
+    return this.config.pods === 'verified' ? this.cluster.podNamespace(ip) : null;
   }
 
   /** Answers a name within `zone` (the query's spelling). */

@@ -4,11 +4,13 @@
  */
 import { dnsSockets, serveDns } from '../../apps/dns-server.js';
 import type { Proc, Program } from '../../apps/program.js';
-import { ntoa } from '../../../wire/inet.js';
+import { aton, ntoa } from '../../../wire/inet.js';
+import { addressBytes } from '../../../wire/inet6.js';
 import { InputError } from '../../sim/input-error.js';
 import { loadManifests } from '../api/manifest.js';
 import type { KubeObject } from '../api/types.js';
 import { coreDnsArgs } from './args.js';
+import type { Client } from './handler.js';
 import { CoreDns } from './server.js';
 
 /** `podwire app coredns …` inside a Lab; files are read as the namespace sees them. */
@@ -29,6 +31,7 @@ export const corednsProgram: Program = (p: Proc): void => {
     }
     const text = a.corefile === null ? null : p.files.read(a.corefile);
     if (a.corefile !== null && text === null) return fail(`coredns: ${a.corefile}: no such file`);
+    const orders = p.net.kernel.rng('coredns-order');
     const rng = p.net.kernel.rng('coredns-id');
     const dns = new CoreDns({
       corefile: text === null ? null : { text, file: a.corefile! },
@@ -36,10 +39,22 @@ export const corednsProgram: Program = (p: Proc): void => {
       serial: 0,
       readFile: (path) => p.files.read(path),
       localAddresses: p.net.devs.flatMap((d) => d.addrs.map((x) => ntoa(x.addr))),
-      io: dnsSockets(p, () => rng.u16()),
+      deviceAddresses: (name) => p.net.devs.find((d) => d.name === name)?.addrs.map((x) => ntoa(x.addr)) ?? null,
+      io: dnsSockets(
+        p,
+        () => rng.u16(),
+        () => orders.u16(),
+      ),
     });
     if (dns.forcesTcp) return fail('coredns: force_tcp: TCP is not supported yet');
-    serveDns(p, a.port > 0 ? a.port : dns.config.port, (q, send) => dns.handle(q, 'udp', false, send));
+    dns.listeners.forEach((l, i) => {
+      const address = l.address === '' ? 0 : aton(l.address);
+      if (address === null) return;
+      serveDns(p, address, a.port > 0 ? a.port : l.port, (q, from, send) => {
+        const client: Client = { transport: 'udp', address: addressBytes(ntoa(from.address))!, port: from.port };
+        dns.handle(q, client, send, i);
+      });
+    });
   } catch (e) {
     if (!(e instanceof InputError)) throw e;
     fail(e.message);

@@ -8,10 +8,12 @@ import { unpackDns } from '../../../wire/dns-unpack.js';
 import { loadManifests } from '../api/manifest.js';
 import { CachePlugin } from './cache.js';
 import { cachePlugin } from './corefile-cache.js';
-import { Place } from './corefile.js';
+import { Place } from './corefile-lexer.js';
+import type { Client } from './handler.js';
 import { CoreDns } from './server.js';
 
 const objects = loadManifests(readFileSync('lib/kube/coredns/testdata/objects.yaml', 'utf8'), 'objects.yaml');
+const client = (transport: 'udp' | 'tcp'): Client => ({ transport, address: Uint8Array.of(10, 0, 1, 2), port: 5353 });
 const ask = (name: string, type: number, size: number): DnsMessage => ({
   id: 7,
   flags: 0x0100,
@@ -33,6 +35,7 @@ function server(upstream: Uint8Array): CoreDns {
       now: () => 0,
       after: () => {},
       random: () => 0x4242,
+      order: () => 0,
       exchange: (_to, _transport, _query, _timeout, _expire, done) => done(Uint8Array.from([0x42, 0x42, ...upstream])),
     },
   });
@@ -59,7 +62,7 @@ Server('CoreDns.handle() survives flipped, cut and random queries, and keeps to 
       const b = packDns(ask(name, type, size), false);
       for (const [at, x] of changes) b[at % b.length]! ^= x;
       let replies = 0;
-      dns.handle(b.subarray(0, b.length - (cut < 10 ? 0 : cut)), 'udp', false, (r) => {
+      dns.handle(b.subarray(0, b.length - (cut < 10 ? 0 : cut)), client('udp'), (r) => {
         replies++;
         assert.ok(unpackDns(r) !== null);
         if (changes.length === 0 && cut < 10) assert.ok(r.length <= Math.max(512, size), `${r.length} of ${size}`);
@@ -68,13 +71,13 @@ Server('CoreDns.handle() survives flipped, cut and random queries, and keeps to 
     }),
     { numRuns: 2000 },
   );
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (b) => dns.handle(b, 'tcp', false, () => {})));
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (b) => dns.handle(b, client('tcp'), () => {})));
 });
 Server('CoreDns.handle() survives what upstream sends', () => {
   const tail = fc.uint8Array({ maxLength: 200 });
   fc.assert(
     fc.property(fc.constantFrom('a.b.', 'extout.web.svc.cluster.local.'), tail, (name, bytes) => {
-      server(bytes).handle(packDns(ask(name, TYPE.A, -1), false), 'udp', false, (r) => assert.ok(r.length <= 512));
+      server(bytes).handle(packDns(ask(name, TYPE.A, -1), false), client('udp'), (r) => assert.ok(r.length <= 512));
     }),
     { numRuns: 500 },
   );

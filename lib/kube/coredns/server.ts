@@ -1,32 +1,29 @@
 /**
  * CoreDNS's request pipeline without sockets (core/dnsserver/server.go, request/request.go):
- * header check, EDNS version, server block, then cache, kubernetes and forward in that order, then the reply's OPT and size.
+ * header check, EDNS version, server block, its chain of plugins, then the reply's OPT and size.
  * @module
  */
 import {
-  AA,
-  CD,
   type DnsMessage,
+  type Fitted,
   optRr,
   packDns,
   plainData,
   QR,
   RCODE,
-  RD,
-  type Rr,
   TC,
   truncateDns,
-  type Fitted,
   TYPE,
 } from '../../../wire/dns.js';
 import { unpackDnsPartly } from '../../../wire/dns-unpack.js';
-import { InputError } from '../../sim/input-error.js';
 import type { KubeObject } from '../api/types.js';
-import { CachePlugin } from './cache.js';
-import { type CoreConfig, KUBEADM_COREFILE, parseCorefile, type ServerBlock } from './corefile.js';
-import { upstreamAddress } from './corefile-forward.js';
-import { type DnsIo, ForwardPlugin, type Transport, type Upstream } from './forward.js';
-import { type Answer, below, KubernetesPlugin, longestZone } from './kubernetes.js';
+import { type Chain, chainOf } from './chain.js';
+import { type CoreConfig, KUBEADM_COREFILE, parseCorefile } from './corefile.js';
+import { Place } from './corefile-lexer.js';
+import type { DnsIo } from './forward.js';
+import { type Client, type Lookup, optOf, type Request, setRcode, sizeOf } from './handler.js';
+import { type Listener, listenersOf } from './listeners.js';
+import { longestZone } from './zones.js';
 
 export interface CoreDnsOptions {
   /** Text and the name for messages; null: kubeadm's default. */
@@ -34,61 +31,27 @@ export interface CoreDnsOptions {
   objects: KubeObject[];
   /** SOA serial; 0: from the objects. */
   serial: number;
-  /** Text of a file that `forward` names, or null. */
+  /** Text of a file that the Corefile names, or null. */
   readFile: (path: string) => string | null;
   /** Addresses of the machine, in the order of its devices; loopback is ignored. */
   localAddresses: string[];
+  /** Addresses of a device, for `bind`; null: there is none of this name. */
+  deviceAddresses?: (name: string) => string[] | null;
   io: DnsIo;
-}
-
-interface Block {
-  config: ServerBlock;
-  kubernetes: KubernetesPlugin | null;
-  cache: CachePlugin | null;
-  forward: ForwardPlugin[];
-}
-/** A query and what of its client the reply depends on. */
-interface Request {
-  q: DnsMessage;
-  opt: Rr | undefined;
-  transport: Transport;
-  clientV6: boolean;
-}
-type Write = (m: DnsMessage) => void;
-
-const dnssec = (r: Request): boolean => r.opt !== undefined && (r.opt.ttl & 0x8000) !== 0;
-const sizeOf = (r: Request): number =>
-  r.transport === 'tcp' ? 65535 : r.opt === undefined ? 512 : Math.max(512, r.opt.cls);
-
-/** `Msg.SetRcode`: the question again, RD and CD copied for an ordinary query. */
-function setRcode(q: DnsMessage, rcode: number): DnsMessage {
-  const copied = q.flags & ((q.flags & 0x7800) === 0 ? RD | CD : 0x7800);
-  return {
-    id: q.id,
-    flags: QR | copied | rcode,
-    question: q.question.slice(0, 1),
-    answer: [],
-    authority: [],
-    additional: [],
-  };
 }
 
 export class CoreDns {
   readonly config: CoreConfig;
-  private readonly blocks: Block[];
+  /** Where to listen: each with its own server blocks. */
+  readonly listeners: readonly Listener[];
+  private readonly chains: Chain[];
 
   /** Throws InputError for a Corefile it cannot serve. */
   constructor(o: CoreDnsOptions) {
-    this.config = parseCorefile(o.corefile?.text ?? KUBEADM_COREFILE, o.corefile?.file ?? 'Corefile');
-    this.blocks = this.config.blocks.map((config) => ({
-      config,
-      kubernetes:
-        config.kubernetes === null
-          ? null
-          : new KubernetesPlugin(config.kubernetes, o.objects, o.serial, o.localAddresses),
-      cache: config.cache === null ? null : new CachePlugin(config.cache, o.io.now),
-      forward: config.forward.map((f) => new ForwardPlugin(f, upstreams(f.to, o.readFile), o.io)),
-    }));
+    const file = o.corefile?.file ?? 'Corefile';
+    this.config = parseCorefile(o.corefile?.text ?? KUBEADM_COREFILE, file, o.readFile);
+    this.listeners = listenersOf(this.config, new Place(file), o.deviceAddresses ?? (() => null));
+    this.chains = this.config.blocks.map((b) => chainOf(b, o, new Place(file)));
   }
 
   /** Whether a forward of the Corefile insists on TCP. */
@@ -96,8 +59,11 @@ export class CoreDns {
     return this.config.blocks.some((b) => b.forward.some((f) => f.transport === 'tcp'));
   }
 
-  /** Answers one message: `send` is called at most once, at once or later; never for what is silently ignored. */
-  handle(query: Uint8Array, transport: Transport, clientV6: boolean, send: (reply: Uint8Array) => void): void {
+  /**
+   * Answers one message that came to a listener (its index): `send` is called at most once, at once or later; never for
+   * what is silently ignored.
+   */
+  handle(query: Uint8Array, client: Client, send: (reply: Uint8Array) => void, listener = 0): void {
     if (query.length < 12 || (query[2]! & 0x80) !== 0) return;
     const u16 = (o: number): number => (query[o]! << 8) | query[o + 1]!;
     const flags = u16(2);
@@ -110,80 +76,37 @@ export class CoreDns {
     const { message: q, ok } = unpackDnsPartly(query);
     if (!ok) return bare(formErr, q.question);
     if (q.question.length === 0) return bare(setRcode(q, RCODE.SERVFAIL).flags);
-    const r: Request = { q, opt: q.additional.findLast((x) => x.type === TYPE.OPT), transport, clientV6 };
-    this.serve(r, (f) => send(packDns(f.message, f.compress)));
+    const served = this.listeners[listener]!.blocks;
+    const lookup: Lookup = (r, name, type, then) => {
+      const again = { ...r.q, question: [{ name: name.replace(/\.?$/, '.'), type, cls: 1 }] };
+      this.serve(served, { ...r, q: again }, ({ message: m }) => then(m.answer, (m.flags & TC) !== 0));
+    };
+    this.serve(served, { q, client, lookup }, (f) => send(packDns(f.message, f.compress)));
   }
 
   /** `Server.ServeDNS`; `write` gets the reply already cut to the client's size. */
-  private serve(r: Request, write: (f: Fitted) => void): void {
+  private serve(served: readonly number[], r: Request, write: (f: Fitted) => void): void {
     const { name, cls } = r.q.question[0]!;
     const finish = (m: DnsMessage): void => write(scrub(r, m));
     const fail = (rcode: number): void => finish(setRcode(r.q, rcode));
-    const chaos = this.config.blocks.some((b) => b.chaos || b.forward.length > 0);
-    if (cls !== 1 && !chaos) return fail(RCODE.REFUSED);
-    if (r.opt !== undefined && ((r.opt.ttl >>> 16) & 255) !== 0) {
+    const { blocks } = this.config;
+    if (cls !== 1 && !served.some((i) => blocks[i]!.forward.length > 0)) return fail(RCODE.REFUSED);
+    const opt = optOf(r.q);
+    if (opt !== undefined && ((opt.ttl >>> 16) & 255) !== 0) {
       const badVersion = optRr(0, 0x01000000, new Uint8Array(0));
       return write({ message: { ...setRcode(r.q, 0), additional: [badVersion] }, compress: false });
     }
-    const zone = longestZone(
-      this.config.blocks.flatMap((b) => b.zones),
-      name,
-    );
-    const block = zone === null ? undefined : this.blocks.find((b) => b.config.zones.includes(zone));
-    if (block === undefined || block.config.plugins === 0) return fail(RCODE.REFUSED);
-    if (block.cache === null || !block.cache.covers(name)) return this.answer(block, r, finish, fail);
-    const { cache } = block;
-    const hit = cache.hit(r.q, dnssec(r));
-    if (hit !== null) return finish(hit);
-    this.answer(block, r, (m) => finish(cache.pass(r.q, dnssec(r), m)), fail);
+    const zones = served.flatMap((i) => blocks[i]!.zones);
+    const zone = longestZone(zones, name);
+    const i = zone === null ? undefined : served.find((k) => blocks[k]!.zones.includes(zone));
+    if (i === undefined || blocks[i]!.plugins === 0) return fail(RCODE.REFUSED);
+    this.chains[i]!.handler(r, { write: finish, fail });
   }
-
-  /** The kubernetes plugin, then forward. */
-  private answer(b: Block, r: Request, write: Write, fail: (rcode: number) => void): void {
-    const { name, type } = r.q.question[0]!;
-    const forward = (): void => {
-      const f = b.forward.find((x) => x.covers(name));
-      if (f === undefined) fail(RCODE.SERVFAIL);
-      else f.serve(r.q, r.transport, sizeOf(r), write, fail);
-    };
-    const k = b.kubernetes;
-    const zone = k === null ? null : longestZone(k.config.zones, name);
-    if (k === null || zone === null) return forward();
-    if (type === TYPE.AXFR || type === TYPE.IXFR) return fail(RCODE.REFUSED);
-    const spelled = name.slice(below(name, zone)) || '.';
-    const lookup = (target: string, t: number, then: (answer: Rr[], truncated: boolean) => void): void => {
-      const q: DnsMessage = { ...r.q, question: [{ ...r.q.question[0]!, name: target, type: t }] };
-      this.serve({ ...r, q }, ({ message: m }) => then(m.answer, (m.flags & TC) !== 0));
-    };
-    k.query(name, type, spelled, lookup, (a) => {
-      if (!a.exists && longestZone(k.config.fallthrough, name) !== null) return forward();
-      write(reply(r.q, a, k.soa(spelled)));
-    });
-  }
-}
-
-function reply(q: DnsMessage, a: Answer, soa: Rr): DnsMessage {
-  const m = setRcode(q, a.exists ? 0 : RCODE.NXDOMAIN);
-  m.flags |= AA | (a.exists && a.answer.length > 0 && a.truncated ? TC : 0);
-  if (!a.exists || a.answer.length === 0) return { ...m, authority: [soa] };
-  return { ...m, answer: a.answer, additional: a.additional };
-}
-
-/** Addresses of `forward`, those of a file included. */
-function upstreams(to: readonly (Upstream | string)[], readFile: (path: string) => string | null): Upstream[] {
-  return to.flatMap((t) => {
-    if (typeof t !== 'string') return [t];
-    return [...(readFile(t) ?? '').matchAll(/^nameserver\s+(\S+)/gm)].map((m) => {
-      const up = upstreamAddress(m[1]!);
-      if (up === null) throw new InputError(t, 0, 0, `nameserver '${m[1]}' is not an IPv4 address`);
-      return up;
-    });
-  });
 }
 
 /** `SizeAndDo` and `Scrub`: the client's OPT goes on the reply, which is cut to the client's size. */
 function scrub(r: Request, m: DnsMessage): Fitted {
-  const { opt } = r;
+  const opt = optOf(r.q);
   let additional = m.additional;
   if (opt !== undefined) {
     const ttl = opt.ttl & 0xff00;
@@ -200,8 +123,8 @@ function scrub(r: Request, m: DnsMessage): Fitted {
     }
   }
   const f = truncateDns({ ...m, additional }, sizeOf(r));
-  const long = r.clientV6 ? 1220 : 1480; // a longer datagram is compressed even if it fits
-  if (!f.compress && r.transport === 'udp') f.compress = packDns(f.message, false).length > long;
+  const long = r.client.address.length === 16 ? 1220 : 1480; // a longer datagram is compressed even if it fits
+  if (!f.compress && r.client.transport === 'udp') f.compress = packDns(f.message, false).length > long;
   return f;
 }
 
