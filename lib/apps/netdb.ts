@@ -5,7 +5,8 @@
  */
 import { dataName, type DnsMessage, plainData, TYPE } from '../../wire/dns.js';
 import { addressBytes, addressText, aton6 } from '../../wire/inet6.js';
-import { routeOutput } from '../linux/ipv4/route.js';
+import { Flow } from '../linux/ipv4/flow.js';
+import { isErr, routeOutput } from '../linux/ipv4/route.js';
 import type { Proc } from './program.js';
 import { Resolver, type Status, typeOf } from './resolver.js';
 
@@ -146,10 +147,9 @@ function sort(p: Proc, list: Uint8Array[]): Uint8Array[] {
   const keyed = list.map((bytes) => {
     if (bytes.length !== 4) return { bytes, key: [1, 0, 0] };
     const to = bytes.reduce((x, y) => (x << 8) | y, 0);
-    const probe = p.net.kernel.skbs.alloc();
-    const unreachable = routeOutput(p.net, probe, to, 0, null) !== 0;
-    const src = probe.rtSrc;
-    p.net.kernel.skbs.free(probe);
+    const fl = new Flow().to(to, 0);
+    const unreachable = isErr(routeOutput(p.net, fl));
+    const src = fl.saddr;
     return { bytes, key: [unreachable ? 1 : 0, !unreachable && scope(src) !== scope(to) ? 1 : 0, scope(to)] };
   });
   keyed.sort((x, y) => x.key[0]! - y.key[0]! || x.key[1]! - y.key[1]! || x.key[2]! - y.key[2]!);

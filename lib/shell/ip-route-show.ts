@@ -5,10 +5,11 @@
 import { isMulticast, maskOf, ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import type { Netdev } from '../linux/core/netdev.js';
-import type { Skb } from '../linux/core/skb.js';
+import { type Dst, nexthop } from '../linux/ipv4/dst.js';
 import { type PathHop, type Route, RTN_UNICAST, TABLE_LOCAL, TABLE_MAIN } from '../linux/ipv4/fib.js';
+import { Flow } from '../linux/ipv4/flow.js';
 import {
-  EACCES, EHOSTUNREACH, ENETUNREACH, ROUTE_BROADCAST, ROUTE_LOCAL, ROUTE_MULTICAST, routeInput, routeOutput,
+  EACCES, EHOSTUNREACH, ENETUNREACH, isErr, routeInput, routeOutput, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
 } from '../linux/ipv4/route.js'; // prettier-ignore
 import {
   address, device, fail, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, SCOPES, strerror, TABLES, tosText,
@@ -204,41 +205,52 @@ export function routeGet(c: IpContext, w: Words): string {
   const q = query(c, w);
   if (q.tos !== 0) unsupported('ip route get … tos');
   if (q.fibmatch) {
-    const r = c.net.fib.lookup(q.to, q.from, 0, q.mark, q.iif?.name ?? '', q.oif);
+    const r = c.net.fib.lookup(flowOf(q));
     if (r === null || r.table === 0) return rtnl('ENETUNREACH');
     return routeText(c, { table: 0, tos: null, proto: null, scope: null, type: null, dev: null, metric: null, via: null, src: null, root: null, match: null }, r); // prettier-ignore
   }
-  const skb = c.kernel.skbs.alloc();
-  try {
-    skb.mark = q.mark;
-    const err = q.iif === null ? routeOutput(c.net, skb, q.to, q.from, q.oif) : input(c, q, skb);
-    if (err < 0) fail(`RTNETLINK answers: ${strerror(ERRNO[-err] ?? 'EINVAL')}`, 2);
-    return getText(c, q, skb);
-  } finally {
-    c.kernel.skbs.free(skb);
-  }
+  const fl = flowOf(q);
+  const d = q.iif === null ? routeOutput(c.net, fl) : input(c, q);
+  const err = isErr(d) ? d : d.error;
+  if (err < 0) fail(`RTNETLINK answers: ${strerror(ERRNO[-err] ?? 'EINVAL')}`, 2);
+  return getText(c, q, d as Dst, fl.saddr);
 }
 
-function input(c: IpContext, q: Query, skb: Skb): number {
+function flowOf(q: Query): Flow {
+  const fl = new Flow().to(q.to, q.from);
+  fl.mark = q.mark;
+  fl.iif = q.iif;
+  fl.oif = q.oif;
+  return fl;
+}
+
+function input(c: IpContext, q: Query): Dst | number {
+  const { skbs } = c.kernel;
+  const skb = skbs.alloc();
+  skb.mark = q.mark;
   skb.net = skb.head;
   ipv4.write(skb.buf, skb.net, 0, ipv4.HLEN, 0, 0, 64, ipv4.UDP, q.from, q.to);
-  return routeInput(c.net, skb, q.iif!);
+  const err = routeInput(c.net, skb, q.iif!);
+  const d = skb.dst;
+  skbs.free(skb);
+  return err !== 0 ? err : d!;
 }
 
-function getText(c: IpContext, q: Query, skb: Skb): string {
+function getText(c: IpContext, q: Query, d: Dst, src: number): string {
   const out = q.iif === null;
-  const type = c.net.fib.lookup(q.to, q.from, 0, q.mark, q.iif?.name ?? '', q.oif);
-  const local = skb.rtType === ROUTE_LOCAL || (out && skb.rtDev === c.net.lo);
-  const group = skb.rtType === ROUTE_MULTICAST || isMulticast(q.to);
-  const all = skb.rtType === ROUTE_BROADCAST;
+  const type = c.net.fib.lookup(flowOf(q));
+  const local = d.type === RTN_LOCAL || (out && d.dev === c.net.lo);
+  const group = d.type === RTN_MULTICAST || isMulticast(q.to);
+  const all = d.type === RTN_BROADCAST;
+  const gw = nexthop(d, q.to);
   let s = group ? 'multicast ' : all ? 'broadcast ' : local ? 'local ' : '';
   s += `${ntoa(q.to)} `;
   if (q.from !== 0) s += `from ${ntoa(q.from)} `;
-  if (!local && !all && !group && skb.rtGw !== q.to) s += `via ${ntoa(skb.rtGw)} `;
-  s += `dev ${skb.rtDev!.name} `;
+  if (!local && !all && !group && gw !== q.to) s += `via ${ntoa(gw)} `;
+  s += `dev ${d.dev.name} `;
   const table = type === null || type.table === 0 ? TABLE_MAIN : type.table;
   if (table !== TABLE_MAIN && (table !== TABLE_LOCAL || c.net.fib.custom)) s += `table ${TABLES.name(table)} `;
-  if (out && q.from === 0 && skb.rtSrc !== 0) s += `src ${ntoa(skb.rtSrc)} `;
+  if (out && q.from === 0 && src !== 0) s += `src ${ntoa(src)} `;
   if (out && group) s += 'rt_offload_failed ';
   if (q.mark !== 0) s += `mark ${q.mark >>> 0 >= 16 ? `0x${(q.mark >>> 0).toString(16)}` : q.mark} `;
   const flags = [local || all || group ? 'local' : '', all ? 'brd' : '', group ? 'mc' : '']

@@ -8,11 +8,12 @@ import { maskOf } from '../../wire/inet.js';
 import { ARPHRD_LOOPBACK, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import {
-  type FibTable, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NextHop, type PathHop, type Route, RTN_ANYCAST, RTN_BLACKHOLE, RTN_BROADCAST,
+  type FibTable, newRoute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NextHop, type PathHop, type Route, RTN_ANYCAST, RTN_BLACKHOLE, RTN_BROADCAST,
   RTN_LOCAL, RTN_MULTICAST, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, SCOPE_HOST, SCOPE_LINK, SCOPE_NOWHERE,
   SCOPE_UNIVERSE, TABLE_LOCAL, TABLE_MAIN,
 } from '../linux/ipv4/fib.js'; // prettier-ignore
 import { rebalance } from '../linux/ipv4/multipath.js';
+import { Flow } from '../linux/ipv4/flow.js';
 import { inetAddrType } from '../linux/ipv4/route.js';
 import {
   address, device, extack, fail, garbage, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, SCOPES, TABLES,
@@ -160,11 +161,11 @@ function modify(net: Netns, w: Words, flags: number): string {
   const to = x.to!;
   const type = x.type ?? RTN_UNICAST;
   checkPrefix(to);
-  const r: Route = {
+  const r = newRoute({
     type, dst: to.addr, prefix: to.prefix, tos: x.tos, metric: x.metric, gw: x.gw ?? 0, dev: x.dev,
     scope: x.scope ?? defaultScope(x, type), src: x.src, proto: x.proto ?? 'boot', onlink: x.onlink, table: x.table ?? ownTable(x.type),
-    mtu: 0, mtuLock: false, exceptions: null, paths: null,
-  }; // prettier-ignore
+    mtu: 0, mtuLock: false, paths: null,
+  }); // prettier-ignore
   if (r.table === 0) r.table = TABLE_MAIN;
   if (x.hops !== null) multipath(net, r, x.hops);
   else createInfo(net, r);
@@ -180,7 +181,9 @@ function multipath(net: Netns, r: Route, hops: readonly Hop[]): void {
   for (const h of hops) {
     const one: Route = { ...r, gw: h.gw, dev: h.dev, onlink: h.onlink };
     createInfo(net, one);
-    paths.push({ gw: h.gw, dev: one.dev, onlink: h.onlink, exceptions: null, weight: h.weight, upperBound: -1 });
+    paths.push({
+      gw: h.gw, dev: one.dev, onlink: h.onlink, exceptions: null, rthInput: null, rthOutput: null, weight: h.weight, upperBound: -1,
+    }); // prettier-ignore
   }
   r.gw = paths[0]!.gw;
   r.dev = paths[0]!.dev;
@@ -230,7 +233,9 @@ function checkNexthop(net: Netns, r: Route): void {
   const scope = Math.max(r.scope + 1, SCOPE_LINK);
   const table = net.fib.tables.get(r.table);
   const there = table?.lookup(r.gw, 0, r.dev, scope) ?? null;
-  const via = there !== null && there.type < RTN_BLACKHOLE ? there : net.fib.lookup(r.gw, 0, 0, 0, '', r.dev, scope);
+  const fl = new Flow().to(r.gw, 0);
+  fl.oif = r.dev;
+  const via = there !== null && there.type < RTN_BLACKHOLE ? there : net.fib.lookup(fl, scope);
   if (via === null || (via.type !== RTN_UNICAST && via.type !== RTN_LOCAL) || via.dev === null) {
     return extack('Nexthop has invalid gateway');
   }

@@ -16,10 +16,14 @@ import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { clearCb, PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { nexthop } from '../ipv4/dst.js';
+import { Flow } from '../ipv4/flow.js';
 import { ipFragment } from '../ipv4/ip-output.js';
 import { neighOutput, NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE } from '../ipv4/neighbour.js';
-import { EHOSTUNREACH, ROUTE_FORWARD, ROUTE_NONE, ROUTE_OUTPUT, routeInput, routeOutput } from '../ipv4/route.js';
+import { EHOSTUNREACH, isErr, routeInput, routeOutput } from '../ipv4/route.js';
 import { brHandleFrameFinish, brQueuePushXmit, type BrPort, type Bridge } from './bridge.js';
+
+const flow = new Flow();
 
 const CONNECTED = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
 
@@ -57,33 +61,34 @@ function finishPreRouting(net: Netns, skb: Skb): void {
   if (ipv4.dst(skb.buf, skb.net) !== skb.brOrigDst) {
     skb.dev = br;
     let err = routeInput(net, skb, br);
+    if (err === 0) err = skb.dst!.error;
     if (err !== 0) {
       // Forwarding is off here: only a destination behind the same bridge can still be reached.
       if (err !== -EHOSTUNREACH || br.conf.forwarding !== 0) return drop(net, skb, 'IP_INNOROUTES');
-      err = routeOutput(net, skb, ipv4.dst(skb.buf, skb.net), 0, null);
-      if (err !== 0 || skb.rtDev !== br) return drop(net, skb, 'IP_INNOROUTES');
-      skb.rtType = ROUTE_FORWARD;
+      const fl = flow.to(ipv4.dst(skb.buf, skb.net), 0);
+      fl.tos = ipv4.tos(skb.buf, skb.net);
+      const rt = routeOutput(net, fl);
+      if (isErr(rt) || rt.dev !== br) return drop(net, skb, 'IP_INNOROUTES');
+      skb.dst = rt;
     }
-    if (skb.rtType === ROUTE_FORWARD && skb.rtDev === br) return dnatBridged(net, br, port, skb);
+    if (skb.dst!.dev === br) return dnatBridged(net, br, port, skb);
     eth.setMac(skb.buf, skb.mac + eth.DST, br.mac);
     skb.pktType = PACKET_HOST;
-  }
+  } else skb.dst = br.fakeRtable;
   brHandleFrameFinish(br, port, skb);
 }
 
 /** br_nf_pre_routing_finish_bridge: the new destination is behind the same bridge; its MAC comes from the neighbour. */
 function dnatBridged(net: Netns, br: Bridge, port: BrPort, skb: Skb): void {
-  const n = net.neigh.create(br, skb.rtGw);
+  const n = net.neigh.create(br, nexthop(skb.dst!, ipv4.dst(skb.buf, skb.net)));
   if ((n.nud & CONNECTED) !== 0 && n.hh) {
     eth.setMac(skb.buf, skb.mac + eth.DST, n.mac);
-    skb.rtType = ROUTE_NONE;
     brHandleFrameFinish(br, port, skb);
     return;
   }
   skb.brMac.set(skb.buf.subarray(skb.mac + eth.SRC, skb.mac + eth.SRC + 6));
   skb.brDnat = true;
   skb.dev = br;
-  skb.rtType = ROUTE_OUTPUT;
   skb.head = skb.net;
   neighOutput(n, skb);
 }
@@ -91,7 +96,6 @@ function dnatBridged(net: Netns, br: Bridge, port: BrPort, skb: Skb): void {
 /** br_nf_pre_routing_finish_bridge_slow: back from the neighbour with the right destination, the original source restored. */
 export function brNfSlowFinish(br: Bridge, skb: Skb): void {
   skb.brDnat = false;
-  skb.rtType = ROUTE_NONE;
   const port = portOf(skb.physin);
   if (port === null) return drop(br.net, skb, 'BRIDGE_NO_PORT');
   for (let i = 0; i < 6; i++) skb.buf[skb.mac + eth.SRC + i] = skb.brMac[i]!;

@@ -14,6 +14,8 @@ import { SEC } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import { type BridgeHandler, deliverSkb, devQueueXmit, Netdev, RX } from '../core/netdev.js';
 import { PACKET_HOST, type Skb } from '../core/skb.js';
+import { Dst, INPUT_DISCARD } from '../ipv4/dst.js';
+import { RTN_UNSPEC } from '../ipv4/fib.js';
 import { brNfForward, brNfPreRouting, brNfSlowFinish } from './br-netfilter.js';
 import { Fdb } from './fdb.js';
 
@@ -84,6 +86,8 @@ export class Bridge extends Netdev {
   nfCallIptables = false;
   /** Time at which the ageing timer last began, for `ip -d link`. */
   gcStart = 0;
+  /** The route that bridged packets have while they visit iptables (fake_rtable). */
+  readonly fakeRtable = new Dst(this, RTN_UNSPEC, 0, false, INPUT_DISCARD);
 
   override get carrier(): boolean {
     if (!this.up) return false;
@@ -158,6 +162,7 @@ export function brPassFrameUp(br: Bridge, skb: Skb): void {
   if (br.tap !== null) br.tap.frame(br.kernel.sim.now, RX, skb.buf, skb.mac, skb.tail, skb.id);
   skb.dev = br;
   skb.iif = br;
+  if (skb.dst === br.fakeRtable) skb.dst = null;
   deliverSkb(br, skb);
 }
 

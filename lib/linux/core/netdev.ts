@@ -9,6 +9,7 @@
 import * as eth from '../../../wire/ethernet.js';
 import { drop } from './drop.js';
 import type { Kernel } from './kernel.js';
+import type { Dst } from '../ipv4/dst.js';
 import type { NeighParms } from './neigh-parms.js';
 import type { Netns } from './netns.js';
 import type { Qdisc } from '../sched/sch-generic.js';
@@ -94,6 +95,8 @@ export abstract class Netdev {
   /** The bridge port this device is enslaved as (structurally bridge/bridge.ts BrPort), or null. */
   brport: BridgeHandler | null = null;
   addrs: InAddr[] = [];
+  /** Routes out of this device that no next hop stands for, by RTCF_*. */
+  dsts: (Dst | undefined)[] = [];
   conf: InDevConf;
   neigh: NeighParms;
   /** Switches of `conf` that no write to conf/default changes any more (in_device.cnf.state). */

@@ -9,6 +9,7 @@
  * Kernel counterpart: net/core/skbuff.c. Not here: fragments, GSO, partial checksums (podwire always completes them).
  * @module
  */
+import type { Dst } from '../ipv4/dst.js';
 import type { Conn } from '../netfilter/ct-conn.js';
 import type { Kernel } from './kernel.js';
 import type { Netdev } from './netdev.js';
@@ -32,6 +33,13 @@ export const CT_ESTABLISHED_REPLY = 3;
 export const CT_RELATED_REPLY = 4;
 /** No conntrack entry: INVALID when `untracked` is false. */
 export const CT_NONE = 7;
+
+/** skb.ipFlags (IPSKB_*). */
+export const IPSKB_FORWARDED = 1;
+/** The pieces keep DF: the largest fragment that came had it. */
+export const IPSKB_FRAG_PMTU = 2;
+/** It goes out where it came in, and its sender could have sent it to the next hop. */
+export const IPSKB_DOREDIRECT = 4;
 
 export class Skb {
   readonly kernel: Kernel;
@@ -69,19 +77,11 @@ export class Skb {
   /** br_netfilter: the packet type was OTHERHOST before the hook. */
   brOtherhost = false;
   readonly brMac: Uint8Array = new Uint8Array(6);
-  /** Routing decision (skb_dst): output device, next hop, kind. Filled by route.ts. */
-  rtDev: Netdev | null = null;
-  rtGw = 0;
-  /** ROUTE_* of route.ts: 0 none. */
-  rtType = 0;
-  rtFlags = 0;
-  /** Preferred source of the route (local output), 0: none. */
-  rtSrc = 0;
-  /** MTU of the route: path MTU (not for forwarded packets), the route's own or the device's. */
-  rtMtu = 0;
+  /** Routing decision (skb_dst), null: none yet. */
+  dst: Dst | null = null;
   /** The sender lets this machine split the packet in spite of DF (skb->ignore_df). */
   ignoreDf = false;
-  /** IPSKB_FORWARDED and IPSKB_FRAG_PMTU (IPCB(skb)->flags). */
+  /** IPSKB_* (IPCB(skb)->flags). */
   ipFlags = 0;
   /** Largest fragment the packet arrived in (IPCB(skb)->frag_max_size), 0: it arrived whole. */
   fragMax = 0;
@@ -212,14 +212,6 @@ export class SkbPool {
     return s;
   }
 
-  /** An skb that only asks for a route and never travels: it takes no packet id. */
-  probe(): Skb {
-    const s = this.alloc();
-    s.id = 0;
-    this.nextId--;
-    return s;
-  }
-
   /** A copy with its own bytes; conntrack, mark, route and packet id are shared (skb_clone/skb_copy). */
   copy(from: Skb): Skb {
     const s = this.derive(from);
@@ -256,12 +248,7 @@ export class SkbPool {
     s.brDnat = from.brDnat;
     s.brOtherhost = from.brOtherhost;
     s.brMac.set(from.brMac);
-    s.rtDev = from.rtDev;
-    s.rtGw = from.rtGw;
-    s.rtType = from.rtType;
-    s.rtFlags = from.rtFlags;
-    s.rtSrc = from.rtSrc;
-    s.rtMtu = from.rtMtu;
+    s.dst = from.dst;
     s.ignoreDf = from.ignoreDf;
     s.ipFlags = from.ipFlags;
     s.fragMax = from.fragMax;
@@ -288,7 +275,8 @@ export class SkbPool {
     if (!s.alive) throw new Error(`BUG: skb of packet ${s.id} freed twice`);
     s.alive = false;
     this.live--;
-    s.dev = s.iif = s.physin = s.physout = s.rtDev = null;
+    s.dev = s.iif = s.physin = s.physout = null;
+    s.dst = null;
     if (s.ct !== null) s.ct.put();
     s.ct = null;
     s.frags = null;
@@ -311,11 +299,6 @@ export class SkbPool {
     s.brFragMax = 0;
     s.brDnat = false;
     s.brOtherhost = false;
-    s.rtGw = 0;
-    s.rtType = 0;
-    s.rtFlags = 0;
-    s.rtSrc = 0;
-    s.rtMtu = 0;
     s.ignoreDf = false;
     s.local = false;
     s.uid = -1;
@@ -345,8 +328,7 @@ export function clearCb(s: Skb): void {
 /** What a packet forgets on its way through a tunnel or a veth (skb_scrub_packet): conntrack, route, bridge state. */
 export function scrub(s: Skb): void {
   scrubButRoute(s);
-  s.rtDev = null;
-  s.rtType = s.rtGw = s.rtFlags = s.rtSrc = 0;
+  s.dst = null;
   s.local = false;
 }
 

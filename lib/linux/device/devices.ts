@@ -83,6 +83,7 @@ export function moveDevice(dev: Netdev, net: Netns): void {
   if (net.devs.some((d) => d.ifindex === dev.ifindex)) dev.ifindex = net.newIndex();
   dev.activated = false;
   dev.qdisc = null;
+  dev.dsts = [];
   dev.conf = { ...net.confDefault };
   dev.neigh = { ...dev.kernel.neighDefault };
   dev.confSet = new Set(net.confDefaultSet);

@@ -2,7 +2,6 @@
 import { ARPHRD_LOOPBACK, Netdev, netifRx } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
-import { ROUTE_FORWARD, ROUTE_LOCAL, ROUTE_OUTPUT, RTCF_LOCAL } from '../ipv4/route.js';
 
 export class Loopback extends Netdev {
   override readonly kind = '';
@@ -16,9 +15,7 @@ export class Loopback extends Netdev {
   }
 
   override xmit(skb: Skb): number {
-    // The routing decision goes along: a packet that leaves by lo is for this machine, whatever its addresses.
-    if (skb.rtType === ROUTE_OUTPUT || skb.rtType === ROUTE_FORWARD) skb.rtType = ROUTE_LOCAL;
-    skb.rtFlags |= RTCF_LOCAL;
+    // The routing decision goes along (skb_dst_force): what this machine sends by lo is for itself, whatever its addresses.
     skb.local = false;
     netifRx(this, skb);
     return 0;

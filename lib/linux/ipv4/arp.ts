@@ -16,10 +16,13 @@ import type { Netns } from '../core/netns.js';
 import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
 import { addrOnlink, inetSelectAddr } from './devinet.js';
 import { RTN_LOCAL, RTN_UNICAST, SCOPE_LINK } from './fib.js';
+import { Flow } from './flow.js';
 import { type Neigh, NUD_REACHABLE, NUD_STALE } from './neighbour.js';
-import { arpRouteType, inetAddrType, orConf, routeOutput } from './route.js';
+import { arpRouteType, inetAddrType, isErr, orConf, routeOutput } from './route.js';
 
 const ZERO = new Uint8Array(6);
+
+const flow = new Flow();
 
 /** Builds and sends one ARP message (arp_send_dst). */
 function arpSend(dev: Netdev, op: number, dstMac: Uint8Array, sip: number, tha: Uint8Array, tip: number): void {
@@ -131,7 +134,9 @@ function answers(net: Netns, dev: Netdev, sip: number, tip: number): number {
   const type = arpRouteType(net, dev, sip, tip);
   if (type === RTN_LOCAL) return arpIgnore(net, dev, sip, tip) || arpFilter(net, dev, sip, tip) ? SILENT : OWN;
   if (type !== RTN_UNICAST || dev.conf.forwarding === 0) return SILENT;
-  const r = net.fib.lookup(tip, sip, 0, 0, dev.name, null)!;
+  const fl = flow.to(tip, sip);
+  fl.iif = dev;
+  const r = net.fib.lookup(fl)!;
   // arp_fwd_pvlan: a private VLAN's ports talk through the router, also on one device.
   if (r.dev === dev) return dev.conf.proxy_arp_pvlan !== 0 && sip !== tip ? PROXY : SILENT;
   return orConf(net, dev, 'proxy_arp') ? PROXY : SILENT;
@@ -140,10 +145,8 @@ function answers(net: Netns, dev: Netdev, sip: number, tip: number): number {
 /** arp_filter(): true when the way back to the sender is another device, or there is none. */
 function arpFilter(net: Netns, dev: Netdev, sip: number, tip: number): boolean {
   if (!orConf(net, dev, 'arp_filter')) return false;
-  const probe = net.kernel.skbs.probe();
-  const out = routeOutput(net, probe, sip, tip, null) === 0 ? probe.rtDev : null;
-  net.kernel.skbs.free(probe);
-  return out !== dev;
+  const d = routeOutput(net, flow.to(sip, tip));
+  return isErr(d) || d.dev !== dev;
 }
 
 /** arp_ignore(): true when the answer is withheld. */

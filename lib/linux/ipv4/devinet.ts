@@ -8,16 +8,17 @@ import { maskOf } from '../../../wire/inet.js';
 import { ARPHRD_LOOPBACK, type InAddr, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import {
-  RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST, type Route, SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, TABLE_LOCAL, TABLE_MAIN,
+  newRoute, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST, type Route, SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, TABLE_LOCAL, TABLE_MAIN,
 } from './fib.js'; // prettier-ignore
 import { masqFlush } from '../netfilter/nat.js';
 import { arpNotify } from './arp.js';
 import { rebalance } from './multipath.js';
 
-const kernelRoute = (table: number, type: number, dst: number, prefix: number, dev: Netdev, scope: number, src: number): Route => ({
-  type, dst, prefix, tos: 0, metric: 0, gw: 0, dev, scope, src, proto: 'kernel', onlink: false, table,
-  mtu: 0, mtuLock: false, exceptions: null, paths: null,
-}); // prettier-ignore
+const kernelRoute = (table: number, type: number, dst: number, prefix: number, dev: Netdev, scope: number, src: number): Route =>
+  newRoute({
+    type, dst, prefix, tos: 0, metric: 0, gw: 0, dev, scope, src, proto: 'kernel', onlink: false, table,
+    mtu: 0, mtuLock: false, paths: null,
+  }); // prettier-ignore
 
 /** Addresses of `dev` that share the subnet of `addr/prefix`. */
 const sameSubnet = (dev: Netdev, addr: number, prefix: number): InAddr[] =>

@@ -6,7 +6,7 @@
  * @module
  */
 import { maskOf } from '../../../wire/inet.js';
-import type { Netdev } from '../core/netdev.js';
+import type { Flow } from './flow.js';
 
 /** FibRule.action besides a look-up (0) and the route types RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT. */
 export const FR_ACT_GOTO = 2;
@@ -44,23 +44,15 @@ export function rule(priority: number, table: number): FibRule {
   }; // prettier-ignore
 }
 
-/** fib_rule_match: `iif` is the receiving device's name, empty for local output. */
-export function ruleMatches(
-  r: FibRule,
-  daddr: number,
-  saddr: number,
-  tos: number,
-  mark: number,
-  iif: string,
-  oif: Netdev | null,
-): boolean {
+/** fib_rule_match. */
+export function ruleMatches(r: FibRule, fl: Flow): boolean {
   const hit =
-    ((saddr ^ r.src) & maskOf(r.srcPrefix)) === 0 &&
-    ((daddr ^ r.dst) & maskOf(r.dstPrefix)) === 0 &&
-    ((mark ^ r.mark) & r.mask) === 0 &&
-    (r.tos === 0 || r.tos === tos) &&
-    (r.iif === '' || r.iif === (iif === '' ? 'lo' : iif)) &&
-    (r.oif === '' || (oif !== null && r.oif === oif.name));
+    ((fl.saddr ^ r.src) & maskOf(r.srcPrefix)) === 0 &&
+    ((fl.daddr ^ r.dst) & maskOf(r.dstPrefix)) === 0 &&
+    ((fl.mark ^ r.mark) & r.mask) === 0 &&
+    (r.tos === 0 || r.tos === fl.tos) &&
+    (r.iif === '' || r.iif === (fl.iif === null ? 'lo' : fl.iif.name)) &&
+    (r.oif === '' || (fl.oif !== null && r.oif === fl.oif.name));
   return hit !== r.not;
 }
 

@@ -9,6 +9,8 @@
  */
 import { maskOf } from '../../../wire/inet.js';
 import type { Netdev } from '../core/netdev.js';
+import type { Dst } from './dst.js';
+import type { Flow } from './flow.js';
 import { type FibRule, FR_ACT_GOTO, FR_ACT_NOP, rule, ruleMatches } from './fib-rules.js';
 
 export const RTN_UNSPEC = 0;
@@ -31,8 +33,14 @@ export const SCOPE_LINK = 253;
 export const SCOPE_HOST = 254;
 export const SCOPE_NOWHERE = 255;
 
+/** What keeps the routes made of it (nhc_rth_input, nhc_pcpu_rth_output and their like in an exception). */
+export interface DstKeeper {
+  rthInput: Dst | null;
+  rthOutput: Dst | null;
+}
+
 /** Where a route leads: a device and, unless the destination is on its link, a gateway (fib_nh). */
-export interface NextHop {
+export interface NextHop extends DstKeeper {
   /** Next hop, 0: on link. */
   gw: number;
   dev: Netdev | null;
@@ -50,7 +58,7 @@ export interface PathHop extends NextHop {
 }
 
 /** An exception of a route for one destination (fib_nh_exception). */
-export interface Fnhe {
+export interface Fnhe extends DstKeeper {
   /** Gateway instead of the route's, 0: none. */
   gw: number;
   /** Path MTU, 0: none. */
@@ -79,6 +87,15 @@ export interface Route extends NextHop {
   table: number;
   /** Several next hops instead of `gw` and `dev`, which then are those of the first. */
   paths: PathHop[] | null;
+}
+
+/** A route of these words, with nothing learned yet; every Route is made here, so that all have one shape. */
+export function newRoute(r: Omit<Route, 'exceptions' | keyof DstKeeper>): Route {
+  return {
+    type: r.type, dst: r.dst, prefix: r.prefix, tos: r.tos, metric: r.metric, gw: r.gw, dev: r.dev, scope: r.scope, src: r.src,
+    proto: r.proto, onlink: r.onlink, table: r.table, mtu: r.mtu, mtuLock: r.mtuLock, paths: r.paths, exceptions: null,
+    rthInput: null, rthOutput: null,
+  }; // prettier-ignore
 }
 
 /** How a route enters a table (NLM_F_*): `add` is CREATE|EXCL, `replace` CREATE|REPLACE, `append` CREATE|APPEND. */
@@ -210,6 +227,9 @@ export class Fib {
   customLocal = false;
   /** Rises with every change: sockets look their route up anew (rt_genid_ipv4). */
   genid = 0;
+  /** The routes of what is delivered here, by RTCF_*, and of what has no route, by errno. */
+  readonly deliver: (Dst | undefined)[] = [];
+  readonly errors = new Map<number, Dst>();
   readonly local: FibTable;
   readonly main: FibTable;
 
@@ -245,22 +265,13 @@ export class Fib {
   }
 
   /**
-   * fib_lookup: the route that the rules and tables give, or null when nothing matches.
-   * `iif` names the receiving device, empty for local output; `scope` is the least the route must have.
+   * fib_lookup: the route that the rules and tables give, or null when nothing matches; `scope` is the least it must have.
    */
-  lookup(
-    daddr: number,
-    saddr: number,
-    tos: number,
-    mark: number,
-    iif: string,
-    oif: Netdev | null,
-    scope = 0,
-  ): Route | null {
+  lookup(fl: Flow, scope = 0): Route | null {
     const rules = this.rules;
     for (let i = 0; i < rules.length; i++) {
       const r = rules[i]!;
-      if (!ruleMatches(r, daddr, saddr, tos, mark, iif, oif)) continue;
+      if (!ruleMatches(r, fl)) continue;
       if (r.action === FR_ACT_GOTO) {
         const to = this.find(r.target, i);
         if (to < 0) continue;
@@ -274,7 +285,7 @@ export class Fib {
       if (r.action !== 0) return ACTIONS[r.action]!;
       const t = this.tables.get(r.table);
       if (t === undefined) continue;
-      const found = t.lookup(daddr, tos, oif, scope);
+      const found = t.lookup(fl.daddr, fl.tos, fl.oif, scope);
       if (found === null || found.type === RTN_THROW) continue;
       if (found.prefix <= r.suppressPrefixlen && found.type < RTN_BLACKHOLE) continue;
       return found;
@@ -316,10 +327,11 @@ const sameRoute = (a: Route, b: Route): boolean =>
   a.proto === b.proto &&
   a.onlink === b.onlink;
 
-const action = (type: number): Route => ({
-  type, dst: 0, prefix: 0, tos: 0, metric: 0, gw: 0, dev: null, scope: 0, src: 0, proto: '', onlink: false, table: 0,
-  mtu: 0, mtuLock: false, exceptions: null, paths: null,
-}); // prettier-ignore
+const action = (type: number): Route =>
+  newRoute({
+    type, dst: 0, prefix: 0, tos: 0, metric: 0, gw: 0, dev: null, scope: 0, src: 0, proto: '', onlink: false, table: 0,
+    mtu: 0, mtuLock: false, paths: null,
+  }); // prettier-ignore
 const ACTIONS: Record<number, Route> = {
   [RTN_BLACKHOLE]: action(RTN_BLACKHOLE),
   [RTN_PROHIBIT]: action(RTN_PROHIBIT),

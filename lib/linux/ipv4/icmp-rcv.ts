@@ -11,10 +11,10 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { RTCF_GROUP } from './dst.js';
 import { icmpReply } from './icmp.js';
 import { currentTimestamp } from './ip-options.js';
 import { rawErr } from './raw.js';
-import { ROUTE_BROADCAST, ROUTE_MULTICAST } from './route.js';
 import { doRedirect, updatePmtu } from './route-exception.js';
 import { tcpV4Err } from './tcp-ipv4.js';
 import { udpErr } from './udp.js';
@@ -27,7 +27,7 @@ export function icmpRcv(net: Netns, skb: Skb): void {
   if (skb.tail - t < icmp.HLEN) return drop(net, skb, 'PKT_TOO_SMALL');
   const type = icmp.type(b, t);
   if (type > icmp.ADDRESSREPLY) return drop(net, skb, 'UNHANDLED_PROTO');
-  if (skb.rtType === ROUTE_BROADCAST || skb.rtType === ROUTE_MULTICAST) {
+  if ((skb.dst!.flags & RTCF_GROUP) !== 0) {
     const asks = type === icmp.ECHO || type === icmp.TIMESTAMP;
     const ignore = (net.sysctl.get('net.ipv4.icmp_echo_ignore_broadcasts') ?? 1) !== 0;
     if (asks ? ignore : type !== icmp.ADDRESS && type !== icmp.ADDRESSREPLY) return drop(net, skb, 'INVALID_PROTO');

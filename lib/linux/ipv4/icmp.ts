@@ -12,18 +12,20 @@ import { ARPHRD_LOOPBACK } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { CT_IS_REPLY, CT_RELATED, CT_RELATED_REPLY, PACKET_HOST, type Skb } from '../core/skb.js';
 import { inetSelectAddr } from './devinet.js';
+import { type Dst, dstMtu, RTCF_GROUP, RTCF_LOCAL } from './dst.js';
 import { SCOPE_LINK } from './fib.js';
+import { Flow } from './flow.js';
 import { echoOptions } from './ip-options.js';
 import { ipBuildWithOptions, selectIdent } from './ip-output.js';
-import {
-  computeSpecDst, ROUTE_BROADCAST, ROUTE_MULTICAST, ROUTE_NONE, RTCF_INPUT, RTCF_LOCAL, routeOutput,
-} from './route.js'; // prettier-ignore
+import { computeSpecDst, isErr, routeOutput } from './route.js';
 
 /** The least any host has to take (RFC 791): errors are no longer. */
 const MAX_LEN = 576;
 /** Source when the machine has no address (INADDR_DUMMY, RFC 7600). */
 const DUMMY = 0xc0000008 | 0;
 const RATEMASK = 0x1818;
+
+const flow = new Flow();
 
 export const ttlDefault = (net: Netns): number => net.sysctl.get('net.ipv4.ip_default_ttl') ?? 64;
 
@@ -44,10 +46,14 @@ export function icmpReply(net: Netns, req: Skb, e: Skb, type: number, code: numb
   if (limited && !globalAllows(net)) return skbs.free(e);
   e.mark = replyMark(net, req);
   const saddr = computeSpecDst(net, req);
-  const err = routeOutput(net, e, opt.srr !== 0 ? opt.faddr : to, saddr, null, tos);
-  if (err !== 0 || (limited && !peerAllows(net, e, to))) return skbs.free(e);
+  const fl = flow.to(opt.srr !== 0 ? opt.faddr : to, saddr).ports(ipv4.ICMP, 0, 0);
+  fl.tos = tos;
+  fl.mark = e.mark;
+  const d = routeOutput(net, fl);
+  if (isErr(d) || (limited && !peerAllows(net, d, to))) return skbs.free(e);
+  e.dst = d;
   icmp.write(e.buf, e.head, e.tail, type, code, rest);
-  const src = saddr !== 0 ? saddr : e.rtSrc;
+  const src = fl.saddr;
   e.ignoreDf = true;
   ipBuildWithOptions(net, e, opt, src, to, ipv4.ICMP, tos, ttlDefault(net), selectIdent(net, src, to, ipv4.ICMP));
 }
@@ -60,7 +66,8 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
   const b = skb.buf;
   const ip = skb.net;
   const src = ipv4.src(b, ip);
-  if (skb.pktType !== PACKET_HOST || skb.rtType === ROUTE_BROADCAST || skb.rtType === ROUTE_MULTICAST) return;
+  const rt = skb.dst;
+  if (skb.pktType !== PACKET_HOST || (rt !== null && (rt.flags & RTCF_GROUP) !== 0)) return;
   if ((ipv4.frag(b, ip) & ipv4.OFFSET) !== 0) return;
   if (isMulticast(src) || src === -1 || src >>> 24 === 0) return;
   if (icmp.isError(type) && quotesError(skb)) return;
@@ -72,10 +79,14 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
   const { skbs } = net.kernel;
   const e = skbs.alloc();
   e.mark = replyMark(net, skb);
-  const err = routeOutput(net, e, opt.srr !== 0 ? opt.faddr : src, sourceOf(net, skb), null, tos);
-  if (err !== 0 || (limited && !peerAllows(net, e, src))) return skbs.free(e);
-  const saddr = e.rtSrc !== 0 ? e.rtSrc : DUMMY;
-  const room = Math.min(e.rtMtu, MAX_LEN) - ipv4.HLEN - opt.len - icmp.HLEN;
+  const fl = flow.to(opt.srr !== 0 ? opt.faddr : src, sourceOf(net, skb)).ports(ipv4.ICMP, (type << 8) | code, 0);
+  fl.tos = tos;
+  fl.mark = e.mark;
+  const d = routeOutput(net, fl);
+  if (isErr(d) || (limited && !peerAllows(net, d, src))) return skbs.free(e);
+  e.dst = d;
+  const saddr = fl.saddr !== 0 ? fl.saddr : DUMMY;
+  const room = Math.min(dstMtu(d), MAX_LEN) - ipv4.HLEN - opt.len - icmp.HLEN;
   if (room <= ipv4.HLEN) return skbs.free(e);
   const quoted = Math.min(skb.tail - ip, room);
   e.room(icmp.HLEN + quoted);
@@ -88,9 +99,10 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
 
 /** The address an error comes from: the offender's destination if that is this machine, else what the route back chooses (0). */
 function sourceOf(net: Netns, skb: Skb): number {
-  if ((skb.rtFlags & RTCF_LOCAL) !== 0 && skb.rtType !== ROUTE_NONE) return ipv4.dst(skb.buf, skb.net);
+  const d = skb.dst;
+  if (d !== null && (d.flags & RTCF_LOCAL) !== 0) return ipv4.dst(skb.buf, skb.net);
   const inbound = (net.sysctl.get('net.ipv4.icmp_errors_use_inbound_ifaddr') ?? 0) !== 0;
-  if (!inbound || (skb.rtFlags & RTCF_INPUT) === 0 || skb.iif === null) return 0;
+  if (!inbound || d === null || !d.isInput || skb.iif === null) return 0;
   return inetSelectAddr(skb.iif, ipv4.src(skb.buf, skb.net), SCOPE_LINK);
 }
 
@@ -123,10 +135,10 @@ function globalAllows(net: Netns): boolean {
 }
 
 /** icmpv4_xrlim_allow: one a second to each destination, six at once; nothing is limited over lo. */
-function peerAllows(net: Netns, e: Skb, dst: number): boolean {
+function peerAllows(net: Netns, d: Dst, dst: number): boolean {
   const { now } = net.kernel.sim;
   const ms = net.sysctl.get('net.ipv4.icmp_ratelimit') ?? 1000;
-  if (e.rtDev !== net.lo && ms > 0 && !net.peers.get(dst, now).allow(now, ms * MS)) return false;
+  if (d.dev !== net.lo && ms > 0 && !net.peers.get(dst, now).allow(now, ms * MS)) return false;
   net.icmpGlobal.consume(net);
   return true;
 }

@@ -11,12 +11,11 @@ import { SEC, Timer } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
-import type { Skb } from '../core/skb.js';
+import { IPSKB_FRAG_PMTU, type Skb } from '../core/skb.js';
 import { icmpSend } from './icmp.js';
 import type { InetPeer } from './inet-peer.js';
 import { sendCheck } from './ip-options.js';
-import { IPSKB_FRAG_PMTU } from './ip-output.js';
-import { ROUTE_LOCAL, routeInput } from './route.js';
+import { routeInput, RTN_LOCAL } from './route.js';
 
 /** Who asks (enum ip_defrag_users): pieces of one datagram are kept apart by it. */
 export const DEFRAG_LOCAL_DELIVER = 0;
@@ -145,7 +144,7 @@ class FragQueue {
       head.dev = this.iif;
       const err = routeInput(net, head, this.iif);
       const conntrack = this.user === DEFRAG_CONNTRACK_IN || this.user === DEFRAG_CONNTRACK_BRIDGE_IN;
-      const skip = conntrack && head.rtType !== ROUTE_LOCAL;
+      const skip = conntrack && head.dst?.type !== RTN_LOCAL;
       if (err === 0 && !skip) icmpSend(net, head, 11, 1, 0);
     }
     drop(net, head, 'FRAG_REASM_TIMEOUT');

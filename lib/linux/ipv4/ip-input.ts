@@ -16,15 +16,14 @@ import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_IN, nfHook, PRE_ROUTING } from '../core/nf-hook.js';
 import { clearCb, PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { type Dst, INPUT_ERROR, INPUT_FORWARD, INPUT_LOCAL, RTCF_GROUP } from './dst.js';
 import { icmpRcv } from './icmp-rcv.js';
 import { icmpSend } from './icmp.js';
 import { ipForward } from './ip-forward.js';
 import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js';
 import { compileOptions, OPTIONS_OK, receiveSourceRoute } from './ip-options.js';
 import { rawDeliver } from './raw.js';
-import {
-  EACCES, EHOSTUNREACH, ENETUNREACH, EXDEV, orConf, ROUTE_BROADCAST, ROUTE_FORWARD, ROUTE_MULTICAST, ROUTE_NONE, routeInput,
-} from './route.js'; // prettier-ignore
+import { EACCES, EHOSTUNREACH, ENETUNREACH, EXDEV, orConf, routeInput } from './route.js';
 import { tcpV4Rcv } from './tcp-ipv4.js';
 import { udpRcv } from './udp.js';
 
@@ -71,31 +70,35 @@ export function ipRcvFinish(net: Netns, skb: Skb): number {
 
 function rcvFinish(net: Netns, skb: Skb): void {
   const dev = skb.dev!;
-  let err = 0;
-  if (skb.rtType === ROUTE_NONE) err = routeInput(net, skb, dev);
-  if (err === -EXDEV) return drop(net, skb, 'IP_RPFILTER');
-  const noRoute = err === -ENETUNREACH || err === -EHOSTUNREACH || err === -EACCES;
-  if (err !== 0 && !noRoute) return drop(net, skb, 'IP_INADDRERRORS');
+  if (skb.dst === null) {
+    const err = routeInput(net, skb, dev);
+    if (err !== 0) return drop(net, skb, err === -EXDEV ? 'IP_RPFILTER' : 'IP_INADDRERRORS');
+  }
   if (ipv4.headerLen(skb.buf, skb.net) > ipv4.HLEN && !rcvOptions(net, skb)) return drop(net, skb, 'IP_OPTIONS');
-  if (noRoute) return ipError(net, skb, err);
+  const d = skb.dst!;
   if (skb.pktType === PACKET_BROADCAST || skb.pktType === PACKET_MULTICAST) {
-    const group = skb.rtType === ROUTE_BROADCAST || skb.rtType === ROUTE_MULTICAST;
+    const group = (d.flags & RTCF_GROUP) !== 0;
     if (!group && orConf(net, dev, 'drop_unicast_in_l2_multicast')) return drop(net, skb, 'UNICAST_IN_L2_MULTICAST');
   }
-  if (net.kernel.tracer !== null) {
-    net.kernel.tracer.route(net, skb, skb.rtType === ROUTE_FORWARD ? `forward to ${skb.rtDev!.name}` : 'local');
+  if (net.kernel.tracer !== null && d.input !== INPUT_ERROR) {
+    net.kernel.tracer.route(net, skb, d.input === INPUT_FORWARD ? `forward to ${d.dev.name}` : 'local');
   }
-  if (skb.rtType === ROUTE_FORWARD) ipForward(net, skb);
-  else ipLocalDeliver(net, skb);
+  dstInput(net, skb, d);
+}
+
+/** What the route says (dst_input). */
+function dstInput(net: Netns, skb: Skb, d: Dst): void {
+  if (d.input === INPUT_FORWARD) ipForward(net, skb);
+  else if (d.input === INPUT_LOCAL) ipLocalDeliver(net, skb);
+  else if (d.input === INPUT_ERROR) ipError(net, skb, d.error);
+  else drop(net, skb, 'NOT_SPECIFIED');
 }
 
 /** Options checked, this machine entered in them (ip_rcv_options); false: drop. */
 function rcvOptions(net: Netns, skb: Skb): boolean {
   const bad = compileOptions(net, skb);
   if (bad !== OPTIONS_OK) {
-    const { rtType } = skb;
     icmpSend(net, skb, 12, 0, (bad << 24) | 0);
-    skb.rtType = rtType;
     return false;
   }
   if (skb.optSrr === 0) return true;
@@ -109,14 +112,15 @@ function rcvOptions(net: Netns, skb: Skb): boolean {
 /** ip_error: a packet without a route is told so where this machine forwards, five at once, then one a second. */
 function ipError(net: Netns, skb: Skb, err: number): void {
   const reason = err === -ENETUNREACH ? 'IP_INNOROUTES' : 'IP_INADDRERRORS';
-  if (skb.dev!.conf.forwarding === 0) return drop(net, skb, reason);
+  const code = err === -ENETUNREACH ? 0 : err === -EHOSTUNREACH ? 1 : err === -EACCES ? 13 : -1;
+  if (skb.dev!.conf.forwarding === 0 || code < 0) return drop(net, skb, reason);
   const { now } = net.kernel.sim;
   const peer = net.peers.get(ipv4.src(skb.buf, skb.net), now);
   peer.rateTokens = Math.min(peer.rateTokens + now - peer.rateLast, ERROR_BURST);
   peer.rateLast = now;
   if (peer.rateTokens >= ERROR_COST) {
     peer.rateTokens -= ERROR_COST;
-    icmpSend(net, skb, 3, err === -ENETUNREACH ? 0 : err === -EHOSTUNREACH ? 1 : 13, 0);
+    icmpSend(net, skb, 3, code, 0);
   }
   drop(net, skb, reason);
 }

@@ -10,10 +10,12 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
 import { PACKET_HOST, type Skb } from '../core/skb.js';
 import { inetSelectAddr } from './devinet.js';
-import { RTN_UNICAST, SCOPE_UNIVERSE } from './fib.js';
-import {
-  computeSpecDst, inetAddrType, ROUTE_FORWARD, ROUTE_LOCAL, ROUTE_NONE, routeInputTo, routeOutputAny,
-} from './route.js'; // prettier-ignore
+import { type Dst, nexthop } from './dst.js';
+import { RTN_LOCAL, RTN_UNICAST, SCOPE_UNIVERSE } from './fib.js';
+import { Flow, FLOWI_FLAG_ANYSRC } from './flow.js';
+import { computeSpecDst, inetAddrType, isErr, routeInputTo, routeOutput } from './route.js';
+
+const flow = new Flow();
 
 const END = 0;
 const NOOP = 1;
@@ -107,7 +109,7 @@ function compileRecordRoute(net: Netns, skb: Skb, o: number, len: number): numbe
   if (ptr < 4) return o + 2;
   if (ptr <= len) {
     if (ptr + 3 > len) return o + 2;
-    if (skb.rtType !== ROUTE_NONE) {
+    if (skb.dst !== null) {
       put32(b, o + ptr - 1, computeSpecDst(net, skb));
       skb.optFlags |= OPT_CHANGED;
     }
@@ -134,7 +136,7 @@ function compileTimestamp(net: Netns, skb: Skb, o: number, len: number): number 
       b[o + 2] = ptr + 4;
     } else if (flag === TS_ADDR || flag === TS_PRESPEC) {
       if (ptr + 7 > len) return o + 2;
-      if (flag === TS_ADDR && skb.rtType !== ROUTE_NONE) {
+      if (flag === TS_ADDR && skb.dst !== null) {
         put32(b, o + ptr - 1, computeSpecDst(net, skb));
         at = o + ptr + 3;
       }
@@ -172,19 +174,20 @@ const DROP: SourceRouteVerdict = { drop: true, problem: 0 };
 export function receiveSourceRoute(net: Netns, skb: Skb): SourceRouteVerdict {
   const b = skb.buf;
   const o = skb.net + skb.optSrr;
-  if (skb.rtType === ROUTE_NONE) return GO_ON;
+  const rt = skb.dst;
+  if (rt === null) return GO_ON;
   if (skb.pktType !== PACKET_HOST) return DROP;
-  if (skb.rtType === ROUTE_FORWARD) return (skb.optFlags & OPT_STRICT) === 0 ? GO_ON : { drop: true, problem: 16 };
-  if (skb.rtType !== ROUTE_LOCAL) return DROP;
+  if (rt.type === RTN_UNICAST) return (skb.optFlags & OPT_STRICT) === 0 ? GO_ON : { drop: true, problem: 16 };
+  if (rt.type !== RTN_LOCAL) return DROP;
   const space = b[o + 1]!;
   let ptr = b[o + 2]!;
   for (; ptr <= space; ptr += 4) {
     if (ptr + 3 > space) return { drop: true, problem: skb.optSrr + 2 };
     skb.optNext = i32(b, o + ptr - 1);
     if (routeInputTo(net, skb, skb.dev!, skb.optNext) !== 0) return DROP;
-    const type: number = skb.rtType;
-    if (type === ROUTE_FORWARD) break;
-    if (type !== ROUTE_LOCAL) return DROP;
+    const { type } = skb.dst as Dst;
+    if (type === RTN_UNICAST) break;
+    if (type !== RTN_LOCAL) return DROP;
     put32(b, skb.net + ipv4.DST, skb.optNext);
     skb.optFlags |= OPT_CHANGED;
   }
@@ -195,12 +198,13 @@ export function receiveSourceRoute(net: Netns, skb: Skb): SourceRouteVerdict {
 /** The address this machine writes into the options of a packet it forwards (ip_rt_get_source). */
 function routeSource(net: Netns, skb: Skb): number {
   const daddr = ipv4.dst(skb.buf, skb.net);
-  const probe = net.kernel.skbs.probe();
-  probe.mark = skb.mark;
-  const err = routeOutputAny(net, probe, daddr, 0, skb.rtDev, ipv4.tos(skb.buf, skb.net));
-  const src = probe.rtSrc;
-  net.kernel.skbs.free(probe);
-  return err === 0 ? src : inetSelectAddr(skb.rtDev!, skb.rtGw, SCOPE_UNIVERSE);
+  const rt = skb.dst!;
+  const fl = flow.to(daddr, 0);
+  fl.mark = skb.mark;
+  fl.oif = rt.dev;
+  fl.tos = ipv4.tos(skb.buf, skb.net);
+  fl.flags = FLOWI_FLAG_ANYSRC;
+  return isErr(routeOutput(net, fl)) ? inetSelectAddr(rt.dev, nexthop(rt, daddr), SCOPE_UNIVERSE) : fl.saddr;
 }
 
 /** Before a forwarded packet leaves: the address of the way out (ip_forward_options). */

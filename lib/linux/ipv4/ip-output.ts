@@ -13,19 +13,14 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_OUT, nfHook, type Okfn, POST_ROUTING } from '../core/nf-hook.js';
-import type { Skb } from '../core/skb.js';
+import { IPSKB_FORWARDED, IPSKB_FRAG_PMTU, type Skb } from '../core/skb.js';
+import { dstMtu, dstMtuMaybeForward, nexthop } from './dst.js';
 import { icmpSend } from './icmp.js';
 import { buildOptions, fragmentOptions, type ReplyOptions, sendCheck } from './ip-options.js';
 import { neighOutput } from './neighbour.js';
-import { RTCF_MTU_LOCKED } from './route.js';
 
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
-
-/** skb.ipFlags (IPSKB_*). */
-export const IPSKB_FORWARDED = 1;
-/** The pieces keep DF: the largest fragment that came had it. */
-export const IPSKB_FRAG_PMTU = 2;
 
 /** IP_MTU_DISCOVER: never DF, DF on what fits, always DF. */
 export const PMTUDISC_DONT = 0;
@@ -39,32 +34,34 @@ export const PMTUDISC_DO = 2;
 export function dontFragment(skb: Skb, pmtudisc: number, length: number): number {
   skb.ignoreDf = pmtudisc !== PMTUDISC_DO;
   if (pmtudisc === PMTUDISC_DO) return ipv4.DF;
-  const locked = (skb.rtFlags & RTCF_MTU_LOCKED) !== 0;
-  return pmtudisc === PMTUDISC_WANT && !locked && length <= skb.rtMtu ? ipv4.DF : 0;
+  const d = skb.dst!;
+  return pmtudisc === PMTUDISC_WANT && !d.mtuLocked && length <= dstMtu(d) ? ipv4.DF : 0;
 }
 
 /**
- * Sends a packet of this machine; it is routed (skb.rt*) and `head` stands at the IPv4 header (ip_send_skb). Returns 0 or a
+ * Sends a packet of this machine; it is routed (skb.dst) and `head` stands at the IPv4 header (ip_send_skb). Returns 0 or a
  * negative errno: -EPERM for what netfilter drops, -ENOBUFS for what the device drops.
  */
 export function ipLocalOut(net: Netns, skb: Skb): number {
   skb.local = true;
   skb.net = skb.head;
-  skb.dev = skb.rtDev;
-  const err = nfHook(LOCAL_OUT, net, skb, null, skb.rtDev, dstOutput);
+  const { dev } = skb.dst!;
+  skb.dev = dev;
+  const err = nfHook(LOCAL_OUT, net, skb, null, dev, dstOutput);
   return err > 0 ? -ENOBUFS : err;
 }
 
 /** ip_output: POST_ROUTING, then the neighbour. */
 export function dstOutput(net: Netns, skb: Skb): number {
   const indev = skb.local ? null : skb.dev;
-  skb.dev = skb.rtDev;
-  return nfHook(POST_ROUTING, net, skb, indev, skb.rtDev, ipFinishOutput);
+  const { dev } = skb.dst!;
+  skb.dev = dev;
+  return nfHook(POST_ROUTING, net, skb, indev, dev, ipFinishOutput);
 }
 
 /** __ip_finish_output: whole, or in pieces where it is too long or came in pieces. */
 export function ipFinishOutput(net: Netns, skb: Skb): number {
-  const mtu = mtuOf(skb);
+  const mtu = dstMtuMaybeForward(skb.dst!, (skb.ipFlags & IPSKB_FORWARDED) !== 0);
   if (skb.tail - skb.net <= mtu && skb.fragMax === 0) return ipFinishOutput2(net, skb);
   if ((ipv4.frag(skb.buf, skb.net) & ipv4.DF) !== 0 && (!skb.ignoreDf || skb.fragMax > mtu)) {
     icmpSend(net, skb, 3, 4, mtu);
@@ -74,12 +71,11 @@ export function ipFinishOutput(net: Netns, skb: Skb): number {
   return ipFragment(net, skb, mtu, ipFinishOutput2);
 }
 
-const mtuOf = (skb: Skb): number => (skb.rtMtu !== 0 ? skb.rtMtu : skb.rtDev!.mtu);
-
 /** ip_finish_output2: the next hop's neighbour takes the packet. */
 function ipFinishOutput2(net: Netns, skb: Skb): number {
   skb.head = skb.net;
-  const n = net.neigh.create(skb.rtDev!, skb.rtGw);
+  const d = skb.dst!;
+  const n = net.neigh.create(d.dev, nexthop(d, ipv4.dst(skb.buf, skb.net)));
   if (skb.dstConfirm) n.confirm();
   return neighOutput(n, skb);
 }
@@ -166,7 +162,7 @@ export function selectIdent(net: Netns, saddr: number, daddr: number, proto: num
 }
 
 /**
- * Finishes an IPv4 packet at its birth: `head` stands at the transport header, the routing decision is in skb.rt*.
+ * Finishes an IPv4 packet at its birth: `head` stands at the transport header, the routing decision is in skb.dst.
  * Pushes and fills the IP header and sends it: 0 or a negative errno.
  */
 export function ipBuildAndSend(
@@ -184,7 +180,7 @@ export function ipBuildAndSend(
   skb.push(ipv4.HLEN);
   skb.net = skb.head;
   ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, frag, ttl, proto, saddr, daddr);
-  if (skb.tail - skb.net > skb.rtMtu) appended(skb, ipv4.HLEN);
+  if (skb.tail - skb.net > dstMtu(skb.dst!)) appended(skb, ipv4.HLEN);
   return ipLocalOut(net, skb);
 }
 
@@ -209,13 +205,13 @@ export function ipBuildWithOptions(
   skb.buf[skb.net] = 0x40 | (hlen >> 2);
   buildOptions(net, skb, opt, daddr, saddr);
   sendCheck(skb);
-  if (skb.tail - skb.net > skb.rtMtu) appended(skb, hlen);
+  if (skb.tail - skb.net > dstMtu(skb.dst!)) appended(skb, hlen);
   return ipLocalOut(net, skb);
 }
 
 /** A datagram over the MTU is put together of pieces that fit it (__ip_append_data), and stays one until it leaves. */
 function appended(skb: Skb, hlen: number): void {
-  const room = (skb.rtMtu - hlen) & ~7;
+  const room = (dstMtu(skb.dst!) - hlen) & ~7;
   const whole = skb.tail - skb.net - hlen;
   if (room < 8) return;
   const frags = new Uint16Array(Math.ceil(whole / room)).fill(room);

@@ -15,6 +15,7 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 import type { PathHop, Route } from './fib.js';
+import type { Flow } from './flow.js';
 
 /** fib_rebalance: each hop's share of the hash range by its weight; hops of devices that are down have none. */
 export function rebalance(paths: readonly PathHop[]): void {
@@ -88,16 +89,9 @@ export function selectMultipath(paths: readonly PathHop[], h: number): PathHop {
 }
 
 /** The next hop of a packet of this machine (fib_select_path); `r` has several. */
-export function selectPath(
-  net: Netns,
-  r: Route,
-  saddr: number,
-  daddr: number,
-  proto = 0,
-  sport = 0,
-  dport = 0,
-): PathHop {
+export function selectPath(net: Netns, r: Route, fl: Flow): PathHop {
+  const { saddr, daddr } = fl;
   const l4 = policy(net) === 1;
-  const h = l4 ? ordered(net, saddr, daddr, proto, sport, dport) : ordered(net, saddr, daddr, 0, 0, 0);
+  const h = l4 ? ordered(net, saddr, daddr, fl.proto, fl.sport, fl.dport) : ordered(net, saddr, daddr, 0, 0, 0);
   return selectMultipath(r.paths!, h);
 }

@@ -10,13 +10,19 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import type { Runnable } from '../../sim/sim.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { dstMtu } from './dst.js';
+import { Flow } from './flow.js';
 import { learnFromError } from './icmp-rcv.js';
 import { ttlDefault } from './icmp.js';
 import { dontFragment, ipBuildAndSend, ipLocalOut, PMTUDISC_DO, selectIdent } from './ip-output.js';
-import { routeOutput } from './route.js';
+import { isErr, routeOutput } from './route.js';
 
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
+/** IPPROTO_RAW. */
+const RAW = 255;
+
+const flow = new Flow();
 
 export interface IcmpMessage {
   src: number;
@@ -60,13 +66,12 @@ export class IcmpSock implements Runnable {
     this.onReady?.();
   }
 
-  /** The source address a packet to `daddr` would get, or a negative errno as `err`. */
+  /** The source address a packet to `daddr` would get (ping asks with a UDP socket), or a negative errno as `err`. */
   source(daddr: number, saddr = 0): { src: number; err: number } {
-    const skb = this.net.kernel.skbs.probe();
-    const err = routeOutput(this.net, skb, daddr, saddr, null);
-    const src = skb.rtSrc;
-    this.net.kernel.skbs.free(skb);
-    return { src, err };
+    const fl = flow.to(daddr, saddr).ports(ipv4.UDP, 0, 1025);
+    fl.uid = this.uid;
+    const d = routeOutput(this.net, fl);
+    return { src: fl.saddr, err: isErr(d) ? d : 0 };
   }
 
   /**
@@ -81,18 +86,19 @@ export class IcmpSock implements Runnable {
     opts: { ttl?: number; tos?: number; saddr?: number; pmtudisc: number },
   ): number {
     const { net } = this;
-    const skb = net.kernel.skbs.alloc();
     const tos = opts.tos ?? 0;
-    const err = routeOutput(net, skb, daddr, opts.saddr ?? 0, null, tos);
+    const fl = flow.to(daddr, opts.saddr ?? 0).ports(ipv4.ICMP, icmp.ECHO << 8, 0);
+    fl.tos = tos;
+    fl.uid = this.uid;
+    const d = routeOutput(net, fl);
+    if (isErr(d)) return d;
     const n = icmp.HLEN + payload.length;
-    this.mtu = skb.rtMtu;
+    this.mtu = dstMtu(d);
     const force = opts.pmtudisc === PMTUDISC_DO;
-    const bad = err !== 0 ? err : n + ipv4.HLEN > (force ? skb.rtMtu : 0xffff) ? -EMSGSIZE : 0;
-    if (bad !== 0) {
-      net.kernel.skbs.free(skb);
-      return bad;
-    }
-    const src = skb.rtSrc;
+    if (n + ipv4.HLEN > (force ? this.mtu : 0xffff)) return -EMSGSIZE;
+    const src = fl.saddr;
+    const skb = net.kernel.skbs.alloc();
+    skb.dst = d;
     skb.uid = this.uid;
     skb.room(n);
     skb.buf.set(payload, skb.head + icmp.HLEN);
@@ -144,12 +150,10 @@ const MAX_QUEUE = 277;
  */
 export function rawSendHdrinc(net: Netns, packet: Uint8Array, daddr: number): number {
   const { skbs, sim } = net.kernel;
+  const d = routeOutput(net, flow.to(daddr, 0).ports(RAW, 0, 0));
+  if (isErr(d)) return d;
   const skb = skbs.alloc();
-  const err = routeOutput(net, skb, daddr, 0, null);
-  if (err !== 0) {
-    skbs.free(skb);
-    return err;
-  }
+  skb.dst = d;
   skb.room(packet.length);
   skb.buf.set(packet, skb.head);
   skb.tail = skb.head + packet.length;

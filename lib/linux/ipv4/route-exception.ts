@@ -11,9 +11,11 @@ import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 import { addrOnlink } from './devinet.js';
+import { type Dst, dstMtu, nexthop } from './dst.js';
 import { type Fnhe, type NextHop, RTN_UNICAST } from './fib.js';
+import { Flow } from './flow.js';
 import { selectPath } from './multipath.js';
-import { inetAddrType, routeOutput, RTCF_MTU_LOCKED } from './route.js';
+import { inetAddrType, isErr, routeOutput } from './route.js';
 
 /** The least path MTU that is believed by default (min_pmtu), and how long a redirect lasts (gc_timeout). */
 export const MIN_PMTU = 552;
@@ -29,6 +31,16 @@ export function findException(nh: NextHop, daddr: number, now: number): Fnhe | n
   if (now <= e.expires) return e;
   nh.exceptions.delete(daddr);
   return null;
+}
+
+/** What an exception says goes into a route (fill_route_from_fnhe). */
+export function fillFromException(d: Dst, e: Fnhe): void {
+  d.pmtu = e.pmtu;
+  if (e.locked) d.mtuLocked = true;
+  d.expires = e.expires;
+  if (e.gw === 0) return;
+  d.gw = e.gw;
+  d.usesGateway = true;
 }
 
 /** update_or_create_fnhe: 0 for `gw` or `pmtu` leaves what is known. */
@@ -51,6 +63,8 @@ function updateOrCreate(
     }
     e.expires = expires;
     e.stamp = now;
+    if (e.rthInput !== null) fillFromException(e.rthInput, e);
+    if (e.rthOutput !== null) fillFromException(e.rthOutput, e);
     return;
   }
   if (all.size >= MAX_EXCEPTIONS) {
@@ -59,14 +73,19 @@ function updateOrCreate(
     for (const [d, x] of all) if (x.stamp < at) ((at = x.stamp), (oldest = d));
     all.delete(oldest);
   }
-  all.set(daddr, { gw, pmtu, locked, expires, stamp: now });
+  all.set(daddr, { gw, pmtu, locked, expires, stamp: now, rthInput: null, rthOutput: null });
+  // Who keeps a route over this next hop has to ask again.
+  if (nh.rthInput !== null) nh.rthInput.obsolete = true;
+  if (nh.rthOutput !== null) nh.rthOutput.obsolete = true;
 }
 
-/** The next hops that a packet to `daddr` may take. */
-function hops(net: Netns, daddr: number, saddr: number, tos: number, mark: number, all: boolean): readonly NextHop[] {
-  const r = net.fib.lookup(daddr, saddr, tos, mark, '', null);
+const flow = new Flow();
+
+/** The next hops that a packet of this flow may take. */
+function hops(net: Netns, fl: Flow, all: boolean): readonly NextHop[] {
+  const r = net.fib.lookup(fl);
   if (r === null || r.dev === null) return [];
-  if (r.paths !== null) return all ? r.paths : [selectPath(net, r, saddr, daddr)];
+  if (r.paths !== null) return all ? r.paths : [selectPath(net, r, fl)];
   return [r];
 }
 
@@ -75,19 +94,21 @@ function hops(net: Netns, daddr: number, saddr: number, tos: number, mark: numbe
  * `mtu` is an ICMP message's next-hop MTU; below 552 the path counts as one that wants no DF.
  */
 export function updatePmtu(net: Netns, daddr: number, saddr: number, tos: number, mark: number, mtu: number): void {
-  const { skbs, sim } = net.kernel;
-  const probe = skbs.probe();
-  probe.mark = mark;
-  const err = routeOutput(net, probe, daddr, saddr, null, tos);
-  const old = probe.rtMtu;
-  const locked = (probe.rtFlags & RTCF_MTU_LOCKED) !== 0;
-  skbs.free(probe);
-  if (err !== 0 || locked || old < mtu) return;
+  const { sim } = net.kernel;
+  const fl = flow.to(daddr, saddr);
+  fl.tos = tos;
+  fl.mark = mark;
+  const rt = routeOutput(net, fl);
+  if (isErr(rt) || rt.mtuLocked) return;
+  const old = dstMtu(rt);
+  if (old < mtu) return;
   const least = net.sysctl.get('net.ipv4.route.min_pmtu') ?? MIN_PMTU;
   const lock = mtu < least;
   const pmtu = lock ? Math.min(old, least) : mtu;
-  const expires = sim.now + (net.sysctl.get('net.ipv4.route.mtu_expires') ?? 600) * SEC;
-  for (const h of hops(net, daddr, saddr, tos, mark, true)) updateOrCreate(h, daddr, 0, pmtu, lock, sim.now, expires);
+  const lasts = (net.sysctl.get('net.ipv4.route.mtu_expires') ?? 600) * SEC;
+  if (rt.pmtu === pmtu && sim.now < rt.expires - lasts / 2) return;
+  const expires = sim.now + lasts;
+  for (const h of hops(net, fl, true)) updateOrCreate(h, daddr, 0, pmtu, lock, sim.now, expires);
 }
 
 /** IN_DEV_RX_REDIRECTS: a router needs all and the device, a host one of the two. */
@@ -103,26 +124,26 @@ function acceptsRedirects(net: Netns, dev: Netdev): boolean {
  */
 export function doRedirect(net: Netns, skb: Skb, from: number, gw: number, daddr: number, saddr: number, tos: number, mark: number): void {
   const dev = skb.dev!;
-  const { skbs, sim } = net.kernel;
-  const probe = skbs.probe();
-  probe.mark = mark;
-  const err = routeOutput(net, probe, daddr, saddr, null, tos);
-  const out = probe.rtDev;
-  const old = probe.rtGw;
-  skbs.free(probe);
-  if (err !== 0 || out === null || old === daddr || old !== from) return;
+  const { sim } = net.kernel;
+  const fl = flow.to(daddr, saddr);
+  fl.tos = tos;
+  fl.mark = mark;
+  const rt = routeOutput(net, fl);
+  if (isErr(rt)) return;
+  const old = nexthop(rt, daddr);
+  if (old === daddr || old !== from) return;
   if (gw === old || !acceptsRedirects(net, dev) || isMulticast(gw) || gw === -1 || gw >>> 24 === 0) return;
   if (dev.conf.shared_media === 0 && net.confAll.shared_media === 0) {
     if (!addrOnlink(dev, gw, old)) return;
     const secure = dev.conf.secure_redirects !== 0 || net.confAll.secure_redirects !== 0;
     if (secure && !isDefaultGateway(net, gw, dev)) return;
   } else if (inetAddrType(net, gw) !== RTN_UNICAST) return;
-  const n = net.neigh.create(out, gw);
+  const n = net.neigh.create(rt.dev, gw);
   if (!n.valid) {
     n.eventSend(null);
     return;
   }
-  for (const h of hops(net, daddr, saddr, tos, mark, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now, sim.now + REDIRECT_EXPIRES);
+  for (const h of hops(net, fl, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now, sim.now + REDIRECT_EXPIRES);
 } // prettier-ignore
 
 /** ip_fib_check_default: some default route on the device has this gateway. */

@@ -14,7 +14,7 @@ import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';
 import { addBridge, addVeth } from '../device/devices.js';
 import { addAddress, devOpen } from './devinet.js';
-import { RTN_UNICAST } from './fib.js';
+import { newRoute, RTN_UNICAST } from './fib.js';
 import { IcmpSock } from './raw.js';
 import { UdpSock } from './udp.js';
 
@@ -58,7 +58,7 @@ function node(): { k: Kernel; pods: Netdev[]; ports: Netdev[]; br: Netdev } {
     devOpen(e);
     devOpen(pod.lo);
     addAddress(e, ip(`10.0.1.${i}`), 24, null, 0);
-    pod.fib.main.add({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: ip('10.0.1.1'), dev: e, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254, mtu: 0, mtuLock: false, exceptions: null, paths: null }); // prettier-ignore
+    pod.fib.main.add(newRoute({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: ip('10.0.1.1'), dev: e, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254, mtu: 0, mtuLock: false, paths: null })); // prettier-ignore
     pods.push(e);
     ports.push(port);
   }

@@ -17,6 +17,8 @@ import { drop } from '../core/drop.js';
 import { usecsToJiffies } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
 import { PACKET_HOST, type Skb } from '../core/skb.js';
+import { type Dst, dstMtu, RTCF_GROUP } from './dst.js';
+import { Flow } from './flow.js';
 import { ttlDefault } from './icmp.js';
 import { acceptqFull, reqskAdd, reqskDrop, reqskFull, RequestSock } from './inet-connection-sock.js';
 import {
@@ -24,15 +26,7 @@ import {
 } from './inet-hashtables.js'; // prettier-ignore
 import { learnFromError } from './icmp-rcv.js';
 import { ipBuildAndSend } from './ip-output.js';
-import {
-  EHOSTUNREACH,
-  ENETUNREACH,
-  ROUTE_BROADCAST,
-  ROUTE_LOCAL,
-  ROUTE_MULTICAST,
-  ROUTE_OUTPUT,
-  routeOutput,
-} from './route.js';
+import { EHOSTUNREACH, ENETUNREACH, isErr, routeOutput, RTN_LOCAL } from './route.js';
 import { updatePmtu } from './route-exception.js';
 import { rtoFromRtt } from './tcp-ack.js';
 import { rcvEstablished, rcvStateProcess } from './tcp-input.js';
@@ -48,6 +42,8 @@ import { initializeRcvMss } from './tcp-data.js';
 
 const EMSGSIZE = 90;
 const EPROTO = 71;
+
+const flow = new Flow();
 
 /** A delivered TCP packet (tcp_v4_rcv). */
 export function tcpV4Rcv(net: Netns, skb: Skb): void {
@@ -79,7 +75,7 @@ export function tcpV4Rcv(net: Netns, skb: Skb): void {
 function rcvListen(net: Netns, skb: Skb, isn: number): void {
   const sk = lookupListener(net, ipv4.dst(skb.buf, skb.net), tcp.dport(skb.buf, skb.trans));
   if (sk === null) {
-    if (skb.rtType === ROUTE_LOCAL) tcpSendReset(net, skb);
+    if (skb.dst!.type === RTN_LOCAL) tcpSendReset(net, skb);
     return drop(net, skb, 'NO_SOCKET');
   }
   const f = skb.tcpFlags;
@@ -150,10 +146,12 @@ function sendReply(
   const { skbs } = net.kernel;
   const src = ipv4.dst(skb.buf, skb.net);
   const dst = ipv4.src(skb.buf, skb.net);
-  const r = skbs.alloc();
-  if (routeOutput(net, r, dst, src, null) !== 0) return skbs.free(r);
-  const hlen = ts ? 32 : 20;
   const [sport, dport] = [tcp.dport(skb.buf, skb.trans), tcp.sport(skb.buf, skb.trans)];
+  const d = routeOutput(net, flow.to(dst, src).ports(ipv4.TCP, sport, dport));
+  if (isErr(d)) return;
+  const r = skbs.alloc();
+  r.dst = d;
+  const hlen = ts ? 32 : 20;
   tcp.write(r.buf, r.head, sport, dport, seq, ack, hlen, flags, window);
   if (ts) tcp.putTstamp(r.buf, r.head + tcp.HLEN, tsval, tsecr);
   r.tail = r.head + hlen;
@@ -192,7 +190,7 @@ const opts = new tcp.Options();
 /** A SYN for a listener (tcp_conn_request). */
 function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   const { net } = sk;
-  if (skb.rtType === ROUTE_BROADCAST || skb.rtType === ROUTE_MULTICAST) return;
+  if ((skb.dst!.flags & RTCF_GROUP) !== 0) return;
   if ((reqskFull(sk) && isn === 0) || acceptqFull(sk)) return;
   const b = skb.buf;
   const [saddr, daddr] = [ipv4.dst(b, skb.net), ipv4.src(b, skb.net)];
@@ -209,12 +207,9 @@ function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   r.tsOffset = r.tstampOk ? secureTsOff(net, saddr, daddr) : 0;
   r.txhash = T.txRndhash(net);
   r.sntIsn = isn !== 0 ? isn : secureSeq(net, saddr, daddr, r.sport, r.dport);
-  const probe = net.kernel.skbs.probe();
-  const err = routeOutput(net, probe, daddr, saddr, null);
-  const mtu = probe.rtMtu;
-  net.kernel.skbs.free(probe);
-  if (err !== 0) return;
-  const mss = dstAdvmss(mtu);
+  const d = requestRoute(r);
+  if (isErr(d)) return;
+  const mss = dstAdvmss(dstMtu(d));
   const w = selectInitialWindow(tcpFullSpace(sk), mss - (r.tstampOk ? T.TSTAMP_ALIGNED : 0), 0, r.wscaleOk);
   r.rcvWnd = w.rcvWnd;
   r.windowClamp = w.clamp;
@@ -223,16 +218,25 @@ function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   sendSynack(r);
 }
 
+/** inet_csk_route_req. */
+function requestRoute(r: RequestSock): Dst | number {
+  const fl = flow.to(r.daddr, r.saddr).ports(ipv4.TCP, r.sport, r.dport);
+  fl.uid = r.listener.uid;
+  return routeOutput(r.net, fl);
+}
+
 /** SYN-ACK of a request (tcp_v4_send_synack, tcp_make_synack): ID 0, DF. */
 export function sendSynack(r: RequestSock): void {
   const { net } = r;
   const { skbs, sim } = net.kernel;
+  const d = requestRoute(r);
+  if (isErr(d)) return;
   const skb = skbs.alloc();
-  if (routeOutput(net, skb, r.daddr, r.saddr, null) !== 0) return skbs.free(skb);
+  skb.dst = d;
   if (r.sntSynack === 0) r.sntSynack = Math.floor(sim.now / 1000);
   const o = skb.head;
   const tsval = (rawTime(net) + r.tsOffset) | 0;
-  const mss = dstAdvmss(skb.rtMtu);
+  const mss = dstAdvmss(dstMtu(d));
   const ws = r.wscaleOk ? r.rcvWscale : -1;
   const end = tcp.putSynOptions(skb.buf, o + tcp.HLEN, mss, r.sackOk, r.tstampOk, tsval, r.tsRecent, ws);
   tcp.write(skb.buf, o, r.sport, r.dport, r.sntIsn, r.rcvNxt, end - o, tcp.SYN | tcp.ACK, Math.min(r.rcvWnd, 65535));
@@ -272,16 +276,12 @@ function tupleUnique(sk: TcpSock, port: number, chosen: boolean): boolean {
 /** connect(): routes, takes a port, sends the SYN (tcp_v4_connect): 0 or a negative errno. */
 export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   const { net } = sk;
-  const { skbs } = net.kernel;
-  const probe = skbs.probe();
-  const err = routeOutput(net, probe, addr, sk.saddr, null);
-  const src = probe.rtSrc;
-  const type = probe.rtType;
-  const mtu = probe.rtMtu;
-  skbs.free(probe);
-  if (err !== 0) return err;
-  if (type !== ROUTE_OUTPUT) return -ENETUNREACH;
-  if (sk.saddr === 0) sk.saddr = src;
+  const fl = flow.to(addr, sk.saddr).ports(ipv4.TCP, sk.sport, port);
+  fl.uid = sk.uid;
+  const d = routeOutput(net, fl);
+  if (isErr(d)) return d;
+  if ((d.flags & RTCF_GROUP) !== 0) return -ENETUNREACH;
+  if (sk.saddr === 0) sk.saddr = fl.saddr;
   sk.daddr = addr === 0 ? 0x7f000001 : addr;
   sk.dport = port;
   setState(sk, T.SYN_SENT);
@@ -296,7 +296,7 @@ export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   sk.tsOffset = secureTsOff(net, sk.saddr, sk.daddr);
   sk.inetId = net.kernel.rng('ip-id').u16();
   sk.txhash = T.txRndhash(net);
-  sk.dstMtu = mtu;
+  sk.dstMtu = dstMtu(d);
   connectSyn(sk);
   return 0;
 }

@@ -8,9 +8,10 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import { jiffies, modTimer, usecsToJiffies } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
+import { dstMtu, RTCF_GROUP } from './dst.js';
 import { ttlDefault } from './icmp.js';
 import { ipBuildAndSend } from './ip-output.js';
-import { EHOSTUNREACH, ROUTE_OUTPUT, routeOutput, RTCF_MTU_LOCKED } from './route.js';
+import { EHOSTUNREACH, isErr, routeOutput } from './route.js';
 import { txStart } from './tcp-cong.js';
 import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
@@ -106,12 +107,14 @@ export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) 
 /** Hands a finished segment (`head` at the TCP header) to IP (ip_queue_xmit): 0 or a negative errno. */
 function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   const { net } = sk;
-  if (routeOutput(net, skb, sk.daddr, sk.saddr, null, sk.tos) !== 0 || skb.rtType !== ROUTE_OUTPUT) {
+  const d = routeOutput(net, sk.flow());
+  if (isErr(d) || (d.flags & RTCF_GROUP) !== 0) {
     net.kernel.skbs.free(skb);
     return -EHOSTUNREACH;
   }
-  sk.dstMtu = skb.rtMtu;
-  if (skb.rtDev === net.lo) skb.tailroom = 0;
+  skb.dst = d;
+  sk.dstMtu = dstMtu(d);
+  if (d.dev === net.lo) skb.tailroom = 0;
   if (sk.dstGenid !== net.fib.genid) {
     // A new route: what was seen of the old one's neighbour does not count (__sk_dst_set).
     sk.dstGenid = net.fib.genid;
@@ -123,7 +126,7 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   skb.hash = sk.txhash;
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;
-  const df = (skb.rtFlags & RTCF_MTU_LOCKED) !== 0 ? 0 : ipv4.DF;
+  const df = d.mtuLocked ? 0 : ipv4.DF;
   return ipBuildAndSend(net, skb, sk.saddr, sk.daddr, ipv4.TCP, sk.tos, ttlDefault(net), id, df);
 }
 
@@ -239,8 +242,10 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
  */
 export function sendCopyAt(sk: TcpSock, seq: number, data: Uint8Array): void {
   const { net } = sk;
+  const d = routeOutput(net, sk.flow());
+  if (isErr(d)) return;
   const skb = net.kernel.skbs.alloc();
-  if (routeOutput(net, skb, sk.daddr, sk.saddr, null, sk.tos) !== 0) return net.kernel.skbs.free(skb);
+  skb.dst = d;
   const hlen = tcp.HLEN + establishedOptions(sk);
   skb.room(hlen + data.length);
   tcp.write(skb.buf, skb.head, sk.sport, sk.dport, seq, sk.rcvNxt, hlen, tcp.ACK | tcp.PSH, selectWindow(sk));

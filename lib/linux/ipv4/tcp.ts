@@ -5,14 +5,17 @@
  * Kernel counterpart: net/ipv4/tcp.c, af_inet.c. Not here: urgent data, SO_LINGER, splice, zero copy.
  * @module
  */
+import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import type { Runnable, Task } from '../../sim/sim.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { dstMtu } from './dst.js';
+import { Flow } from './flow.js';
 import { reqskDrop } from './inet-connection-sock.js';
 import { ehashRemove, getPort, listenerAdd, listenerRemove, putPort } from './inet-hashtables.js';
-import { inetAddrType, routeOutput, RTN_LOCAL } from './route.js';
+import { inetAddrType, isErr, routeOutput, RTN_LOCAL } from './route.js';
 import { sndbufExpand } from './tcp-data.js';
 import { mtuReduced, tcpV4Connect, tcpV4DoRcv } from './tcp-ipv4.js';
 import { timeWait } from './tcp-minisocks.js';
@@ -29,6 +32,8 @@ export const EINPROGRESS = 115;
 export const ENOTCONN = 107;
 export const EISCONN = 106;
 export const EPIPE = 32;
+const flow = new Flow();
+
 const SOMAXCONN = 4096;
 const MAX_RECV = 1 << 20;
 
@@ -64,15 +69,20 @@ export class TcpSock extends T.TcpState implements Runnable {
     return this.net.sysctl.get(`net.ipv4.${name}`) ?? fallback;
   }
 
+  /** What this socket's packets ask of the routing tables. */
+  flow(): Flow {
+    const fl = flow.to(this.daddr, this.saddr).ports(ipv4.TCP, this.sport, this.dport);
+    fl.tos = this.tos;
+    fl.uid = this.uid;
+    return fl;
+  }
+
   /** The MTU of the way to the peer as it is now. */
   routeMtu(): void {
-    const probe = this.net.kernel.skbs.probe();
-    const err = routeOutput(this.net, probe, this.daddr, this.saddr, null, this.tos);
-    if (err === 0) {
-      this.dstMtu = probe.rtMtu;
-      this.dstGenid = this.net.fib.genid;
-    }
-    this.net.kernel.skbs.free(probe);
+    const d = routeOutput(this.net, this.flow());
+    if (isErr(d)) return;
+    this.dstMtu = dstMtu(d);
+    this.dstGenid = d.genid;
   }
 
   /** Binds to a local address and port; address 0 is any, port 0 a free one. */

@@ -12,10 +12,12 @@ import type { Runnable } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import { dstMtu, RTCF_BROADCAST } from './dst.js';
+import { Flow } from './flow.js';
 import { learnFromError } from './icmp-rcv.js';
 import { icmpSend, ttlDefault } from './icmp.js';
 import { dontFragment, ipBuildAndSend, PMTUDISC_DO, PMTUDISC_DONT, selectIdent } from './ip-output.js';
-import { inetAddrType, ROUTE_BROADCAST, routeOutput, RTN_LOCAL } from './route.js';
+import { EACCES, inetAddrType, isErr, routeOutput, RTN_LOCAL } from './route.js';
 
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
@@ -38,6 +40,8 @@ export interface Datagram {
 const PORT_LOW = 32768;
 const PORT_HIGH = 60999;
 const RCVBUF = 212992;
+
+const flow = new Flow();
 
 /** A SOCK_DGRAM socket. Ports and addresses are host-order numbers (int32). Calls return 0 or a negative errno. */
 export class UdpSock implements Runnable {
@@ -105,13 +109,12 @@ export class UdpSock implements Runnable {
   /** Connects: routes, fixes the source address, draws the IP ID counter (ip4_datagram_connect). */
   connect(addr: number, port: number): number {
     const { kernel } = this.net;
-    const probe = kernel.skbs.probe();
-    const err = routeOutput(this.net, probe, addr, this.addr, null);
-    const src = probe.rtSrc;
-    const broadcast = probe.rtType === ROUTE_BROADCAST;
-    kernel.skbs.free(probe);
-    if (err !== 0) return err;
-    if (broadcast) return -13;
+    const fl = flow.to(addr, this.addr).ports(ipv4.UDP, this.port, port);
+    fl.uid = this.uid;
+    const d = routeOutput(this.net, fl);
+    const src = fl.saddr;
+    if (isErr(d)) return d;
+    if ((d.flags & RTCF_BROADCAST) !== 0) return -EACCES;
     if (this.port === 0) {
       const b = this.bind(0, 0);
       if (b !== 0) return b;
@@ -137,15 +140,16 @@ export class UdpSock implements Runnable {
       const b = this.bind(0, 0);
       if (b !== 0) return b;
     }
-    const skb = kernel.skbs.alloc();
-    const err = routeOutput(net, skb, to, saddr !== 0 ? saddr : this.addr, null, this.tos);
+    const fl = flow.to(to, saddr !== 0 ? saddr : this.addr).ports(ipv4.UDP, this.port, port);
+    fl.tos = this.tos;
+    fl.uid = this.uid;
+    const d = routeOutput(net, fl);
+    if (isErr(d)) return d;
     const length = data.length + ipv4.HLEN + udp.HLEN;
-    const bad = err !== 0 ? err : length > (this.pmtudisc === PMTUDISC_DO ? skb.rtMtu : 65535) ? -EMSGSIZE : 0;
-    if (bad !== 0) {
-      kernel.skbs.free(skb);
-      return bad;
-    }
-    const src = skb.rtSrc;
+    if (length > (this.pmtudisc === PMTUDISC_DO ? dstMtu(d) : 65535)) return -EMSGSIZE;
+    const skb = kernel.skbs.alloc();
+    skb.dst = d;
+    const src = fl.saddr;
     skb.room(udp.HLEN + data.length);
     skb.buf.set(data, skb.head + udp.HLEN);
     skb.tail = skb.head + udp.HLEN + data.length;

@@ -8,7 +8,7 @@ import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';
 import { addVeth } from '../device/devices.js';
 import { addAddress, devOpen } from '../ipv4/devinet.js';
-import { RTN_UNICAST } from '../ipv4/fib.js';
+import { newRoute, RTN_UNICAST } from '../ipv4/fib.js';
 import { UdpSock } from '../ipv4/udp.js';
 import { ipvs } from './ctl.js';
 import { MASQ, Service } from './service.js';
@@ -31,7 +31,7 @@ Core('a datagram to a VIP is rewritten, the ICMP error returns from the VIP', ()
     addAddress(r, ip(`10.${i}.0.254`), 24, null, 0);
     addAddress(e, ip(`10.${i}.0.1`), 24, null, 0);
     r.conf.forwarding = 1;
-    pod.fib.main.add({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: ip(`10.${i}.0.254`), dev: e, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254, mtu: 0, mtuLock: false, exceptions: null, paths: null }); // prettier-ignore
+    pod.fib.main.add(newRoute({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: ip(`10.${i}.0.254`), dev: e, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254, mtu: 0, mtuLock: false, paths: null })); // prettier-ignore
     ends.push(e);
   }
   const seen: string[] = [];

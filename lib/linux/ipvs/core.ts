@@ -23,7 +23,8 @@ import {
 import { PACKET_HOST, type Skb } from '../core/skb.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { DEFRAG_VS_FWD, DEFRAG_VS_IN, DEFRAG_VS_OUT, ipDefrag } from '../ipv4/ip-fragment.js';
-import { inetAddrType, ipRouteMeHarder, RTCF_LOCAL, RTN_UNICAST } from '../ipv4/route.js';
+import { RTCF_LOCAL } from '../ipv4/dst.js';
+import { inetAddrType, ipRouteMeHarder, RTN_UNICAST } from '../ipv4/route.js';
 import type { ConnFlags, ConnKey, IpvsConn } from './conn.js';
 import { FTPDATA, FTPPORT, type Ipvs } from './ctl.js';
 import { inIcmp, NOT_RELATED, outIcmp } from './icmp.js';
@@ -258,7 +259,7 @@ function handleResponse(v: Ipvs, skb: Skb, c: IpvsConn, l4: number, hook: number
 
 /** A reply to another machine is routed again as this machine's own (ip_vs_route_me_harder, snat_reroute). */
 export function routeMeHarder(v: Ipvs, skb: Skb, hook: number): boolean {
-  if (hook === LOCAL_IN || (skb.rtFlags & RTCF_LOCAL) !== 0) return true;
+  if (hook === LOCAL_IN || (skb.dst!.flags & RTCF_LOCAL) !== 0) return true;
   return v.sysctl('net.ipv4.vs.snat_reroute', 1) === 0 || ipRouteMeHarder(v.net, skb) === 0;
 }
 

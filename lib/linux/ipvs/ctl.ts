@@ -9,7 +9,6 @@
 import { SEC, Timer } from '../../sim/sim.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
-import { Skb } from '../core/skb.js';
 import { inetAddrType, RTN_LOCAL, RTN_UNICAST } from '../ipv4/route.js';
 import { ConnTable } from './conn.js';
 import { registerHooks, unregisterHooks } from './core.js';
@@ -28,8 +27,8 @@ const DAY = 86400;
 export class Ipvs implements Expiration {
   readonly net: Netns;
   readonly conns: ConnTable;
-  /** Carries the route to a server while it is looked up; the packet keeps its own until that one is taken. */
-  readonly probe: Skb;
+  /** The source address of the route that was last taken to a server (ret_saddr of __ip_vs_get_out_rt). */
+  outSaddr = 0;
   readonly timeouts = new Timeouts();
   readonly services: Service[] = [];
   /** The same for the data path: by virtual address, and by firewall mark. */
@@ -44,7 +43,6 @@ export class Ipvs implements Expiration {
   constructor(net: Netns) {
     this.net = net;
     this.conns = new ConnTable(net);
-    this.probe = new Skb(net.kernel);
   }
 
   private get now(): number {
@@ -172,6 +170,7 @@ export class Ipvs implements Expiration {
   private update(d: Dest, o: DestOptions): void {
     d.weight = o.weight;
     d.fwd = o.fwd;
+    d.dst = null;
     d.setThresholds(o.uThreshold, o.lThreshold);
   }
 

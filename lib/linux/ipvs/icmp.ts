@@ -12,8 +12,8 @@ import { isLoopback } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { FORWARD, NF_ACCEPT, NF_DROP, NF_STOLEN } from '../core/nf-hook.js';
 import type { Skb } from '../core/skb.js';
+import { dstMtu, RTCF_LOCAL } from '../ipv4/dst.js';
 import { icmpSend } from '../ipv4/icmp.js';
-import { routeOutput, RTCF_INPUT, RTCF_LOCAL } from '../ipv4/route.js';
 import { updatePmtu } from '../ipv4/route-exception.js';
 import type { IpvsConn } from './conn.js';
 import { countPacket, gatherFrags, routeMeHarder } from './core.js';
@@ -91,7 +91,7 @@ function icmpXmit(v: Ipvs, skb: Skb, c: IpvsConn, hook: number, o: number, q: nu
   const b = skb.buf;
   const l4 = q + ipv4.headerLen(b, q);
   if (c.fwd !== MASQ) return packetXmit(v, skb, c, l4, IS_ICMP);
-  const received = (skb.rtFlags & RTCF_INPUT) !== 0;
+  const received = skb.dst!.isInput;
   const mode = hook !== FORWARD ? RT_LOCAL | RT_NON_LOCAL | RT_RDR : RT_NON_LOCAL;
   const local = getOutRt(v, skb, c, c.daddr, mode, IS_ICMP);
   if (local < 0 || (local === 1 && isLoopback(c.daddr) && received)) return lose(v.net, skb);
@@ -118,7 +118,7 @@ function tunnelError(v: Ipvs, skb: Skb, o: number, outer: number): number {
   const b = skb.buf;
   const hlen = ipv4.headerLen(b, outer);
   if (b[outer]! >> 4 !== 4 || hlen < ipv4.HLEN) return NF_ACCEPT;
-  if ((ipv4.frag(b, outer) & ipv4.OFFSET) !== 0 || (skb.rtFlags & RTCF_LOCAL) === 0) return NF_ACCEPT;
+  if ((ipv4.frag(b, outer) & ipv4.OFFSET) !== 0 || (skb.dst!.flags & RTCF_LOCAL) === 0) return NF_ACCEPT;
   if (!v.findTunnel(ipv4.dst(b, outer))) return NF_ACCEPT;
   const q = quoted(skb, outer + hlen);
   if (q < 0) return NF_ACCEPT;
@@ -146,17 +146,10 @@ function tunnelError(v: Ipvs, skb: Skb, o: number, outer: number): number {
   return NF_STOLEN;
 }
 
-/**
- * Remembers the path MTU of the outer packet and returns the one that counts: the route in the server's cache still has the
- * old one when the path had no exception before.
- */
+/** Remembers the path MTU of the outer packet and returns the one that counts: that of the route the server keeps. */
 function learnPmtu(v: Ipvs, c: IpvsConn, skb: Skb, outer: number, mtu: number): number {
-  const { net, probe } = v;
   const b = skb.buf;
-  const daddr = ipv4.dst(b, outer);
-  const known = routeOutput(net, probe, daddr, 0, null) === 0 && probe.rtMtu !== probe.rtDev!.mtu;
-  updatePmtu(net, daddr, ipv4.src(b, outer), ipv4.tos(b, outer), 0, mtu);
-  if (c.dest === null || c.dest.routeMtu === 0) return mtu;
-  if (!known) return c.dest.routeMtu;
-  return routeOutput(net, probe, daddr, 0, null) === 0 ? probe.rtMtu : mtu;
+  updatePmtu(v.net, ipv4.dst(b, outer), ipv4.src(b, outer), ipv4.tos(b, outer), 0, mtu);
+  const dst = c.dest === null ? null : c.dest.dst;
+  return dst === null ? mtu : dstMtu(dst);
 }

@@ -2,6 +2,7 @@
  * A virtual service and its destinations (struct ip_vs_service, ip_vs_dest).
  * @module
  */
+import type { Dst } from '../ipv4/dst.js';
 import { Stats } from './est.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -46,8 +47,9 @@ export class Dest {
   /** Who else knows it: caches of lblc and lblcr. */
   cached = 0;
   available = true;
-  /** MTU of the route that the last packet took (dest_dst). */
-  routeMtu = 0;
+  /** The route to it and the source address that goes with it (dest_dst), null: none kept. */
+  dst: Dst | null = null;
+  dstSaddr = 0;
   /** When it was first seen unused in the trash, 0: not yet. */
   idleStart = 0;
   readonly stats = new Stats();

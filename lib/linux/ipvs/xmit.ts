@@ -19,10 +19,12 @@ import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_OUT, NF_ACCEPT, NF_STOLEN, nfHook } from '../core/nf-hook.js';
 import { CT_NONE, type Skb } from '../core/skb.js';
+import { type Dst, dstMtu, dstValid, RTCF_LOCAL } from '../ipv4/dst.js';
+import { Flow, FLOWI_FLAG_KNOWN_NH } from '../ipv4/flow.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { sendCheck } from '../ipv4/ip-options.js';
 import { dstOutput, selectIdent } from '../ipv4/ip-output.js';
-import { routeOutput, RTCF_INPUT, RTCF_LOCAL } from '../ipv4/route.js';
+import { isErr, routeOutput } from '../ipv4/route.js';
 import { ecnEncapsulate } from '../tunnel/ip-tunnel.js';
 import type { IpvsConn } from './conn.js';
 import type { Ipvs } from './ctl.js';
@@ -34,7 +36,11 @@ export const RT_LOCAL = 1;
 export const RT_NON_LOCAL = 2;
 /** A packet for another machine may be turned to this one. */
 export const RT_RDR = 4;
+/** The packet's own destination is not the next hop. */
+const RT_KNOWN_NH = 16;
 const RT_TUNNEL = 32;
+
+const flow = new Flow();
 
 /** Which part of a packet decides what is said about its size. */
 export const IS_PACKET = 0;
@@ -56,12 +62,13 @@ export function packetXmit(v: Ipvs, skb: Skb, c: IpvsConn, l4: number, what: num
  * route, one TTL less and fits, -1 when it must be dropped; ICMP errors are sent here.
  */
 export function getOutRt(v: Ipvs, skb: Skb, c: IpvsConn, daddr: number, mode: number, what: number): number {
-  const { net, probe } = v;
-  if (routeOutput(net, probe, daddr, 0, null) !== 0) {
+  const { net } = v;
+  const rt = routeTo(v, c, daddr, mode);
+  if (isErr(rt)) {
     icmpSend(net, skb, icmp.DEST_UNREACH, icmp.HOST_UNREACH, 0);
     return -1;
   }
-  const local = (probe.rtFlags & RTCF_LOCAL) !== 0;
+  const local = (rt.flags & RTCF_LOCAL) !== 0;
   if (crossesLocalRouteBoundary(skb, mode, local)) return -1;
   if (local) return 1;
   if (ipv4.ttl(skb.buf, skb.net) <= 1) {
@@ -69,20 +76,33 @@ export function getOutRt(v: Ipvs, skb: Skb, c: IpvsConn, daddr: number, mode: nu
     return -1;
   }
   ipv4.decreaseTtl(skb.buf, skb.net);
-  if (!mtuIsAdequate(v, skb, probe.rtMtu, mode, what)) return -1;
-  if (c.dest !== null) c.dest.routeMtu = probe.rtMtu;
-  skb.rtDev = probe.rtDev;
-  skb.rtGw = probe.rtGw;
-  skb.rtType = probe.rtType;
-  skb.rtFlags = probe.rtFlags;
-  skb.rtSrc = probe.rtSrc;
-  skb.rtMtu = probe.rtMtu;
+  if (!mtuIsAdequate(v, skb, dstMtu(rt), mode, what)) return -1;
+  skb.dst = rt;
   return 0;
+}
+
+/** The route that the server keeps while it holds (dest_dst), else a new one; its source address goes to `v.outSaddr`. */
+function routeTo(v: Ipvs, c: IpvsConn, daddr: number, mode: number): Dst | number {
+  const { dest } = c;
+  if (dest !== null && dstValid(dest.dst)) {
+    v.outSaddr = dest.dstSaddr;
+    return dest.dst;
+  }
+  const fl = flow.to(daddr, 0);
+  if ((mode & RT_KNOWN_NH) !== 0) fl.flags = FLOWI_FLAG_KNOWN_NH;
+  const rt = routeOutput(v.net, fl);
+  if (isErr(rt)) return rt;
+  v.outSaddr = fl.saddr;
+  if (dest !== null) {
+    dest.dst = rt;
+    dest.dstSaddr = fl.saddr;
+  }
+  return rt;
 }
 
 function crossesLocalRouteBoundary(skb: Skb, mode: number, toLocal: boolean): boolean {
   if (!toLocal) return (mode & RT_NON_LOCAL) === 0 || isLoopback(ipv4.src(skb.buf, skb.net));
-  return (mode & RT_LOCAL) === 0 || ((mode & RT_RDR) === 0 && (skb.rtFlags & RTCF_LOCAL) === 0);
+  return (mode & RT_LOCAL) === 0 || ((mode & RT_RDR) === 0 && (skb.dst!.flags & RTCF_LOCAL) === 0);
 }
 
 /** ensure_mtu_is_adequate: what must not be cut has to fit, with the tunnel's header. */
@@ -101,7 +121,7 @@ function mtuIsAdequate(v: Ipvs, skb: Skb, routeMtu: number, mode: number, what: 
 /** ip_vs_nat_xmit. */
 function natXmit(v: Ipvs, skb: Skb, c: IpvsConn, l4: number): number {
   const { net } = v;
-  const received = (skb.rtFlags & RTCF_INPUT) !== 0;
+  const received = skb.dst!.isInput;
   const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL | RT_RDR, IS_PACKET);
   if (local < 0) return lose(net, skb);
   if (local === 1 && isLoopback(c.daddr) && received) return lose(net, skb);
@@ -135,13 +155,13 @@ export function lose(net: Netns, skb: Skb): number {
 
 function send(net: Netns, skb: Skb): number {
   skb.head = skb.net;
-  nfHook(LOCAL_OUT, net, skb, null, skb.rtDev, dstOutput);
+  nfHook(LOCAL_OUT, net, skb, null, skb.dst!.dev, dstOutput);
   return NF_STOLEN;
 }
 
 /** ip_vs_dr_xmit: the server's neighbour gets the packet as it is. */
 function drXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
-  const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL, what);
+  const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL | RT_KNOWN_NH, what);
   if (local < 0) return lose(v.net, skb);
   if (local === 0) skb.ignoreDf = true;
   return sendOrCont(v.net, skb, c, local === 1);
@@ -160,6 +180,7 @@ function tunnelXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
   const local = getOutRt(v, skb, c, c.daddr, RT_LOCAL | RT_NON_LOCAL | RT_TUNNEL, what);
   if (local < 0) return lose(net, skb);
   if (local === 1) return sendOrCont(net, skb, c, true);
+  const saddr = v.outSaddr;
   sendCheck(skb);
   const innerTos = ipv4.tos(skb.buf, skb.net);
   const ttl = ipv4.ttl(skb.buf, skb.net);
@@ -171,9 +192,9 @@ function tunnelXmit(v: Ipvs, skb: Skb, c: IpvsConn, what: number): number {
   skb.net = skb.mac = skb.head;
   skb.optLen = skb.optRr = skb.optTs = skb.optSrr = skb.optFlags = 0;
   if (skb.frags !== null) skb.frags = withHeader(skb.frags);
-  const id = df !== 0 && !skb.ignoreDf ? 0 : selectIdent(net, skb.rtSrc, c.daddr, ipv4.IPIP);
+  const id = df !== 0 && !skb.ignoreDf ? 0 : selectIdent(net, saddr, c.daddr, ipv4.IPIP);
   const tos = ecnEncapsulate(innerTos, innerTos);
-  ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, df, ttl, ipv4.IPIP, skb.rtSrc, c.daddr);
+  ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, df, ttl, ipv4.IPIP, saddr, c.daddr);
   skb.ignoreDf = true;
   skb.ipvs = true;
   if (c.nfct && skb.ct !== null && net.ct!.confirm(skb) !== NF_ACCEPT) return lose(net, skb);

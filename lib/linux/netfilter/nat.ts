@@ -18,7 +18,7 @@ import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_IN, LOCAL_OUT, NF_ACCEPT, NF_DROP, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { CT_IS_REPLY, CT_NEW, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
-import { ipRouteMeHarder, ROUTE_NONE } from '../ipv4/route.js';
+import { ipRouteMeHarder } from '../ipv4/route.js';
 import { type Conntrack } from './conntrack.js';
 import { type Conn, S_CONFIRMED, S_DST_NAT, S_DST_NAT_DONE, S_NAT_MASK, S_SRC_NAT, S_SRC_NAT_DONE } from './ct-conn.js';
 import { invertTuple, Tuple } from './ct-tuple.js';
@@ -317,7 +317,7 @@ export function natHook(
   }
   const daddr = ipv4.dst(skb.buf, skb.net);
   natPacket(net, skb, ct, manip);
-  if (hook === PRE_ROUTING && ipv4.dst(skb.buf, skb.net) !== daddr) skb.rtType = ROUTE_NONE;
+  if (hook === PRE_ROUTING && ipv4.dst(skb.buf, skb.net) !== daddr) skb.dst = null;
   return hook === LOCAL_OUT ? reroute(net, skb, ct) : NF_ACCEPT;
 }
 

@@ -9,9 +9,13 @@ import * as tcp from '../../../wire/tcp.js';
 import type { Netns } from '../core/netns.js';
 import { CT_IS_REPLY, CT_NONE, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
 import { tcpSetClosing } from './ct-tcp.js';
+import { RTCF_GROUP } from '../ipv4/dst.js';
+import { Flow } from '../ipv4/flow.js';
 import { ttlDefault } from '../ipv4/icmp.js';
 import { ipBuildAndSend } from '../ipv4/ip-output.js';
-import { ROUTE_BROADCAST, ROUTE_MULTICAST, routeOutput } from '../ipv4/route.js';
+import { isErr, routeOutput } from '../ipv4/route.js';
+
+const flow = new Flow();
 
 /** Answers the TCP packet `skb` with a reset; it belongs to the connection that conntrack knows. The packet stays. */
 export function nfSendReset(net: Netns, skb: Skb): void {
@@ -21,12 +25,14 @@ export function nfSendReset(net: Netns, skb: Skb): void {
   const hlen = tcp.check(b, t, end);
   if (hlen < 0 || ipv4.isFragment(b, skb.net) || ipv4.proto(b, skb.net) !== ipv4.TCP) return;
   const flags = tcp.flags(b, t);
-  if ((flags & tcp.RST) !== 0 || skb.rtType === ROUTE_BROADCAST || skb.rtType === ROUTE_MULTICAST) return;
+  if ((flags & tcp.RST) !== 0 || (skb.dst!.flags & RTCF_GROUP) !== 0) return;
   const src = ipv4.dst(b, skb.net);
   const dst = ipv4.src(b, skb.net);
   const { skbs } = net.kernel;
+  const d = routeOutput(net, flow.to(dst, 0));
+  if (isErr(d)) return;
   const r = skbs.alloc();
-  if (routeOutput(net, r, dst, 0, null) !== 0) return skbs.free(r);
+  r.dst = d;
   const acked = (flags & tcp.ACK) !== 0;
   const next = (tcp.seq(b, t) + ((flags >> 1) & 1) + (flags & 1) + end - t - hlen) | 0;
   const [sport, dport] = [tcp.dport(b, t), tcp.sport(b, t)];

@@ -11,6 +11,7 @@ import * as tcp from '../../../wire/tcp.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_OUT, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import type { Skb } from '../core/skb.js';
+import { Flow } from '../ipv4/flow.js';
 import { RTN_LOCAL, RTN_UNICAST, usesDev } from '../ipv4/route.js';
 import type { Match, TableName, XtCtx } from './xtables.js';
 
@@ -118,6 +119,8 @@ export class TcpmssMatch implements Match {
   }
 }
 
+const flow = new Flow();
+
 /** A range of user or group numbers. */
 export interface IdRange {
   readonly min: number;
@@ -163,8 +166,10 @@ export class RpfilterMatch implements Match {
 
   private reverse(skb: Skb, c: XtCtx, src: number, dst: number): boolean {
     const group = dst >>> 28 === 14 || dst === -1 || dst >>> 24 === 0;
-    const tos = ipv4.tos(skb.buf, skb.net) & 0x1e;
-    const r = c.net.fib.lookup(src, group ? 0 : dst, tos, this.validmark ? skb.mark : 0, 'lo', null);
+    const fl = flow.to(src, group ? 0 : dst);
+    fl.tos = ipv4.tos(skb.buf, skb.net) & 0x1e;
+    fl.mark = this.validmark ? skb.mark : 0;
+    const r = c.net.fib.lookup(fl);
     if (r === null || (r.type !== RTN_UNICAST && (r.type !== RTN_LOCAL || !this.acceptLocal))) return false;
     return this.loose || usesDev(r, c.in!);
   }

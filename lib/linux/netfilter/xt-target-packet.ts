@@ -11,7 +11,9 @@ import * as tcp from '../../../wire/tcp.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, LOCAL_OUT, NF_DROP, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import type { Skb } from '../core/skb.js';
-import { routeOutput } from '../ipv4/route.js';
+import { dstMtu } from '../ipv4/dst.js';
+import { Flow } from '../ipv4/flow.js';
+import { isErr, routeOutput } from '../ipv4/route.js';
 import { MANIP_DST, MANIP_SRC, natSetup, oneAddress } from './nat.js';
 import { mssOption } from './xt-match-packet.js';
 import { TcpMatch } from './xt-match.js';
@@ -89,7 +91,7 @@ export class TcpmssTarget implements Target {
     if (hlen < tcp.HLEN || t + hlen > c.end) return NF_DROP;
     let mss = this.mss;
     if (mss === 0) {
-      const mtu = Math.min(skb.rtMtu, reverseMtu(c.net, ipv4.src(b, skb.net)));
+      const mtu = Math.min(dstMtu(skb.dst!), reverseMtu(c.net, ipv4.src(b, skb.net)));
       if (mtu <= ipv4.HLEN + tcp.HLEN) return NF_DROP;
       mss = (mtu - ipv4.HLEN - tcp.HLEN) & 0xffff;
     }
@@ -108,13 +110,12 @@ export class TcpmssTarget implements Target {
   }
 }
 
+const flow = new Flow();
+
 /** MTU of the way back to the sender (tcpmss_reverse_mtu); without a route there is no limit. */
 function reverseMtu(net: Netns, saddr: number): number {
-  const { skbs } = net.kernel;
-  const probe = skbs.alloc();
-  const mtu = routeOutput(net, probe, saddr, 0, null) === 0 ? probe.rtMtu : 0xffffffff;
-  skbs.free(probe);
-  return mtu;
+  const d = routeOutput(net, flow.to(saddr, 0));
+  return isErr(d) ? 0xffffffff : dstMtu(d);
 }
 
 /** Never raises an MSS. */

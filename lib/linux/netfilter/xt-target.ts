@@ -13,6 +13,7 @@ import {
 } from '../core/nf-hook.js'; // prettier-ignore
 import type { Skb } from '../core/skb.js';
 import { inetSelectAddr } from '../ipv4/devinet.js';
+import { nexthop } from '../ipv4/dst.js';
 import { icmpSend } from '../ipv4/icmp.js';
 import { type Conn, IPCT_MARK } from './ct-conn.js';
 import { nfSendReset } from './nf-reject.js';
@@ -150,8 +151,7 @@ export class MasqueradeTarget implements Target {
     const ct = skb.ct!;
     if (ct.orig.src === 0) return NF_ACCEPT;
     const dev = c.out!;
-    const gw = skb.rtGw !== 0 ? skb.rtGw : ipv4.dst(skb.buf, skb.net);
-    const addr = inetSelectAddr(dev, gw, 0);
+    const addr = inetSelectAddr(dev, nexthop(skb.dst!, ipv4.dst(skb.buf, skb.net)), 0);
     if (addr === 0) return NF_DROP;
     ct.masqIndex = dev.ifindex;
     return natSetup(ct, { ...oneAddress(addr), ...this.ports }, MANIP_SRC);

@@ -33,7 +33,7 @@ export function ecnDecapsulate(outer: number, b: Uint8Array, o: number): boolean
 }
 
 /**
- * Puts an IPv4 header in front of `head` and sends the packet (iptunnel_xmit); the outer route is in skb.rt*. The ID
+ * Puts an IPv4 header in front of `head` and sends the packet (iptunnel_xmit); the outer route is in skb.dst. The ID
  * comes from the hashed generator whatever DF says.
  */
 export function ipTunnelXmit(

@@ -15,10 +15,14 @@ import { drop } from '../core/drop.js';
 import { ARPHRD_TUNNEL, Netdev, netifRx } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { scrub, type Skb } from '../core/skb.js';
+import { dstMtu, nexthop } from '../ipv4/dst.js';
+import { Flow } from '../ipv4/flow.js';
 import { icmpSend } from '../ipv4/icmp.js';
-import { routeOutput } from '../ipv4/route.js';
+import { isErr, routeOutput } from '../ipv4/route.js';
 import { S_SRC_NAT } from '../netfilter/ct-conn.js';
 import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit } from './ip-tunnel.js';
+
+const flow = new Flow();
 
 /** Ends and header fields of a tunnel (struct ip_tunnel_parm); 0 stands for any, or for inherited. */
 export interface IpTunnelParms {
@@ -52,7 +56,7 @@ export class IpTunnel extends Netdev {
     return this.parms.link?.ifindex ?? 0;
   }
 
-  /** ipip_tunnel_xmit, ip_tunnel_xmit: `head` at the inner IPv4 header, its route in skb.rt*. */
+  /** ipip_tunnel_xmit, ip_tunnel_xmit: `head` at the inner IPv4 header, its route in skb.dst. */
   override xmit(skb: Skb): number {
     this.tunnelXmit(skb);
     return 0;
@@ -66,19 +70,24 @@ export class IpTunnel extends Netdev {
     const tos = ecnEncapsulate((parms.tos & 1) !== 0 ? innerTos : parms.tos, innerTos);
     const ttl = parms.ttl === 0 ? ipv4.ttl(b, o) : parms.ttl;
     const df = ipv4.frag(b, o) & ipv4.DF;
-    const daddr = parms.remote !== 0 ? parms.remote : skb.rtGw;
+    const daddr = parms.remote !== 0 ? parms.remote : nexthop(skb.dst!, ipv4.dst(b, o));
     if (daddr === 0 || isMulticast(daddr)) return drop(net, skb, 'NOT_SPECIFIED');
-    const err = routeOutput(net, skb, daddr, parms.local, parms.link);
-    if (err !== 0) return drop(net, skb, 'IP_OUTNOROUTES');
-    if (skb.rtDev === this) return drop(net, skb, 'NOT_SPECIFIED');
-    const mtu = parms.pmtudisc || df !== 0 ? skb.rtMtu - ipv4.HLEN : this.mtu;
+    const fl = flow.to(daddr, parms.local).ports(ipv4.IPIP, 0, 0);
+    fl.oif = parms.link;
+    fl.mark = skb.mark;
+    const rt = routeOutput(net, fl);
+    if (isErr(rt)) return drop(net, skb, 'IP_OUTNOROUTES');
+    if (rt.dev === this) return drop(net, skb, 'NOT_SPECIFIED');
+    const { saddr } = fl;
+    const mtu = parms.pmtudisc || df !== 0 ? dstMtu(rt) - ipv4.HLEN : this.mtu;
     if (df !== 0 && skb.tail - o > mtu) {
       icmpNdoSend(net, skb, mtu);
       return drop(net, skb, 'PKT_TOO_BIG');
     }
-    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: IPIP over ${skb.rtDev!.name}`);
+    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: IPIP over ${rt.dev.name}`);
     skb.local = true;
-    ipTunnelXmit(net, skb, skb.rtSrc, daddr, ipv4.IPIP, tos, ttl, df | (parms.pmtudisc ? ipv4.DF : 0));
+    skb.dst = rt;
+    ipTunnelXmit(net, skb, saddr, daddr, ipv4.IPIP, tos, ttl, df | (parms.pmtudisc ? ipv4.DF : 0));
   }
 }
 

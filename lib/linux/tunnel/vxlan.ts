@@ -17,8 +17,9 @@ import { drop } from '../core/drop.js';
 import { ethTypeTrans, Netdev, netifRx } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { scrub, type Skb } from '../core/skb.js';
+import { Flow } from '../ipv4/flow.js';
 import { ttlDefault } from '../ipv4/icmp.js';
-import { routeOutput } from '../ipv4/route.js';
+import { isErr, routeOutput } from '../ipv4/route.js';
 import { UdpSock } from '../ipv4/udp.js';
 import { SEC } from '../../sim/sim.js';
 import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit } from './ip-tunnel.js';
@@ -136,20 +137,25 @@ export class Vxlan extends Netdev {
     const innerTos = isIp ? ipv4.tos(b, inner) : 0;
     const tos = ecnEncapsulate(cfg.tos === 1 ? innerTos : cfg.tos, innerTos);
     const sport = this.sourcePort(skb, inner, isIp);
-    const err = routeOutput(net, skb, r.ip, cfg.local, r.via ?? cfg.lower);
-    if (err !== 0) return drop(this.net, skb, 'IP_OUTNOROUTES');
-    if (skb.rtDev === this) return drop(this.net, skb, 'NOT_SPECIFIED');
-    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: VXLAN over ${skb.rtDev!.name}`);
+    const fl = flow.to(r.ip, cfg.local).ports(ipv4.UDP, sport, r.port ?? cfg.dstPort);
+    fl.oif = r.via ?? cfg.lower;
+    fl.mark = skb.mark;
+    const rt = routeOutput(net, fl);
+    if (isErr(rt)) return drop(this.net, skb, 'IP_OUTNOROUTES');
+    if (rt.dev === this) return drop(this.net, skb, 'NOT_SPECIFIED');
+    const { saddr } = fl;
+    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: VXLAN over ${rt.dev.name}`);
     skb.headroom(vxlan.HLEN + udp.HLEN);
     skb.push(vxlan.HLEN);
     vxlan.write(skb.buf, skb.head, r.vni ?? cfg.vni);
     skb.push(udp.HLEN);
-    udp.write(skb.buf, skb.head, skb.tail, sport, r.port ?? cfg.dstPort, skb.rtSrc, r.ip);
+    udp.write(skb.buf, skb.head, skb.tail, sport, r.port ?? cfg.dstPort, saddr, r.ip);
     if (!cfg.udpCsum) skb.buf[skb.head + udp.CSUM] = skb.buf[skb.head + udp.CSUM + 1] = 0;
     const ttl = cfg.ttl === 0 ? ttlDefault(net) : cfg.ttl;
     skb.local = true;
+    skb.dst = rt;
     if (this.net !== net) skb.mark = 0;
-    ipTunnelXmit(net, skb, skb.rtSrc, r.ip, ipv4.UDP, tos, ttl, cfg.df ? ipv4.DF : 0);
+    ipTunnelXmit(net, skb, saddr, r.ip, ipv4.UDP, tos, ttl, cfg.df ? ipv4.DF : 0);
   }
 
   /** udp_flow_src_port: by the flow's hash, the same for both directions, so that one flow takes one path. */
@@ -162,6 +168,8 @@ export class Vxlan extends Netdev {
     return min + Math.floor(((h >>> 0) * (max - min)) / 0x100000000);
   }
 }
+
+const flow = new Flow();
 
 /** A hash of addresses and ports without regard to direction; the kernel's is keyed per boot. */
 function flowHash(b: Uint8Array, o: number, end: number, isIp: boolean): number {

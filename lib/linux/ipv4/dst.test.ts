@@ -1,0 +1,118 @@
+/** Routes as objects: one for each next hop, and a kept one that knows when it is none any more. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { aton } from '../../../wire/inet.js';
+import { SEC } from '../../sim/sim.js';
+import { bootKernel, createNetns } from '../core/machine.js';
+import type { Netdev } from '../core/netdev.js';
+import type { Netns } from '../core/netns.js';
+import { addVeth } from '../device/devices.js';
+import { addAddress, devClose, devOpen } from './devinet.js';
+import {
+  type Dst,
+  dstMtu,
+  dstMtuMaybeForward,
+  dstValid,
+  INPUT_LOCAL,
+  nexthop,
+  RTCF_BROADCAST,
+  RTCF_LOCAL,
+} from './dst.js';
+import { newRoute, RTN_UNICAST } from './fib.js';
+import { Flow, FLOWI_FLAG_KNOWN_NH } from './flow.js';
+import { updatePmtu } from './route-exception.js';
+import { ENETUNREACH, isErr, routeOutput } from './route.js';
+
+const ip = (t: string): number => aton(t)!;
+const GW = ip('10.0.1.1');
+
+/** 10.0.1.2/24 on eth0, default route through 10.0.1.1. */
+function host(): { net: Netns; dev: Netdev; now: () => number; later: (ns: number) => void } {
+  const k = bootKernel(1);
+  const net = createNetns(k, 'a');
+  const peer = createNetns(k, 'b');
+  const [dev, other] = addVeth(net, 'eth0', peer, 'eth0');
+  devOpen(other);
+  devOpen(dev);
+  devOpen(net.lo);
+  addAddress(dev, ip('10.0.1.2'), 24, null, 0);
+  net.fib.main.add(newRoute({ type: RTN_UNICAST, dst: 0, prefix: 0, tos: 0, metric: 0, gw: GW, dev, scope: 0, src: 0, proto: 'boot', onlink: false, table: 254, mtu: 0, mtuLock: false, paths: null })); // prettier-ignore
+  return { net, dev, now: () => k.sim.now, later: (ns) => k.sim.runUntil(k.sim.now + ns) };
+}
+
+function out(net: Netns, to: string, flags = 0): Dst {
+  const fl = new Flow().to(ip(to), 0);
+  fl.flags = flags;
+  const d = routeOutput(net, fl);
+  if (isErr(d)) throw new Error(`no route to ${to}: ${d}`);
+  return d;
+}
+
+const DstSuite = suite('lib/linux/ipv4/dst');
+
+DstSuite('one object a next hop, whatever the destination', () => {
+  const { net, dev } = host();
+  const far = out(net, '8.8.8.8');
+  assert.is(out(net, '9.9.9.9'), far);
+  assert.is(nexthop(far, ip('8.8.8.8')), GW);
+  const near = out(net, '10.0.1.7');
+  assert.is(out(net, '10.0.1.8'), near);
+  assert.is(nexthop(near, ip('10.0.1.8')), ip('10.0.1.8'));
+  assert.is(near.dev, dev);
+  assert.is(out(net, '10.0.1.255').flags, RTCF_BROADCAST | RTCF_LOCAL);
+  const own = out(net, '10.0.1.2');
+  assert.is(own.dev, net.lo);
+  assert.is(own.input, INPUT_LOCAL);
+});
+
+DstSuite('the answer to a flow names the source', () => {
+  const { net } = host();
+  const fl = new Flow().to(ip('8.8.8.8'), 0);
+  routeOutput(net, fl);
+  assert.is(fl.saddr, ip('10.0.1.2'));
+  assert.is(routeOutput(net, new Flow().to(ip('8.8.8.8'), ip('10.0.1.3'))), -ENETUNREACH);
+});
+
+DstSuite('a change of the tables ends what is kept, and the next look-up makes it anew', () => {
+  const { net, dev } = host();
+  const d = out(net, '8.8.8.8');
+  assert.ok(dstValid(d));
+  addAddress(dev, ip('10.0.1.9'), 24, null, 0);
+  assert.not(dstValid(d));
+  const again = out(net, '8.8.8.8');
+  assert.is.not(again, d);
+  assert.ok(dstValid(again));
+  devClose(dev);
+  assert.not(dstValid(again));
+});
+
+DstSuite('a path MTU is an exception of one destination', () => {
+  const { net, dev, later } = host();
+  const d = out(net, '8.8.8.8');
+  updatePmtu(net, ip('8.8.8.8'), ip('10.0.1.2'), 0, 0, 1400);
+  assert.not(dstValid(d));
+  const e = out(net, '8.8.8.8');
+  assert.is(out(net, '8.8.8.8'), e);
+  assert.is(dstMtu(e), 1400);
+  assert.is(dstMtuMaybeForward(e, true), 1500);
+  assert.is(nexthop(e, ip('8.8.8.8')), GW);
+  assert.is(dstMtu(out(net, '9.9.9.9')), 1500);
+  // A smaller one is written into the route that sockets keep.
+  updatePmtu(net, ip('8.8.8.8'), ip('10.0.1.2'), 0, 0, 1300);
+  assert.ok(dstValid(e));
+  assert.is(dstMtu(e), 1300);
+  later(601 * SEC);
+  assert.is(dstMtu(e), 1500);
+  assert.is.not(out(net, '8.8.8.8'), e);
+  dev.mtu = 1200;
+  assert.is(dstMtu(e), 1200);
+});
+
+DstSuite('a next hop that has to be known is in the route', () => {
+  const { net } = host();
+  assert.is(out(net, '10.0.1.7').gw, 0);
+  assert.is(out(net, '10.0.1.7', FLOWI_FLAG_KNOWN_NH).gw, ip('10.0.1.7'));
+  assert.is(out(net, '10.0.1.7').gw, 0);
+});
+
+DstSuite.run();
