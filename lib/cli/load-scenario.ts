@@ -1,5 +1,5 @@
 /** A Scenario as input: parsed, reconciled, compiled to its Lab. */
-import { podNetns } from '../kube/cni/bridge.js';
+import { podNetns } from '../kube/cni/sandbox.js';
 import { type Compiled, compile, namespaceOf } from '../kube/compile.js';
 import { type Cluster, reconcile } from '../kube/controllers.js';
 import { kubectl } from '../kube/kubectl/index.js';

@@ -11,7 +11,7 @@ import { InputError } from '../sim/input-error.js';
 import { quote } from './api/at.js';
 import { placeOf } from './api/meta.js';
 import type { Pod } from './api/types.js';
-import { bridgeCommands, podNetns } from './cni/bridge.js';
+import { podNetns, sandboxOf } from './cni/sandbox.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
@@ -154,15 +154,11 @@ function setup(c: Cluster, warnings: string[], places: (Command | null)[]): stri
   const podsOn = (n: Machine): Pod[] => pods.filter((p) => p.spec.nodeName === n.name);
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
-  for (const n of s.nodes)
-    out.push(
-      ...bridgeCommands(
-        n,
-        s.nodes,
-        podsOn(n).filter((p) => !p.spec.hostNetwork),
-        s.cni,
-      ),
-    );
+  for (const n of s.nodes) {
+    out.push(...c.cni.nodeAdd(n));
+    for (const p of podsOn(n)) if (!p.spec.hostNetwork) out.push(...c.cni.podAdd(n, sandboxOf(p)).commands);
+    out.push(...c.cni.peersAdd(n));
+  }
   for (const n of s.nodes) {
     const lines = kubeProxySetup({
       node: {

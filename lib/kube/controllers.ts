@@ -7,9 +7,11 @@
  * network has no API server), capacities of nodes, anything that happens after the start.
  * @module
  */
-import { failAt, placeOf } from './api/meta.js';
 import { Address4 } from 'ip-address';
+import { failAt, placeOf } from './api/meta.js';
 import type { Deployment, Endpoints, EndpointSlice, KubeObject, Namespace, Node, Pod, Service } from './api/types.js';
+import { cniPlugin } from './cni/index.js';
+import type { CniPlugin } from './cni/plugin.js';
 import { corednsObjects } from './controllers/coredns.js';
 import { hasSelector, isControllers, mirror, slicesOf } from './controllers/endpoint-slices.js';
 import { endpointsOf } from './controllers/endpoints.js';
@@ -30,6 +32,8 @@ export interface Cluster {
   endpoints: Endpoints[];
   deployments: Deployment[];
   objects: KubeObject[];
+  /** With the addresses of these pods taken, and nothing set up on the nodes. */
+  cni: CniPlugin;
   /** What the controllers could not do, in words. */
   warnings: string[];
 }
@@ -46,7 +50,8 @@ export function reconcile(s: Scenario): Cluster {
   const given = of('Pod').map((p) => ({ ...p }));
   const pods = [...given, ...podsOfDeployments(s.file, deployments, given)];
   schedule(s.file, nodes, pods, warnings);
-  assignPodIPs(s.file, s.nodes, pods);
+  const cni = cniPlugin(s);
+  assignPodIPs(s.file, s.nodes, pods, cni.ipam);
   for (const p of pods) if (p.spec.nodeName !== '' && !p.spec.hostNetwork) netnsName(s.file, p);
   const services = of('Service').map((v) => ({
     ...v,
@@ -71,7 +76,19 @@ export function reconcile(s: Scenario): Cluster {
     slices.push(...mirror(e, services));
   }
   const all = [...namespaces, ...nodes, ...deployments, ...services, ...endpoints, ...pods, ...slices];
-  return { scenario: s, nodes, namespaces, pods, services, slices, endpoints, deployments, objects: all, warnings };
+  return {
+    scenario: s,
+    nodes,
+    namespaces,
+    pods,
+    services,
+    slices,
+    endpoints,
+    deployments,
+    objects: all,
+    cni,
+    warnings,
+  };
 }
 
 /** The data plane carries IPv4; what would need more is refused here (CoreDNS alone can be told of IPv6). */

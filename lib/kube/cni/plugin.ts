@@ -1,0 +1,77 @@
+/**
+ * The seam between a cluster and its CNI plugin: what a plugin is told, and the Linux commands it answers with.
+ *
+ * A plugin is one object for the whole cluster; it may remember what it has set up where. It is called in the order of the
+ * virtual clock: for every node its set-up, a CNI ADD for each of its first pods, its peers; then a CNI ADD for each pod that starts
+ * and a CNI DEL for each that ends. Commands are
+ * lines of a Lab (heredocs are one element with line breaks), each naming its own namespace; nothing else leaves a plugin.
+ *
+ * Upstream: the CNI specification (ADD, DEL), and what the plugins' own daemons do on a node when another node joins.
+ * @module
+ */
+import type { CniConfig, Machine } from '../scenario.js';
+
+/** What is the same for all nodes of a cluster. */
+export interface CniCluster {
+  nodes: readonly Machine[];
+  podSubnet: string;
+  serviceSubnet: string;
+  cni: CniConfig;
+}
+
+/** A pod's sandbox as CNI ADD and DEL see it: its network namespace exists and holds `lo`, up. */
+export interface Sandbox {
+  namespace: string;
+  name: string;
+  netns: string;
+  /** The container id of the sandbox: 64 hex digits. */
+  containerId: string;
+  annotations: Record<string, string>;
+  /** The address that `Ipam.allocate` gave it, without a prefix length. */
+  podIP: string;
+}
+
+/** Commands on one machine. */
+export interface CniCommands {
+  /** The machine whose daemon or plugin runs them. */
+  node: string;
+  commands: string[];
+}
+
+/** The answer to a CNI ADD. */
+export interface CniResult {
+  /** On the pod's own node, in order. */
+  commands: string[];
+  /** What the daemons of other nodes do once they hear of this pod (a route to its block, an ARP entry); mostly nothing. */
+  elsewhere: CniCommands[];
+  /** MTU of the pod's eth0. */
+  mtu: number;
+  /** `a.b.c.d/len` as on the pod's eth0. */
+  address: string;
+  /** Routes in the pod's namespace, as `ip route` spells them. */
+  routes: string[];
+}
+
+/** Hands out pod addresses; one for the whole cluster. */
+export interface Ipam {
+  /** Takes an address that was asked for by `status.podIP`. Returns what is wrong with it in words, or an empty text. */
+  reserve(node: Machine, address: string, owner: string): string;
+  /** The next address for a pod on a node, or null when there is none left. */
+  allocate(node: Machine, owner: string): string | null;
+  /** CNI DEL gives it back. */
+  release(node: Machine, address: string): void;
+  /** The network the node's addresses come from, for messages. */
+  rangeOf(node: Machine): string;
+}
+
+export interface CniPlugin {
+  readonly ipam: Ipam;
+  /** A node's start: devices, addresses and rules that stand before any pod. Called once a node. */
+  nodeAdd(node: Machine): string[];
+  /** What a node does as it learns of all other nodes (routes, FDB entries, neighbours); after its first pods have come. */
+  peersAdd(node: Machine): string[];
+  /** CNI ADD. */
+  podAdd(node: Machine, pod: Sandbox): CniResult;
+  /** CNI DEL; kubelet deletes the network namespace itself after it. */
+  podDel(node: Machine, pod: Sandbox): Pick<CniResult, 'commands' | 'elsewhere'>;
+}

@@ -1,0 +1,24 @@
+/**
+ * Pods as network namespaces.
+ * @module
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { Pod } from '../api/types.js';
+import type { Sandbox } from './plugin.js';
+
+/** The network namespace of a pod: its own, or its node's. */
+export const podNetns = (p: Pod, node: string): string =>
+  p.spec.hostNetwork ? node : `${p.metadata.namespace}_${p.metadata.name}`;
+
+/** A pod's sandbox; its container id, which the runtime draws at random, is a hash of its name. */
+export const sandboxOf = (p: Pod): Sandbox => ({
+  namespace: p.metadata.namespace,
+  name: p.metadata.name,
+  netns: podNetns(p, ''),
+  containerId: digest(`${p.metadata.namespace}/${p.metadata.name}`),
+  annotations: p.metadata.annotations,
+  podIP: p.status.podIP,
+});
+
+const digest = (text: string): string =>
+  Array.from(sha256(new TextEncoder().encode(text)), (x) => x.toString(16).padStart(2, '0')).join('');
