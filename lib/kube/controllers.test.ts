@@ -161,4 +161,26 @@ Controllers('portHash() is what Kubernetes sorts the ports of Endpoints by', () 
   assert.is(portHash({ name: 'dns', protocol: 'UDP', port: 53 }), '3e9daf8e22f0b0da6aaa1a1b052ee929');
   assert.is(portHash({ name: '', protocol: 'TCP', port: 8080 }), 'ca90e29ee3665e5029fabda7c226b84c');
 });
+const workload = (kind: string, name: string, spec: string): string =>
+  `{ apiVersion: apps/v1, kind: ${kind}, metadata: { name: ${name} }, spec: { ${spec} selector: { matchLabels: { app: ${name} } }, template: { metadata: { labels: { app: ${name} } }, spec: { containers: [ { name: a, image: busybox } ] } } } }`;
+Controllers('a StatefulSet has its ordinals, with host names and labels; pods by hand of those names count', () => {
+  const c = cluster(workload('StatefulSet', 's', 'replicas: 3, serviceName: h, ordinals: { start: 1 },'), pod('s-2', 'nodeName: node1')); // prettier-ignore
+  assert.equal(
+    c.pods.map((p) => p.metadata.name),
+    ['s-2', 's-1', 's-3'],
+  );
+  const p = c.pods[1]!;
+  assert.equal([p.spec.hostname, p.spec.subdomain], ['s-1', 'h']);
+  assert.is(p.metadata.labels['apps.kubernetes.io/pod-index'], '1');
+});
+Controllers('a DaemonSet has a pod on every node that its pods tolerate, cordoned ones too', () => {
+  const c = cluster(node('node1', 'unschedulable: true'), node('node2', 'taints: [ { key: a, effect: NoSchedule } ]'), workload('DaemonSet', 'd', '')); // prettier-ignore
+  assert.equal(on(c), ['node1', 'node3']);
+  assert.match(c.pods[0]!.metadata.name, /^d-[a-z0-9]{5}$/);
+});
+Controllers('a ReplicaSet by hand has its replicas; a Deployment has one ReplicaSet', () => {
+  const c = cluster(workload('ReplicaSet', 'r', 'replicas: 2,'), dep('d', 1));
+  assert.is(c.pods.filter((p) => p.metadata.name.startsWith('r-')).length, 2);
+  assert.equal(c.replicaSets.map((r) => [r.metadata.name.replace(/-\w{10}$/, '*'), r.spec.replicas]), [['r', 2], ['d*', 1]]); // prettier-ignore
+});
 Controllers.run();

@@ -1,5 +1,5 @@
 /**
- * What the control plane derives from a scenario's objects: nodes, pods of Deployments, their places and addresses,
+ * What the control plane derives from a scenario's objects: nodes, pods of workloads, their places and addresses,
  * cluster IPs and node ports, EndpointSlices and Endpoints.
  *
  * Given values (`nodeName`, `status.podIP`, `clusterIP`, EndpointSlice objects) are respected. What the real controllers choose
@@ -9,7 +9,19 @@
  */
 import { Address4 } from 'ip-address';
 import { failAt, placeOf } from './api/meta.js';
-import type { Deployment, Endpoints, EndpointSlice, KubeObject, Namespace, Node, Pod, Service } from './api/types.js';
+import type {
+  DaemonSet,
+  Deployment,
+  Endpoints,
+  EndpointSlice,
+  KubeObject,
+  Namespace,
+  Node,
+  Pod,
+  ReplicaSet,
+  Service,
+  StatefulSet,
+} from './api/types.js';
 import { cniPlugin } from './cni/index.js';
 import type { CniPlugin } from './cni/plugin.js';
 import { corednsObjects } from './controllers/coredns.js';
@@ -19,7 +31,7 @@ import { assignPodIPs } from './controllers/ipam.js';
 import { derivedMeta } from './controllers/names.js';
 import { schedule } from './controllers/scheduler.js';
 import { assignClusterIPs, assignNodePorts } from './controllers/services.js';
-import { podsOfDeployments } from './controllers/workloads.js';
+import { podsOfWorkloads } from './controllers/workloads.js';
 import type { Machine, Scenario } from './scenario.js';
 
 export interface Cluster {
@@ -31,6 +43,9 @@ export interface Cluster {
   slices: EndpointSlice[];
   endpoints: Endpoints[];
   deployments: Deployment[];
+  replicaSets: ReplicaSet[];
+  statefulSets: StatefulSet[];
+  daemonSets: DaemonSet[];
   objects: KubeObject[];
   /** With the addresses of these pods taken, and nothing set up on the nodes. */
   cni: CniPlugin;
@@ -46,9 +61,17 @@ export function reconcile(s: Scenario): Cluster {
   const warnings: string[] = [];
   const namespaces = namespacesOf(s.file, of('Namespace'), objects);
   const nodes = nodesOf(s, of('Node'));
-  const deployments = of('Deployment');
+  const workloads = {
+    deployments: of('Deployment'),
+    replicaSets: of('ReplicaSet'),
+    statefulSets: of('StatefulSet'),
+    daemonSets: of('DaemonSet'),
+  };
   const given = of('Pod').map((p) => ({ ...p }));
-  const pods = [...given, ...podsOfDeployments(s.file, deployments, given)];
+  const made = podsOfWorkloads(s.file, workloads, nodes, given);
+  const { replicaSets } = made;
+  const { deployments, statefulSets, daemonSets } = workloads;
+  const pods = [...given, ...made.pods];
   schedule(s.file, nodes, pods, warnings);
   const cni = cniPlugin(s);
   assignPodIPs(s.file, s.nodes, pods, cni.ipam);
@@ -75,7 +98,18 @@ export function reconcile(s: Scenario): Cluster {
     endpoints.push(e);
     slices.push(...mirror(e, services));
   }
-  const all = [...namespaces, ...nodes, ...deployments, ...services, ...endpoints, ...pods, ...slices];
+  const all = [
+    ...namespaces,
+    ...nodes,
+    ...deployments,
+    ...replicaSets,
+    ...statefulSets,
+    ...daemonSets,
+    ...services,
+    ...endpoints,
+    ...pods,
+    ...slices,
+  ];
   return {
     scenario: s,
     nodes,
@@ -85,6 +119,9 @@ export function reconcile(s: Scenario): Cluster {
     slices,
     endpoints,
     deployments,
+    replicaSets,
+    statefulSets,
+    daemonSets,
     objects: all,
     cni,
     warnings,

@@ -28,8 +28,8 @@ const BAD: [text: string, message: string][] = [
   ['kind: *x\n', 'm.yaml:1:7: wrong YAML: found an unknown alias *x'],
   ['? [a]\n: b\n', 'm.yaml:1:3: wrong YAML: found a key that is not plain text, expected a name'],
   ['kind: !x Pod\n', 'm.yaml:1:7: wrong YAML: Unresolved tag: !x'],
-  ['kind: Pond\n', 'm.yaml:1:7: kind: found unknown kind "Pond", expected one of: Namespace, Node, Pod, Deployment, Service, Endpoints, EndpointSlice'],
-  ['kind: constructor\n', 'm.yaml:1:7: kind: found unknown kind "constructor", expected one of: Namespace, Node, Pod, Deployment, Service, Endpoints, EndpointSlice'],
+  ['kind: Pond\n', 'm.yaml:1:7: kind: found unknown kind "Pond", expected one of: Namespace, Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, Endpoints, EndpointSlice'],
+  ['kind: constructor\n', 'm.yaml:1:7: kind: found unknown kind "constructor", expected one of: Namespace, Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, Endpoints, EndpointSlice'],
   ['metadata: {}\n', 'm.yaml:1:1: missing "kind"'],
   ['- a\n', 'm.yaml:1:1: found a list, expected a map'],
   ['apiVersion: v2\nkind: Pod\n', 'm.yaml:1:13: apiVersion: found "v2", expected "v1" for Pod'],
@@ -72,7 +72,7 @@ const BAD: [text: string, message: string][] = [
   [pod('affinity: { podAntiAffinity: {} }, '), 'm.yaml:4:38: spec.affinity.podAntiAffinity: affinity between pods is not supported yet; give spec.nodeName instead'],
   [pod('schedulerName: mine, '), 'm.yaml:4:24: spec.schedulerName: found "mine", expected default-scheduler (no other scheduler runs)'],
   [pod('dnsPolicy: None, '), 'm.yaml:4:7: spec: missing "nameservers": must provide at least one DNS nameserver when `dnsPolicy` is None'],
-  [pod('terminationGracePeriodSeconds: soon, '), 'm.yaml:4:40: spec.terminationGracePeriodSeconds: found "soon", expected a whole number from -2147483648 to 2147483647'],
+  [pod('terminationGracePeriodSeconds: soon, '), 'm.yaml:4:40: spec.terminationGracePeriodSeconds: found "soon", expected a whole number from 0 to 2147483647'],
   [pod('', '{ name: a, image: busybox, resources: { limits: { cpu: much } } }'), 'm.yaml:4:78: spec.containers[0].resources.limits.cpu: found "much", expected a quantity like 100m or 64Mi'],
   [dep('{}', '{ a: b }'), 'm.yaml:4:19: spec.selector: found an empty selector, expected one: empty selector is invalid for deployment'],
   [dep('{ matchLabels: { a: b } }', '{ a: c }'), 'm.yaml:4:78: spec.template.metadata.labels: found labels that the selector does not choose, expected: `selector` matches template `labels`'],
@@ -81,7 +81,7 @@ const BAD: [text: string, message: string][] = [
   [dep('{ matchExpressions: [ { key: a, operator: Gt, values: [ "1" ] } ] }', '{ a: c }'), 'm.yaml:4:61: spec.selector.matchExpressions[0].operator: found "Gt", expected one of: In, NotIn, Exists, DoesNotExist'],
   ['apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: a }\naddressType: IPv4\nendpoints: [ { addresses: [] } ]\n', 'm.yaml:5:27: endpoints[0].addresses: found no address, expected at least one'],
   ['apiVersion: v1\nkind: Endpoints\nmetadata: { name: a }\nsubsets: [ { ports: [ { port: 1 } ] } ]\n', 'm.yaml:4:12: subsets[0]: found no address, expected some: must specify `addresses` or `notReadyAddresses`'],
-  ['apiVersion: v1\nkind: List\nitems: [ { kind: List, apiVersion: v1 } ]\n', 'm.yaml:3:18: items[0].kind: found unknown kind "List", expected one of: Namespace, Node, Pod, Deployment, Service, Endpoints, EndpointSlice'],
+  ['apiVersion: v1\nkind: List\nitems: [ { kind: List, apiVersion: v1 } ]\n', 'm.yaml:3:18: items[0].kind: found unknown kind "List", expected one of: Namespace, Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, Endpoints, EndpointSlice'],
   ['apiVersion: v1\nkind: Node\nmetadata: { name: a }\nspec: { taints: [ { key: a, effect: Never } ] }\n', 'm.yaml:4:37: spec.taints[0].effect: found "Never", expected one of: NoSchedule, PreferNoSchedule, NoExecute'],
 ]; // prettier-ignore
 

@@ -8,9 +8,10 @@
 import { type At, documents, quote } from './at.js';
 import { endpoints, slice } from './endpoints.js';
 import { namespace, node } from './node.js';
-import { deployment, pod } from './pod.js';
+import { pod } from './pod.js';
 import { service } from './service.js';
 import type { KubeObject } from './types.js';
+import { daemonSet, deployment, replicaSet, statefulSet } from './workload.js';
 
 export { EPOCH } from './meta.js';
 export { address, addressOfEither, cidr } from './names.js';
@@ -20,6 +21,9 @@ const KINDS: Record<string, { api: string; read: (at: At) => KubeObject }> = {
   Node: { api: 'v1', read: node },
   Pod: { api: 'v1', read: pod },
   Deployment: { api: 'apps/v1', read: deployment },
+  ReplicaSet: { api: 'apps/v1', read: replicaSet },
+  StatefulSet: { api: 'apps/v1', read: statefulSet },
+  DaemonSet: { api: 'apps/v1', read: daemonSet },
   Service: { api: 'v1', read: service },
   Endpoints: { api: 'v1', read: endpoints },
   EndpointSlice: { api: 'discovery.k8s.io/v1', read: slice },
@@ -27,7 +31,7 @@ const KINDS: Record<string, { api: string; read: (at: At) => KubeObject }> = {
 
 /** Kinds of Kubernetes that change frames, or that people write beside those that do. */
 const ELSEWHERE =
-  'DaemonSet StatefulSet ReplicaSet ReplicationController Job CronJob Ingress IngressClass NetworkPolicy ConfigMap Secret ' +
+  'ReplicationController Job CronJob Ingress IngressClass NetworkPolicy ConfigMap Secret ' +
   'ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding PodDisruptionBudget HorizontalPodAutoscaler PriorityClass ' +
   'PersistentVolume PersistentVolumeClaim StorageClass LimitRange ResourceQuota Gateway GatewayClass HTTPRoute';
 

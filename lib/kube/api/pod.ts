@@ -1,5 +1,5 @@
 /**
- * Pods and Deployments: YAML to defaulted objects.
+ * Pods: YAML to defaulted objects.
  *
  * Every field of PodSpec and Container (Kubernetes 1.34) stands in one of four places: read below; in UNREAD_… with its reason;
  * in UNSENT, accepted with a warning because a cluster would send frames for it that podwire does not; or refused by name.
@@ -7,10 +7,10 @@
  */
 import { type At, quote } from './at.js';
 import { objectMeta } from './meta.js';
-import { address, annotations, dnsLabel, dnsSubdomain, isLabelValue, labels, portName, qualifiedName } from './names.js'; // prettier-ignore
-import { labelSelector, requirement, requirements, selects } from './selector.js';
+import { address, dnsLabel, dnsSubdomain, isLabelValue, labels, portName, qualifiedName } from './names.js'; // prettier-ignore
+import { requirement } from './selector.js';
 import { type Shape, unread } from './shape.js';
-import type { Container, ContainerPort, Deployment, NodeSelectorTerm, Pod, PodSpec, Protocol, Toleration } from './types.js'; // prettier-ignore
+import type { Container, ContainerPort, NodeSelectorTerm, Pod, PodSpec, Protocol, Toleration } from './types.js'; // prettier-ignore
 
 /** Fields that change no frame, by what they concern, and the shape that their values have. */
 const UNREAD_POD: Record<string, Shape> = {
@@ -18,8 +18,8 @@ const UNREAD_POD: Record<string, Shape> = {
   volumes: 'list',
   // identity towards the API server, image pulls
   serviceAccountName: 'string', serviceAccount: 'string', automountServiceAccountToken: 'bool', imagePullSecrets: 'list',
-  // the end of a pod's life: no pod of podwire ends
-  restartPolicy: ['Always', 'OnFailure', 'Never'], terminationGracePeriodSeconds: 'int',
+  // restarts: no container of podwire ends of itself
+  restartPolicy: ['Always', 'OnFailure', 'Never'],
   // who gives way when a node is full: nodes have no capacities here
   priority: 'int', priorityClassName: 'string', preemptionPolicy: ['Never', 'PreemptLowerPriority'], resources: 'resources',
   resourceClaims: 'list', overhead: 'quantities',
@@ -49,7 +49,7 @@ const REFUSED_POD: Record<string, string> = {
   readinessGates: 'readiness gates are not supported yet',
   schedulingGates: 'scheduling gates are not supported yet',
 };
-const POD_FIELDS = ['nodeName', 'hostname', 'subdomain', 'hostNetwork', 'dnsPolicy', 'dnsConfig', 'nodeSelector', 'affinity', 'tolerations', 'topologySpreadConstraints', 'schedulerName', 'securityContext', 'containers']; // prettier-ignore
+const POD_FIELDS = ['nodeName', 'hostname', 'subdomain', 'hostNetwork', 'dnsPolicy', 'dnsConfig', 'nodeSelector', 'affinity', 'tolerations', 'topologySpreadConstraints', 'schedulerName', 'securityContext', 'containers', 'terminationGracePeriodSeconds']; // prettier-ignore
 
 /** TCP when absent or empty. */
 export const protocol = (at: At | null): Protocol =>
@@ -91,7 +91,29 @@ function container(at: At, hostNetwork: boolean): Container {
       value: e.opt('value')?.str() ?? '',
     })),
     ...(unsent.length === 0 ? {} : { unsent }),
+    ...readySeconds(at.opt('readinessProbe')),
+    ...preStopSeconds(at.opt('lifecycle')?.opt('preStop') ?? null),
   };
+}
+
+/** When a container's readiness probe has succeeded often enough: the first probe comes after the delay, then one a period. */
+function readySeconds(probe: At | null): Pick<Container, 'readySeconds'> {
+  if (probe === null) return {};
+  const of = (k: string, least: number, or: number): number => probe.opt(k)?.int(least, 2 ** 31 - 1) ?? or;
+  const [delay, period, successes] = [of('initialDelaySeconds', 0, 0), of('periodSeconds', 1, 10), of('successThreshold', 1, 1)]; // prettier-ignore
+  return { readySeconds: delay + (successes - 1) * period };
+}
+
+/** How long a preStop hook takes: `sleep: { seconds }`, or `exec: { command: [sleep, N] }` however it is wrapped in a shell. */
+function preStopSeconds(hook: At | null): Pick<Container, 'preStopSeconds'> {
+  const sleep = hook
+    ?.opt('sleep')
+    ?.req('seconds')
+    .int(0, 2 ** 31 - 1);
+  if (sleep !== undefined) return { preStopSeconds: sleep };
+  const words = (hook?.opt('exec')?.opt('command')?.list() ?? []).map((w) => w.str()).join(' ');
+  const m = /(?:^|[ /])sleep (\d+)$/.exec(words);
+  return m === null ? {} : { preStopSeconds: Number(m[1]) };
 }
 
 /** required node affinity; preferences and the affinity between pods are refused, unless the node is given anyway. */
@@ -195,6 +217,7 @@ export function podSpec(at: At): PodSpec {
     const twin = containers.findIndex((x) => x.name === containers[i]!.name);
     if (twin < i) c.req('name').fail(`duplicate name ${quote(containers[i]!.name)}`);
   });
+  const grace = at.opt('terminationGracePeriodSeconds')?.int(0, 2 ** 31 - 1);
   const label = (k: string): string => (at.opt(k) === null || at.req(k).str() === '' ? '' : dnsLabel(at.req(k)));
   return {
     nodeName,
@@ -207,6 +230,7 @@ export function podSpec(at: At): PodSpec {
     nodeAffinity: nodeAffinity(at.opt('affinity'), nodeName !== ''),
     tolerations: (at.opt('tolerations')?.list() ?? []).map(toleration),
     containers,
+    ...(grace === undefined ? {} : { terminationGracePeriodSeconds: grace }),
   };
 }
 
@@ -242,40 +266,5 @@ export function pod(at: At): Pod {
     metadata: objectMeta(at, true, dnsSubdomain),
     spec: podSpec(at.req('spec')),
     status: podStatus(at.opt('status')),
-  };
-}
-
-export function deployment(at: At): Deployment {
-  at.only('apiVersion', 'kind', 'metadata', 'spec', 'status');
-  // How a rollout goes is not read: no rollout happens while a scenario runs.
-  const spec = at.req('spec').only('replicas', 'selector', 'template', 'strategy', 'minReadySeconds', 'revisionHistoryLimit', 'progressDeadlineSeconds', 'paused'); // prettier-ignore
-  unread(spec, {
-    strategy: 'map',
-    minReadySeconds: 'int',
-    revisionHistoryLimit: 'int',
-    progressDeadlineSeconds: 'int',
-  });
-  if (spec.opt('paused')?.bool() === true) spec.req('paused').fail('paused Deployments are not supported yet');
-  const template = spec.req('template').only('metadata', 'spec');
-  const tm = template.opt('metadata')?.only('labels', 'annotations', 'name', 'namespace', 'creationTimestamp') ?? null;
-  const selector = labelSelector(spec.req('selector'));
-  if (requirements(selector).length === 0)
-    spec.req('selector').fail('found an empty selector, expected one: empty selector is invalid for deployment');
-  const own = labels(tm?.opt('labels') ?? null);
-  if (!selects(requirements(selector), own))
-    (tm?.opt('labels') ?? template).fail('found labels that the selector does not choose, expected: `selector` matches template `labels`'); // prettier-ignore
-  const policy = template.req('spec').opt('restartPolicy');
-  if (policy !== null && policy.str() !== 'Always') policy.fail(`found ${quote(policy.str())}, expected "Always"`);
-  return {
-    kind: 'Deployment',
-    metadata: objectMeta(at, true, dnsSubdomain),
-    spec: {
-      replicas: spec.opt('replicas')?.int(0, 2 ** 31 - 1) ?? 1,
-      selector,
-      template: {
-        metadata: { labels: own, annotations: annotations(tm?.opt('annotations') ?? null) },
-        spec: podSpec(template.req('spec')),
-      },
-    },
   };
 }

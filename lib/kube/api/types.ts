@@ -15,6 +15,9 @@ export interface ObjectMeta {
   ownerReferences: { kind: string; name: string }[];
   /** Set on objects that are being deleted. */
   deletionTimestamp?: string;
+  /** Of the API server's store; absent: never written since the start. */
+  resourceVersion?: string;
+  generation?: number;
 }
 
 export interface Namespace {
@@ -77,6 +80,10 @@ export interface Container {
   env: { name: string; value: string }[];
   /** Fields for which kubelet would send frames that podwire does not. */
   unsent?: string[];
+  /** Seconds from the container's start to the success of its readiness probe; absent: ready once it runs. */
+  readySeconds?: number;
+  /** Seconds that its preStop hook sleeps before SIGTERM; absent: no hook. */
+  preStopSeconds?: number;
 }
 
 export interface PodDnsConfig {
@@ -97,6 +104,8 @@ export interface PodSpec {
   nodeAffinity: NodeSelectorTerm[] | null;
   tolerations: Toleration[];
   containers: Container[];
+  /** Absent: 30. */
+  terminationGracePeriodSeconds?: number;
 }
 
 export interface Pod {
@@ -110,6 +119,8 @@ export interface Pod {
     ready: boolean;
     /** Restarts of all containers. */
     restarts: number;
+    /** When it became ready, on the virtual clock; absent: before the scenario begins. */
+    readySinceNs?: number;
   };
 }
 
@@ -126,8 +137,51 @@ export interface PodTemplate {
 export interface Deployment {
   kind: 'Deployment';
   metadata: ObjectMeta;
-  spec: { replicas: number; selector: LabelSelector; template: PodTemplate };
+  spec: {
+    replicas: number;
+    selector: LabelSelector;
+    template: PodTemplate;
+    strategy: { type: 'RollingUpdate' | 'Recreate'; maxSurge: number | string; maxUnavailable: number | string };
+    minReadySeconds: number;
+    revisionHistoryLimit: number;
+  };
 }
+
+export interface ReplicaSet {
+  kind: 'ReplicaSet';
+  metadata: ObjectMeta;
+  spec: { replicas: number; selector: LabelSelector; template: PodTemplate; minReadySeconds: number };
+}
+
+export interface StatefulSet {
+  kind: 'StatefulSet';
+  metadata: ObjectMeta;
+  spec: {
+    replicas: number;
+    selector: LabelSelector;
+    template: PodTemplate;
+    serviceName: string;
+    podManagementPolicy: 'OrderedReady' | 'Parallel';
+    updateStrategy: { type: 'RollingUpdate' | 'OnDelete'; partition: number };
+    minReadySeconds: number;
+    /** spec.ordinals.start */
+    ordinalsStart: number;
+  };
+}
+
+export interface DaemonSet {
+  kind: 'DaemonSet';
+  metadata: ObjectMeta;
+  spec: {
+    selector: LabelSelector;
+    template: PodTemplate;
+    updateStrategy: { type: 'RollingUpdate' | 'OnDelete'; maxSurge: number | string; maxUnavailable: number | string };
+    minReadySeconds: number;
+  };
+}
+
+/** What makes pods from a template. */
+export type Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet;
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
@@ -199,4 +253,4 @@ export interface Endpoints {
   }[];
 }
 
-export type KubeObject = Namespace | Node | Pod | Deployment | Service | EndpointSlice | Endpoints;
+export type KubeObject = Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints;

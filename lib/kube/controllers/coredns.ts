@@ -32,6 +32,9 @@ export function corednsObjects(s: Scenario): KubeObject[] {
       metadata: derivedMeta('coredns', 'kube-system', labels),
       spec: {
         replicas: s.coredns.replicas,
+        strategy: { type: 'RollingUpdate', maxSurge: '25%', maxUnavailable: 1 },
+        minReadySeconds: 0,
+        revisionHistoryLimit: 10,
         selector: { matchLabels: labels, matchExpressions: [] },
         template: {
           metadata: { labels, annotations: {} },

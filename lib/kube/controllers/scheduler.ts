@@ -9,7 +9,7 @@
  */
 import { failAt } from '../api/meta.js';
 import { mapSelector, meets, selects } from '../api/selector.js';
-import type { Container, Node, Pod, Taint, Toleration } from '../api/types.js';
+import type { Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from '../api/types.js';
 
 const UNSCHEDULABLE: Taint = { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' };
 
@@ -21,9 +21,11 @@ const tolerates = (list: Toleration[], t: Taint): boolean =>
       (x.operator === 'Exists' || x.value === t.value),
   );
 
+/** True when nothing but host ports could keep a pod from a node. */
+export const suits = (spec: PodSpec, n: Node): boolean => unfit(spec, n) === '';
+
 /** Why a node is no place for a pod, in kube-scheduler's words; empty when it is one. Host ports apart. */
-function unfit(p: Pod, n: Node): string {
-  const { spec } = p;
+function unfit(spec: PodSpec, n: Node): string {
   if (n.spec.unschedulable && !tolerates(spec.tolerations, UNSCHEDULABLE)) return 'node(s) were unschedulable';
   const name = { 'metadata.name': n.metadata.name };
   const affine =
@@ -74,12 +76,17 @@ export function schedule(file: string, nodes: Node[], pods: Pod[], warnings: str
       failAt(file, p, 'spec.containers', `found port ${port} on the host network, expected one that is free on ${p.spec.nodeName}`); // prettier-ignore
     bind(l, p);
   }
-  // Pods of one Deployment share their containers: what fits one fits all.
-  const fits = new Map<Container[], Load[]>();
+  // Pods of one Deployment share their template's spec: what fits one fits all. A DaemonSet's have their own affinity.
+  const fits = new Map<PodSpec['containers'] | NodeSelectorTerm[], Load[]>();
   for (const p of pods) {
     if (p.spec.nodeName !== '') continue;
-    if (!fits.has(p.spec.containers)) fits.set(p.spec.containers, loads.filter((l) => unfit(p, l.node) === '')); // prettier-ignore
-    const best = choose(p, fits.get(p.spec.containers)!);
+    const key = p.metadata.ownerReferences.some((r) => r.kind === 'DaemonSet') ? p.spec.nodeAffinity! : p.spec.containers; // prettier-ignore
+    if (!fits.has(key))
+      fits.set(
+        key,
+        loads.filter((l) => unfit(p.spec, l.node) === ''),
+      );
+    const best = choose(p, fits.get(key)!);
     if (best === null) pending(p, nodes, warnings);
     else {
       p.spec = { ...p.spec, nodeName: best.node.metadata.name };
@@ -107,7 +114,7 @@ function pending(p: Pod, nodes: Node[], warnings: string[]): void {
   p.status = { ...p.status, phase: 'Pending', ready: false, podIP: '' };
   const why = new Map<string, number>();
   for (const n of nodes) {
-    const w = unfit(p, n) || "node(s) didn't have free ports for the requested pod ports";
+    const w = unfit(p.spec, n) || "node(s) didn't have free ports for the requested pod ports";
     why.set(w, (why.get(w) ?? 0) + 1);
   }
   const list = [...why].map(([w, n]) => `${n} ${w}`).join(', ');

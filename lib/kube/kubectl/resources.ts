@@ -5,9 +5,18 @@
  * @module
  */
 import { selectorText } from '../api/selector.js';
-import type { Deployment, EndpointSlice, Endpoints, LabelSelector, Node, Pod, Service } from '../api/types.js';
+import type {
+  Deployment,
+  EndpointSlice,
+  Endpoints,
+  LabelSelector,
+  Node,
+  Pod,
+  ReplicaSet,
+  Service,
+} from '../api/types.js';
 import type { Cluster } from '../controllers.js';
-import { owns, replicaSetName } from '../controllers/workloads.js';
+import { isOwner, owns } from '../controllers/workloads.js';
 import type { ObjectMeta } from '../api/types.js';
 
 /** One object's cells without AGE, which stands where the columns say so. */
@@ -134,7 +143,7 @@ const podsOf = (c: Cluster, d: Deployment): { all: number; ready: number } => {
   const mine = c.pods.filter((p) => owns(d, p));
   return { all: mine.length, ready: mine.filter((p) => p.status.ready).length };
 };
-const workloadWide = (d: Deployment, selector: LabelSelector): string[] => {
+const workloadWide = (d: Deployment | ReplicaSet, selector: LabelSelector): string[] => {
   const { containers } = d.spec.template.spec;
   return [containers.map((x) => x.name).join(','), containers.map((x) => x.image).join(','), selectorText(selector)];
 };
@@ -148,17 +157,13 @@ function deploymentRow(c: Cluster, d: Deployment): Row {
   };
 }
 
-/** The Deployment's ReplicaSet, which exists in name only. */
-function replicaSetRow(c: Cluster, d: Deployment): Row {
-  const { all, ready } = podsOf(c, d);
-  const name = replicaSetName(d);
-  const hash = name.slice(d.metadata.name.length + 1);
-  const selector = { ...d.spec.selector, matchLabels: { ...d.spec.selector.matchLabels, 'pod-template-hash': hash } };
-  const labels = { ...d.spec.template.metadata.labels, 'pod-template-hash': hash };
+function replicaSetRow(c: Cluster, r: ReplicaSet): Row {
+  const mine = c.pods.filter((p) => isOwner(r, p));
+  const ready = mine.filter((p) => p.status.ready).length;
   return {
-    metadata: { ...d.metadata, name, labels },
-    cells: [name, String(d.spec.replicas), String(all), String(ready)],
-    wide: workloadWide(d, selector),
+    metadata: r.metadata,
+    cells: [r.metadata.name, String(r.spec.replicas), String(mine.length), String(ready)],
+    wide: workloadWide(r, r.spec.selector),
   };
 }
 
@@ -180,7 +185,7 @@ export const RESOURCES: Resource[] = [
   resource({ plural: 'deployments', singular: 'deployment', kind: 'Deployment', short: 'deploy', group: 'apps', all: true },
     'NAME|READY|UP-TO-DATE|AVAILABLE|AGE', 'CONTAINERS|IMAGES|SELECTOR', (c) => c.deployments.map((d) => deploymentRow(c, d))),
   resource({ plural: 'replicasets', singular: 'replicaset', kind: 'ReplicaSet', short: 'rs', group: 'apps', all: true },
-    'NAME|DESIRED|CURRENT|READY|AGE', 'CONTAINERS|IMAGES|SELECTOR', (c) => c.deployments.map((d) => replicaSetRow(c, d))),
+    'NAME|DESIRED|CURRENT|READY|AGE', 'CONTAINERS|IMAGES|SELECTOR', (c) => c.replicaSets.map((r) => replicaSetRow(c, r))),
   resource({ plural: 'endpoints', singular: 'endpoints', kind: 'Endpoints', short: 'ep' },
     'NAME|ENDPOINTS|AGE', '', (c) => c.endpoints.map((e) => ({ metadata: e.metadata, cells: [e.metadata.name, endpointsText(e)], wide: [] }))),
   resource({ plural: 'endpointslices', singular: 'endpointslice', kind: 'EndpointSlice', short: '', group: 'discovery.k8s.io' },
