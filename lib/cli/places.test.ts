@@ -51,7 +51,7 @@ for (const [what, text, code, err] of [
   ['a manifest that is not there', `${HEAD}  manifests: [ nosuch.yaml ]\n`, 2, /^s\.yaml:8:16: .*found "nosuch\.yaml", expected a manifest's file: no such file/],
   ['a manifest that is a folder', `${HEAD}  manifests:\n  - .\n`, 2, /^s\.yaml:9:5: .*found "\.", expected a manifest's file: found a folder/],
   ['a Corefile', `${HEAD}  coredns:\n    corefile: |\n      .:53 {\n        frobnicate\n      }\n`, 2, /^s\.yaml:11:9: .*frobnicate/],
-  ['a kind that is not read yet', `${HEAD}  objects: [ { apiVersion: apps/v1, kind: DaemonSet } ]\n`, 2, /^s\.yaml:8:43: .*kind DaemonSet is not supported yet, expected one of: Namespace/],
+  ['a kind that is not read yet', `${HEAD}  objects: [ { apiVersion: apps/v1, kind: HorizontalPodAutoscaler } ]\n`, 2, /^s\.yaml:8:43: .*kind HorizontalPodAutoscaler is not supported yet, expected one of: Namespace/],
   ['two documents', `${HEAD}---\nkind: Lab\n`, 2, /^s\.yaml:9:1: .*found 2 documents, expected one Scenario/],
 ] as const) {
   Places(`${what}: in the Scenario's own lines`, () => {
