@@ -43,7 +43,7 @@ function endpoint(e: At, type: EndpointSlice['addressType']): Endpoint {
     addresses: addresses.map((a) => ({ IPv4: plainAddress, IPv6: v6, FQDN: dnsSubdomain })[type](a)),
     conditions: {
       ready: c?.opt('ready')?.bool() ?? true,
-      serving: c?.opt('serving')?.bool() ?? c?.opt('ready')?.bool() ?? true,
+      serving: c?.opt('serving')?.bool() ?? true,
       terminating: c?.opt('terminating')?.bool() ?? false,
     },
     hostname: e.opt('hostname') === null ? '' : dnsLabel(e.req('hostname')),

@@ -437,4 +437,42 @@ Iptables('headless Services and ExternalName have no rules, ipMode Proxy hides a
   assert.match(nat, '-d 1.2.3.5 --dport 80');
   assert.not.match(nat, '1.2.3.4');
 });
+Iptables('a source range of length 0 allows everybody, whatever stands beside it', () => {
+  const lb = (ranges: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: lb, namespace: ns1 }
+spec: { type: LoadBalancer, clusterIP: 172.30.0.41, loadBalancerSourceRanges: ${ranges}, ports: [ { port: 80 } ] }
+status: { loadBalancer: { ingress: [ { ip: 5.6.7.8 } ] } }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: lb-1, namespace: ns1, labels: { kubernetes.io/service-name: lb } }
+addressType: IPv4
+ports: [ { name: '', port: 80 } ]
+endpoints: [ { addresses: [ 10.180.0.1 ] } ]
+`;
+  assert.is(restoreInput(lb('[ 203.0.113.0/25, 0.0.0.0/0 ]')), restoreInput(lb('[]')));
+  assert.match(restoreInput(lb('[ 203.0.113.0/25 ]')), /KUBE-PROXY-FIREWALL -m comment/);
+});
+Iptables('an address given twice counts once: the local entry, else the first; a missing condition is true', () => {
+  const two = (a: string, b: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: s, namespace: ns1 }
+spec: { type: ClusterIP, internalTrafficPolicy: Local, clusterIP: 172.30.0.41, ports: [ { port: 80 } ] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: s-1, namespace: ns1, labels: { kubernetes.io/service-name: s } }
+addressType: IPv4
+ports: [ { name: '', port: 80 } ]
+endpoints: [ { addresses: [ 10.180.0.1 ], ${a} }, { addresses: [ 10.180.0.1 ], ${b} } ]
+`;
+  const local = 'nodeName: node1, conditions: { ready: false, terminating: true }';
+  assert.match(restoreInput(two(local, 'nodeName: node2')), /-A KUBE-SVL-\w+ .* -j KUBE-SEP-/);
+  assert.match(restoreInput(two('nodeName: node2', local)), /-A KUBE-SVL-\w+ .* -j KUBE-SEP-/);
+  const gone = 'nodeName: node2, conditions: { ready: false, serving: false }';
+  assert.match(restoreInput(two(gone, 'nodeName: node2')), /"ns1\/s has no endpoints"/);
+});
 Iptables.run();

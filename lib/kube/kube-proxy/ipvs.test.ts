@@ -241,4 +241,9 @@ Ipvs('empty sets have no rules, except those that are always written', () => {
   const nat = restoreInput('', { config: 'mode: ipvs' });
   assert.is(nat.split('\n').filter((l) => l.startsWith('-A')).length, 17);
 });
+Ipvs('without a node address a NodePort Service loses its NodePort and its health check port', () => {
+  const config = 'mode: ipvs\nnodePortAddresses: [ 10.99.0.0/16 ]';
+  assert.match(commandsOf(SERVICES, { config: 'mode: ipvs' }), /ipset add KUBE-HEALTH-CHECK-NODE-PORT 32000 -exist/);
+  assert.not.match(commandsOf(SERVICES, { config }), /KUBE-HEALTH-CHECK-NODE-PORT 32000|:30053|:30080/);
+});
 Ipvs.run();

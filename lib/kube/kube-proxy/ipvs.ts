@@ -110,7 +110,11 @@ class Sync {
       if (s.sourceRanges.length > 0) this.firewall(s, ip, entry(ip));
       this.server(s, ip, s.port, s.externalLocal);
     }
-    if (s.nodePort !== 0) this.nodePort(s);
+    if (s.nodePort !== 0) {
+      // Without an address the real program leaves the service port here, its health check port included.
+      if (this.nodeIPs.length === 0) return;
+      this.nodePort(s);
+    }
     if (s.healthCheckNodePort !== 0) this.add('KUBE-HEALTH-CHECK-NODE-PORT', `${s.healthCheckNodePort}`);
   }
 

@@ -31,6 +31,7 @@ export interface ProxyPort {
   nodePort: number;
   externalIPs: string[];
   vips: string[];
+  /** Empty: everybody, which is also what a range of length 0 means. */
   sourceRanges: string[];
   healthCheckNodePort: number;
   /** Seconds; 0: none. */
@@ -82,7 +83,8 @@ function endpointsOf(
   node: string,
 ): ProxyEndpoint[] {
   const found = new Map<string, ProxyEndpoint>();
-  for (const slice of slices) {
+  // Of two entries with one address the local one counts, or the first; between slices the real program's order is random.
+  for (const slice of [...slices].sort((a, b) => compare(a.metadata.name, b.metadata.name))) {
     if (slice.addressType !== 'IPv4' || slice.metadata.namespace !== service.metadata.namespace) continue;
     if (slice.metadata.labels['kubernetes.io/service-name'] !== service.metadata.name) continue;
     for (const port of slice.ports) {
@@ -91,13 +93,14 @@ function endpointsOf(
         const ip = e.addresses[0];
         if (ip === undefined) continue;
         const key = `${ip}:${port.port}`;
-        if (found.has(key) && e.conditions.terminating) continue;
+        const local = e.nodeName === node;
+        if (found.has(key) && !local) continue;
         found.set(key, {
           key,
           ip,
           port: port.port,
           ...e.conditions,
-          local: e.nodeName === node,
+          local,
           forNodes: e.hints.forNodes,
           forZones: e.hints.forZones,
         });
@@ -171,6 +174,7 @@ function portsOf(service: Service, slices: EndpointSlice[], node: NodePlace): Pr
   const vips = service.status.loadBalancer.ingress
     .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip))
     .map((i) => i.ip);
+  const ranges = spec.loadBalancerSourceRanges.filter(isV4).map(maskedCidr);
   const externalLocal = spec.externalTrafficPolicy === 'Local' && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
   return ports.map((p) => {
     const policies = {
@@ -186,10 +190,7 @@ function portsOf(service: Service, slices: EndpointSlice[], node: NodePlace): Pr
       nodePort: p.nodePort,
       externalIPs,
       vips,
-      sourceRanges: spec.loadBalancerSourceRanges
-        .map((r) => r.trim())
-        .filter(isV4)
-        .map(maskedCidr),
+      sourceRanges: ranges.some((r) => r.endsWith('/0')) ? [] : ranges,
       healthCheckNodePort: spec.type === 'LoadBalancer' && externalLocal ? spec.healthCheckNodePort : 0,
       affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityTimeoutSeconds : 0,
       ...policies,
