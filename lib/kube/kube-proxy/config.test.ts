@@ -58,11 +58,12 @@ Config('parseKubeProxyConfig() gives the defaults of the real program', () => {
 
 Config('parseKubeProxyConfig() reads what has an effect', () => {
   const c = parse(`mode: ipvs
-ipvs: { scheduler: wrr, strictARP: true, tcpTimeout: 15m, tcpFinTimeout: 1m30s, udpTimeout: 500s }
+ipvs: { scheduler: wrr, strictARP: true, excludeCIDRs: [ 10.0.0.0/8 ], tcpTimeout: 15m, tcpFinTimeout: 1m30s, udpTimeout: 500s }
 conntrack: { tcpEstablishedTimeout: 24h0m0s, tcpCloseWaitTimeout: 0s, udpTimeout: 10s, udpStreamTimeout: 60s, tcpBeLiberal: true }
 nodePortAddresses: [ 192.168.0.0/24 ]`);
   assert.is(c.scheduler, 'wrr');
   assert.ok(c.strictARP && c.tcpBeLiberal);
+  assert.equal(c.excludeCIDRs, ['10.0.0.0/8']);
   assert.equal(c.ipvsTimeouts, [900, 90, 500]);
   assert.equal([c.tcpEstablishedTimeout, c.tcpCloseWaitTimeout, c.udpTimeout, c.udpStreamTimeout], [86400, 0, 10, 60]);
   assert.equal(c.nodePortAddresses, ['192.168.0.0/24']);
@@ -75,7 +76,6 @@ Config('parseKubeProxyConfig() refuses what is unknown or has no effect, and nam
   assert.match(refusal('bindAddress: 0.0.0.0'), /^1:14: bindAddress: "bindAddress" is not supported/);
   assert.match(refusal('iptables:\n  syncPeriod: 30s'), /^2:15: iptables.syncPeriod: .* is not supported/);
   assert.match(refusal('conntrack: { maxPerCore: 1000 }'), /^1:26: conntrack.maxPerCore: /);
-  assert.match(refusal('ipvs: { excludeCIDRs: [ 10.0.0.0/8 ] }'), /^1:23: ipvs.excludeCIDRs: /);
   assert.match(refusal('iptables: { masqueradeBit: 32 }'), /^1:28: .*from 0 to 31/);
   assert.match(
     refusal('ipvs: { scheduler: fastest }'),

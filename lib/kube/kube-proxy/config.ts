@@ -21,6 +21,8 @@ export interface KubeProxyConfig {
   localhostNodePorts: boolean;
   scheduler: string;
   strictARP: boolean;
+  /** Virtual servers at these addresses are never deleted. */
+  excludeCIDRs: string[];
   /** `ipvsadm --set`: tcp, tcpfin, udp in seconds, 0: leave. */
   ipvsTimeouts: [number, number, number];
   /** Seconds; 0: leave the kernel's value. */
@@ -119,7 +121,7 @@ export function parseKubeProxyConfig(at: At | null): KubeProxyConfig {
   top?.opt('apiVersion')?.oneOf('kubeproxy.config.k8s.io/v1alpha1');
   top?.opt('kind')?.oneOf('KubeProxyConfiguration');
   const ipt = block(top?.opt('iptables') ?? null, ['masqueradeAll', 'masqueradeBit', 'localhostNodePorts'], ['syncPeriod', 'minSyncPeriod']); // prettier-ignore
-  const ipvs = block(top?.opt('ipvs') ?? null, ['scheduler', 'strictARP', 'tcpTimeout', 'tcpFinTimeout', 'udpTimeout'], ['syncPeriod', 'minSyncPeriod', 'excludeCIDRs']); // prettier-ignore
+  const ipvs = block(top?.opt('ipvs') ?? null, ['scheduler', 'strictARP', 'excludeCIDRs', 'tcpTimeout', 'tcpFinTimeout', 'udpTimeout'], ['syncPeriod', 'minSyncPeriod']); // prettier-ignore
   const ct = block(top?.opt('conntrack') ?? null, ['tcpEstablishedTimeout', 'tcpCloseWaitTimeout', 'udpTimeout', 'udpStreamTimeout', 'tcpBeLiberal'], ['maxPerCore', 'min']); // prettier-ignore
   const scheduler = ipvs?.opt('scheduler') ?? null;
   return {
@@ -131,6 +133,7 @@ export function parseKubeProxyConfig(at: At | null): KubeProxyConfig {
     masqueradeBit: ipt?.opt('masqueradeBit')?.int(0, 31) ?? 14,
     localhostNodePorts: ipt?.opt('localhostNodePorts')?.bool() ?? true,
     scheduler: text(scheduler) === '' ? 'rr' : scheduler!.oneOf(...SCHEDULERS),
+    excludeCIDRs: (ipvs?.opt('excludeCIDRs')?.list() ?? []).map(cidr),
     strictARP: ipvs?.opt('strictARP')?.bool() ?? false,
     ipvsTimeouts: [
       seconds(ipvs?.opt('tcpTimeout') ?? null, 0),

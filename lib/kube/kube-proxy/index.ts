@@ -1,21 +1,51 @@
-/** kube-proxy as plain Linux commands: what one full sync of the real program would run on a fresh node. @module */
+/**
+ * kube-proxy as plain Linux commands: what the real program runs on a node at its start and at each sync after it.
+ *
+ *   Services, EndpointSlices ─▶ Changes ─▶ iptables.ts: restore text, whole or partial   ─▶ UdpCleanup: conntrack -D
+ *                                       └▶ ipvs-sync.ts: ipvsadm, ip addr, ipset, restore ─┘
+ * @module
+ */
 import type { EndpointSlice, Service } from '../api/types.js';
+import { Changes } from './changes.js';
+import { Commands, IPVS_JUMPS, JUMPS, restore } from './commands.js';
 import type { KubeProxyConfig } from './config.js';
 import type { RuleContext } from './iptables.js';
-import { iptablesRestoreInput } from './iptables.js';
-import { IPVS_FILTER_CHAINS, IPVS_NAT_CHAINS, IPVS_SETS, ipvsRestoreInput, ipvsState } from './ipvs.js';
-import { inCidr, type ProxyPort, proxyPorts } from './service-port.js';
+import { iptablesRestoreInput, isLarge } from './iptables.js';
+import { IPVS_FILTER_CHAINS, IPVS_NAT_CHAINS, IPVS_SETS } from './ipvs.js';
+import { type Connections, IpvsSync } from './ipvs-sync.js';
+import { inCidr, localReady, type ProxyPort, proxyPorts } from './service-port.js';
+import { UdpCleanup } from './udp-cleanup.js';
 
 export { type KubeProxyConfig, parseKubeProxyConfig } from './config.js';
+export type { Connections } from './ipvs-sync.js';
 
 export interface ProxyNode {
   name: string;
-  /** The node's own address, first, then every other IPv4 address of its devices but lo. */
+  /** The node's own address, first, then every other IPv4 address of its devices but lo and kube-ipvs0. */
   addresses: string[];
   podCIDR: string;
   /** `topology.kubernetes.io/zone` of the Node, empty: none. */
   zone: string;
 }
+
+/** What kube-proxy watches. */
+export interface ProxyWorld {
+  node: ProxyNode;
+  services: Service[];
+  slices: EndpointSlice[];
+}
+
+/** An HTTP server of healthCheckNodePort: which Service it speaks for and how many of its Ready endpoints are local. */
+export interface HealthCheck {
+  namespace: string;
+  name: string;
+  port: number;
+  endpoints: number;
+}
+
+/** FullSyncPeriod; syncPeriod's default. */
+const FULL_SYNC_NS = 3600e9,
+  SYNC_NS = 30e9;
 
 /** Matches of the local detector, empty: none (getLocalDetectors). */
 function localDetector(config: KubeProxyConfig, clusterCIDR: string, podCIDR: string): string {
@@ -26,12 +56,12 @@ function localDetector(config: KubeProxyConfig, clusterCIDR: string, podCIDR: st
 }
 
 function ruleContext(config: KubeProxyConfig, clusterCIDR: string, node: ProxyNode): RuleContext {
-  const list = config.nodePortAddresses;
-  const everything = list.length === 0 || list.includes('0.0.0.0/0');
+  const list = config.nodePortAddresses.map((c) => (c === 'primary' ? `${node.addresses[0]!}/32` : c));
+  const everything = list.length === 0 || list.some((c) => c.endsWith('/0'));
   const localhostNodePorts =
     config.mode === 'iptables' &&
     config.localhostNodePorts &&
-    (everything || list.some((c) => c !== 'primary' && inCidr(c, '127.0.0.1')));
+    (everything || list.some((c) => inCidr('127.0.0.0/8', c.split('/')[0]!) || inCidr(c, '127.0.0.0')));
   const candidates = localhostNodePorts ? ['127.0.0.1', ...node.addresses] : node.addresses;
   const local = localDetector(config, clusterCIDR, node.podCIDR);
   return {
@@ -42,70 +72,8 @@ function ruleContext(config: KubeProxyConfig, clusterCIDR: string, node: ProxyNo
     nodeIPs: node.addresses,
     localhostNodePorts,
     dropInvalid: !config.tcpBeLiberal,
-    nodePortIPs: everything
-      ? null
-      : candidates.filter((ip) => list.some((c) => (c === 'primary' ? ip === node.addresses[0] : inCidr(c, ip)))),
+    nodePortIPs: everything ? null : candidates.filter((ip) => list.some((c) => inCidr(c, ip))),
   };
-}
-
-const NEW = '-m conntrack --ctstate NEW ';
-/** iptablesJumpChains and iptablesKubeletJumpChains: table, source, state match, comment, destination. */
-const JUMPS: readonly (readonly [string, string, string, string, string])[] = [
-  ['filter', 'INPUT', NEW, 'kubernetes externally-visible service portals', 'KUBE-EXTERNAL-SERVICES'],
-  ['filter', 'FORWARD', NEW, 'kubernetes externally-visible service portals', 'KUBE-EXTERNAL-SERVICES'],
-  ['filter', 'INPUT', '', 'kubernetes health check service ports', 'KUBE-NODEPORTS'],
-  ['filter', 'FORWARD', NEW, 'kubernetes service portals', 'KUBE-SERVICES'],
-  ['filter', 'OUTPUT', NEW, 'kubernetes service portals', 'KUBE-SERVICES'],
-  ['filter', 'FORWARD', '', 'kubernetes forwarding rules', 'KUBE-FORWARD'],
-  ['filter', 'INPUT', NEW, 'kubernetes load balancer firewall', 'KUBE-PROXY-FIREWALL'],
-  ['filter', 'OUTPUT', NEW, 'kubernetes load balancer firewall', 'KUBE-PROXY-FIREWALL'],
-  ['filter', 'FORWARD', NEW, 'kubernetes load balancer firewall', 'KUBE-PROXY-FIREWALL'],
-  ['nat', 'OUTPUT', '', 'kubernetes service portals', 'KUBE-SERVICES'],
-  ['nat', 'PREROUTING', '', 'kubernetes service portals', 'KUBE-SERVICES'],
-  ['nat', 'POSTROUTING', '', 'kubernetes postrouting rules', 'KUBE-POSTROUTING'],
-  ['filter', 'INPUT', '', '', 'KUBE-FIREWALL'],
-  ['filter', 'OUTPUT', '', '', 'KUBE-FIREWALL'],
-];
-const IPVS_JUMPS: typeof JUMPS = [
-  ['nat', 'OUTPUT', '', 'kubernetes service portals', 'KUBE-SERVICES'],
-  ['nat', 'PREROUTING', '', 'kubernetes service portals', 'KUBE-SERVICES'],
-  ['nat', 'POSTROUTING', '', 'kubernetes postrouting rules', 'KUBE-POSTROUTING'],
-  ['filter', 'FORWARD', '', 'kubernetes forwarding rules', 'KUBE-FORWARD'],
-  ['filter', 'INPUT', '', 'kubernetes health check rules', 'KUBE-NODE-PORT'],
-  ['filter', 'INPUT', '', 'kube-proxy firewall rules', 'KUBE-PROXY-FIREWALL'],
-  ['filter', 'FORWARD', '', 'kube-proxy firewall rules', 'KUBE-PROXY-FIREWALL'],
-  ['filter', 'INPUT', '', 'kubernetes ipvs access filter', 'KUBE-IPVS-FILTER'],
-  ['filter', 'OUTPUT', '', 'kubernetes ipvs access filter', 'KUBE-IPVS-OUT-FILTER'],
-];
-const WAIT = '-w 5 -W 100000';
-
-/** Commands of one node's kube-proxy, in order. */
-class Commands {
-  readonly lines: string[] = [];
-  private readonly made = new Set<string>();
-
-  /** EnsureChain on a node where only this program makes chains. */
-  chain(table: string, name: string): void {
-    if (this.made.has(`${table} ${name}`)) return;
-    this.made.add(`${table} ${name}`);
-    this.lines.push(`iptables ${WAIT} -N ${name} -t ${table}`);
-  }
-
-  jumps(rows: typeof JUMPS): void {
-    for (const [table, src, state, comment, dst] of rows) {
-      this.chain(table, dst);
-      const text = comment === '' ? '' : `-m comment --comment "${comment}" `;
-      this.lines.push(`iptables ${WAIT} -I ${src} -t ${table} ${state}${text}-j ${dst}`);
-    }
-  }
-
-  sysctls(...settings: string[]): void {
-    for (const s of settings) this.lines.push(`sysctl -w net.${s}`);
-  }
-
-  restore(input: string): void {
-    this.lines.push(`iptables-restore ${WAIT} --noflush --counters <<'EOF'\n${input}EOF`);
-  }
 }
 
 /** What the program sets before it knows a Service (conntrack/sysctls.go); zero leaves a value alone. */
@@ -120,43 +88,105 @@ function conntrackSysctls(config: KubeProxyConfig): string[] {
   return rows.filter(([, v]) => v > 0).map(([name, v]) => `netfilter.nf_conntrack_${name}=${v}`);
 }
 
-function iptablesMode(c: Commands, ports: ProxyPort[], ctx: RuleContext, config: KubeProxyConfig): void {
-  if (ctx.localhostNodePorts) c.sysctls('ipv4.conf.all.route_localnet=1');
-  c.sysctls(...conntrackSysctls(config));
-  for (const table of ['mangle', 'nat', 'filter']) c.chain(table, 'KUBE-PROXY-CANARY');
-  c.jumps(JUMPS);
-  c.restore(iptablesRestoreInput(ports, ctx));
+/** One node's kube-proxy: it remembers what it wrote, so that a later sync writes what the real program would write then. */
+export class KubeProxy {
+  /** Of the last sync; the real program serves them over HTTP on every node address. */
+  healthChecks: HealthCheck[] = [];
+  private readonly config: KubeProxyConfig;
+  private readonly clusterCIDR: string;
+  private readonly changes = new Changes();
+  private readonly cleanup = new UdpCleanup();
+  private readonly ipvs: IpvsSync;
+  private started = false;
+  private zone = '';
+  private lastFull = 0;
+  private lastStale = 0;
+  /** Chains of service ports in nat. */
+  private chains = new Set<string>();
+
+  /** `clusterCIDR` is what kubeadm would configure. */
+  constructor(config: KubeProxyConfig, clusterCIDR: string) {
+    this.config = config;
+    this.clusterCIDR = clusterCIDR;
+    this.ipvs = new IpvsSync(config);
+  }
+
+  /**
+   * Command lines (a heredoc is part of its line) of one sync at `now` ns; none when nothing changed. The first call is
+   * the start, on a node with nothing of kube-proxy's. The real program syncs at most once a second, at once if it can.
+   */
+  sync(world: ProxyWorld, now: number, connections: Connections): string[] {
+    const { node, services, slices } = world;
+    const ports = proxyPorts(services, slices, node);
+    const { updated, udp } = this.changes.update(ports, slices);
+    const full = !this.started || node.zone !== this.zone || now - this.lastFull > FULL_SYNC_NS;
+    if (!full && updated.size === 0) return [];
+    this.zone = node.zone;
+    if (full) this.lastFull = now;
+    const ctx = ruleContext(this.config, this.clusterCIDR, node);
+    const out =
+      this.config.mode === 'iptables'
+        ? this.iptablesMode(ports, ctx, full ? null : updated, now)
+        : this.ipvsMode(ports, ctx, connections);
+    this.started = true;
+    this.healthChecks = healthChecks(ports, slices, node.name);
+    out.push(...this.cleanup.sync(ports, node.addresses, udp));
+    return out;
+  }
+
+  /** IPVS mode, a minute after the start and every minute after it: what graceful termination does then. */
+  drain(connections: Connections): string[] {
+    return this.ipvs.drain(connections);
+  }
+
+  private iptablesMode(ports: ProxyPort[], ctx: RuleContext, updated: Set<string> | null, now: number): string[] {
+    const c = new Commands();
+    if (!this.started) {
+      if (ctx.localhostNodePorts) c.sysctls('ipv4.conf.all.route_localnet=1');
+      c.sysctls(...conntrackSysctls(this.config));
+      for (const table of ['mangle', 'nat', 'filter']) c.chain(table, 'KUBE-PROXY-CANARY');
+      c.jumps(JUMPS);
+    }
+    // In a large cluster stale chains stay until syncPeriod has passed.
+    const look = !this.started || !isLarge(ports) || now - this.lastStale > SYNC_NS;
+    const { text, chains } = iptablesRestoreInput(ports, ctx, { updated, existing: look ? this.chains : null });
+    if (look) this.lastStale = now;
+    this.chains = look ? chains : new Set([...this.chains, ...chains]);
+    return [...c.lines, restore(text)];
+  }
+
+  private ipvsMode(ports: ProxyPort[], ctx: RuleContext, connections: Connections): string[] {
+    const { config } = this;
+    const c = new Commands();
+    if (!this.started) {
+      c.sysctls('ipv4.vs.conntrack=1', 'ipv4.vs.expire_nodest_conn=1', 'ipv4.vs.expire_quiescent_template=1', 'ipv4.ip_forward=1'); // prettier-ignore
+      if (config.strictARP) c.sysctls('ipv4.conf.all.arp_ignore=1', 'ipv4.conf.all.arp_announce=2');
+      c.sysctls(...conntrackSysctls(config));
+      if (config.ipvsTimeouts.some((t) => t > 0)) c.lines.push(`ipvsadm --set ${config.ipvsTimeouts.join(' ')}`);
+      for (const name of IPVS_NAT_CHAINS) c.chain('nat', name);
+      for (const name of IPVS_FILTER_CHAINS) c.chain('filter', name);
+      c.jumps(IPVS_JUMPS);
+      c.lines.push('ip link add kube-ipvs0 type dummy');
+      for (const [name, type] of IPVS_SETS) c.lines.push(`ipset create ${name} ${type} -exist`);
+    }
+    return [...c.lines, ...this.ipvs.sync(ports, ctx, connections, restore)];
+  }
 }
 
-function ipvsMode(c: Commands, ports: ProxyPort[], ctx: RuleContext, config: KubeProxyConfig): void {
-  c.sysctls('ipv4.vs.conntrack=1', 'ipv4.vs.expire_nodest_conn=1', 'ipv4.vs.expire_quiescent_template=1', 'ipv4.ip_forward=1'); // prettier-ignore
-  if (config.strictARP) c.sysctls('ipv4.conf.all.arp_ignore=1', 'ipv4.conf.all.arp_announce=2');
-  c.sysctls(...conntrackSysctls(config));
-  if (config.ipvsTimeouts.some((t) => t > 0)) c.lines.push(`ipvsadm --set ${config.ipvsTimeouts.join(' ')}`);
-  for (const name of IPVS_NAT_CHAINS) c.chain('nat', name);
-  for (const name of IPVS_FILTER_CHAINS) c.chain('filter', name);
-  c.jumps(IPVS_JUMPS);
-  c.lines.push('ip link add kube-ipvs0 type dummy');
-  for (const [name, type] of IPVS_SETS) c.lines.push(`ipset create ${name} ${type} -exist`);
-  const state = ipvsState(ports, ctx, config.scheduler);
-  c.lines.push(...state.commands);
-  for (const [name, entries] of state.sets) for (const e of entries) c.lines.push(`ipset add ${name} ${e} -exist`);
-  c.restore(ipvsRestoreInput(state, ctx));
+/** One server for each Service with a healthCheckNodePort, in their order. */
+function healthChecks(ports: ProxyPort[], slices: EndpointSlice[], node: string): HealthCheck[] {
+  const out = new Map<string, HealthCheck>();
+  for (const p of ports) {
+    if (p.healthCheckNodePort === 0) continue;
+    const [namespace, name] = p.service.split('/') as [string, string];
+    const endpoints = localReady(namespace, name, slices, node);
+    out.set(p.service, { namespace, name, port: p.healthCheckNodePort, endpoints });
+  }
+  return [...out.values()];
 }
 
 /** Lab lines of kube-proxy's start and first full sync on one node; `clusterCIDR` is what kubeadm would configure. */
-export function kubeProxySetup(opts: {
-  node: ProxyNode;
-  config: KubeProxyConfig;
-  clusterCIDR: string;
-  services: Service[];
-  slices: EndpointSlice[];
-}): string {
-  const { node, config } = opts;
-  const ctx = ruleContext(config, opts.clusterCIDR, node);
-  const ports = proxyPorts(opts.services, opts.slices, node);
-  const c = new Commands();
-  if (config.mode === 'iptables') iptablesMode(c, ports, ctx, config);
-  else ipvsMode(c, ports, ctx, config);
-  return c.lines.map((line) => `ip netns exec ${node.name} ${line}\n`).join('');
+export function kubeProxySetup(opts: ProxyWorld & { config: KubeProxyConfig; clusterCIDR: string }): string {
+  const lines = new KubeProxy(opts.config, opts.clusterCIDR).sync(opts, 0, () => 0);
+  return lines.map((line) => `ip netns exec ${opts.node.name} ${line}\n`).join('');
 }

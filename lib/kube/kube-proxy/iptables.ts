@@ -42,6 +42,8 @@ const comment = (text: string): string => `-m comment --comment "${text}"`;
 /** The rules of one sync, collected in four buffers so that all chain lines precede all rules. */
 interface Rules {
   readonly ctx: RuleContext;
+  /** Every chain of a service port that should exist, also where this sync does not write it. */
+  readonly active: Set<string>;
   /** More than 1000 endpoints: no comments on endpoint rules (largeClusterEndpointsThreshold). */
   readonly large: boolean;
   readonly filter: string[];
@@ -67,11 +69,31 @@ interface PortRules {
 const CHAINS = ['KUBE-SERVICES', 'KUBE-EXTERNAL-SERVICES', 'KUBE-FORWARD', 'KUBE-NODEPORTS', 'KUBE-PROXY-FIREWALL'];
 const NAT_CHAINS = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ'];
 
-/** The whole text for `iptables-restore --noflush --counters`: a full sync, without nfacct, without stale chains. */
-export function iptablesRestoreInput(ports: ProxyPort[], ctx: RuleContext): string {
+/** What of the rules a sync writes. */
+export interface IptablesSync {
+  /** Services (`ns/name`) whose chains are written; null: a full sync, every one. */
+  updated: ReadonlySet<string> | null;
+  /** Chains of service ports that nat has; those without a use are deleted. Null: not looked at. */
+  existing: ReadonlySet<string> | null;
+}
+
+/** More than 1000 endpoints: fewer comments, stale chains stay longer (largeClusterEndpointsThreshold). */
+export const isLarge = (ports: ProxyPort[]): boolean => ports.reduce((n, p) => n + p.endpoints.length, 0) > 1000;
+
+/**
+ * The text for `iptables-restore --noflush --counters`, without nfacct, and the chains of service ports that nat has after
+ * it. Partial or full, it holds every fixed rule and what leads to service ports; the real order of service ports and of
+ * stale chains is random, here both are sorted.
+ */
+export function iptablesRestoreInput(
+  ports: ProxyPort[],
+  ctx: RuleContext,
+  sync: IptablesSync,
+): { text: string; chains: Set<string> } {
   const r: Rules = {
     ctx,
-    large: ports.reduce((n, p) => n + p.endpoints.length, 0) > 1000,
+    active: new Set(),
+    large: isLarge(ports),
     filter: [],
     natChains: NAT_CHAINS.map(chainLine),
     nat: masqueradeRules(ctx.mark),
@@ -83,13 +105,17 @@ export function iptablesRestoreInput(ports: ProxyPort[], ctx: RuleContext): stri
         ' ! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
     );
   }
-  for (const port of ports) writePort(r, port);
+  for (const port of ports) writePort(r, port, sync.updated === null || sync.updated.has(port.service));
+  const stale = [...(sync.existing ?? [])].filter((c) => !r.active.has(c)).sort();
+  r.natChains.push(...stale.map(chainLine));
+  r.nat.push(...stale.map((c) => `-X ${c}`));
   writeNodePortJump(r);
   if (ctx.dropInvalid) r.filter.push('-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP');
   r.filter.push(...forwardRules(ctx.mark));
-  return [
+  const text = [
     '*filter', ...filterChains, ...r.filter, 'COMMIT', '*nat', ...r.natChains, ...r.nat, 'COMMIT', '',
   ].join('\n'); // prettier-ignore
+  return { text, chains: r.active };
 }
 
 /** What leads to KUBE-NODEPORTS: any local address, or those of nodePortAddresses. */
@@ -101,7 +127,14 @@ function writeNodePortJump({ ctx, nat }: Rules): void {
   } else for (const ip of ctx.nodePortIPs) nat.push(`${last} -d ${ip} -j KUBE-NODEPORTS`);
 }
 
-function writePort(r: Rules, s: ProxyPort): void {
+/** A chain that belongs to one service port. */
+function ownChain(r: Rules, name: string): void {
+  r.natChains.push(chainLine(name));
+  r.active.add(name);
+}
+
+/** One service port; the chains that are its own only if `whole`. */
+function writePort(all: Rules, s: ProxyPort, whole: boolean): void {
   const chain = (prefix: 'SVC' | 'SVL' | 'EXT' | 'FW'): string => serviceChain(prefix, s.name, s.proto);
   const p: PortRules = {
     s,
@@ -114,8 +147,9 @@ function writePort(r: Rules, s: ProxyPort): void {
     none: comment(`${s.name} has no ${s.hasEndpoints ? 'local ' : ''}endpoints`),
     refuse: s.hasEndpoints ? 'DROP' : 'REJECT',
   };
-  writeAddresses(r, p);
-  writeNodePort(r, p);
+  writeAddresses(all, p);
+  writeNodePort(all, p);
+  const r = whole ? all : { ...all, natChains: [], nat: [] };
   writeInternal(r, p);
   writeExternal(r, p);
   writeFirewall(r, p);
@@ -171,9 +205,10 @@ function writeInternal({ ctx, nat }: Rules, p: PortRules): void {
 }
 
 /** The EXT chain: what enters by an external address. */
-function writeExternal({ ctx, natChains, nat }: Rules, { s, ext, svc, svl }: PortRules): void {
+function writeExternal(r: Rules, { s, ext, svc, svl }: PortRules): void {
   if (!s.hasEndpoints || !s.externallyAccessible) return;
-  natChains.push(chainLine(ext));
+  const { ctx, nat } = r;
+  ownChain(r, ext);
   const to = `${s.name} external destinations`;
   if (s.externalLocal) {
     if (ctx.ifLocal !== '') nat.push(`-A ${ext} ${comment(`pod traffic for ${to}`)} ${ctx.ifLocal} -j ${svc}`);
@@ -185,9 +220,10 @@ function writeExternal({ ctx, natChains, nat }: Rules, { s, ext, svc, svl }: Por
 }
 
 /** The FW chain of loadBalancerSourceRanges; what falls out of it meets KUBE-PROXY-FIREWALL. */
-function writeFirewall({ ctx, natChains, nat }: Rules, { s, ext, fw, useFw }: PortRules): void {
+function writeFirewall(r: Rules, { s, ext, fw, useFw }: PortRules): void {
   if (!useFw) return;
-  natChains.push(chainLine(fw));
+  const { ctx, nat } = r;
+  ownChain(r, fw);
   const from = (source: string): number =>
     nat.push(`-A ${fw} ${comment(`${s.name} loadbalancer IP`)} -s ${source} -j ${ext}`);
   s.sourceRanges.forEach(from);
@@ -198,7 +234,7 @@ function writeFirewall({ ctx, natChains, nat }: Rules, { s, ext, fw, useFw }: Po
 
 /** Jumps from a policy chain to its endpoints, the recent ones first (writeServiceToEndpointRules). */
 function writeBalance(r: Rules, { s }: PortRules, chain: string, endpoints: ProxyEndpoint[]): void {
-  r.natChains.push(chainLine(chain));
+  ownChain(r, chain);
   const jump = (e: ProxyEndpoint, match: string): number => {
     const text = r.large ? '' : ` ${comment(`${s.name} -> ${e.key}`)}`;
     return r.nat.push(`-A ${chain}${text}${match} -j ${endpointChain(s.name, s.proto, e.key)}`);
@@ -216,11 +252,12 @@ function writeBalance(r: Rules, { s }: PortRules, chain: string, endpoints: Prox
 }
 
 /** An endpoint's own chain: masquerade its hairpin traffic, remember the client, DNAT. */
-function writeEndpoint({ large, natChains, nat }: Rules, { s, match }: PortRules, e: ProxyEndpoint): void {
+function writeEndpoint(r: Rules, { s, match }: PortRules, e: ProxyEndpoint): void {
+  const { large, nat } = r;
   const sep = endpointChain(s.name, s.proto, e.key);
   const text = large ? '' : ` -m comment --comment ${s.name}`;
   const set = s.affinity > 0 ? ` -m recent --name ${sep} --set` : '';
-  natChains.push(chainLine(sep));
+  ownChain(r, sep);
   nat.push(`-A ${sep}${text} -s ${e.ip} -j KUBE-MARK-MASQ`);
   nat.push(`-A ${sep}${text}${set} ${match} -j DNAT --to-destination ${e.key}`);
 }

@@ -1,8 +1,6 @@
-/** kube-proxy's IPVS mode: sets, virtual servers and the restore input (pkg/proxy/ipvs/proxier.go). @module */
+/** The sets and the iptables-restore input of kube-proxy's IPVS mode (pkg/proxy/ipvs/ipset.go, proxier.go). @module */
 import type { RuleContext } from './iptables.js';
 import { chainLine, forwardRules, masqueradeRules } from './iptables.js';
-import type { ProxyPort } from './service-port.js';
-import { inCidr } from './service-port.js';
 
 const IP = 'family inet hashsize 1024 maxelem 65536';
 const IP_PORT = `hash:ip,port ${IP}`,
@@ -49,102 +47,11 @@ export const IPVS_SETS: readonly (readonly [string, string, string])[] = [
   ['KUBE-IPVS-IPS', `hash:ip ${IP}`, 'Addresses on the ipvs interface'],
 ];
 
-export interface IpvsState {
-  /** Entries of each set, sorted. */
-  sets: Map<string, string[]>;
-  /** `ipvsadm` and `ip addr add` commands in creation order. */
-  commands: string[];
-  outFilter: string[];
-}
-
-/** Collects what one sync wants, service port by service port. */
-class Sync {
-  readonly sets = new Map<string, Set<string>>(IPVS_SETS.map(([name]) => [name, new Set<string>()]));
-  readonly commands: string[] = [];
-  readonly outFilter: string[] = [];
-  private readonly ctx: RuleContext;
-  private readonly scheduler: string;
-  /** Where NodePorts are served: IPVS has no wildcard address. */
-  private readonly nodeIPs: string[];
-  private readonly bound = new Set<string>();
-
-  constructor(ctx: RuleContext, scheduler: string) {
-    this.ctx = ctx;
-    this.scheduler = scheduler;
-    this.nodeIPs = (ctx.nodePortIPs ?? ctx.nodeIPs).filter((ip) => !ip.startsWith('127.'));
-  }
-
-  add(set: string, entry: string): void {
-    this.sets.get(set)!.add(entry);
-  }
-
-  /** syncService and syncEndpoint: a virtual server with its real ones; an address no device has goes to kube-ipvs0. */
-  private server(s: ProxyPort, ip: string, port: number, localOnly: boolean): void {
-    const flag = s.proto === 'tcp' ? '-t' : s.proto === 'udp' ? '-u' : '--sctp-service';
-    const persist = s.affinity > 0 ? ` -p ${s.affinity}` : '';
-    const hash = this.scheduler === 'mh' ? ' -b mh-port' : '';
-    this.commands.push(`ipvsadm -A ${flag} ${ip}:${port} -s ${this.scheduler}${persist}${hash}`);
-    if (!this.ctx.nodeIPs.includes(ip)) {
-      if (!this.bound.has(ip)) this.commands.push(`ip addr add ${ip}/32 dev kube-ipvs0`);
-      this.bound.add(ip);
-      this.add('KUBE-IPVS-IPS', ip);
-    }
-    // Without local endpoints the proxy falls back to every cluster endpoint.
-    for (const e of localOnly && s.local.length > 0 ? s.local : s.cluster) {
-      this.commands.push(`ipvsadm -a ${flag} ${ip}:${port} -r ${e.key} -m -w 1`);
-    }
-  }
-
-  port(s: ProxyPort): void {
-    const entry = (ip: string): string => `${ip},${s.proto}:${s.port}`;
-    for (const e of s.endpoints) if (e.local) this.add('KUBE-LOOP-BACK', `${e.ip},${s.proto}:${e.port},${e.ip}`);
-    this.add('KUBE-CLUSTER-IP', entry(s.clusterIP));
-    this.server(s, s.clusterIP, s.port, s.internalLocal);
-    for (const ip of s.externalIPs) {
-      this.add(s.externalLocal ? 'KUBE-EXTERNAL-IP-LOCAL' : 'KUBE-EXTERNAL-IP', entry(ip));
-      this.server(s, ip, s.port, s.externalLocal);
-    }
-    for (const ip of s.vips) {
-      this.add('KUBE-LOAD-BALANCER', entry(ip));
-      if (s.externalLocal) this.add('KUBE-LOAD-BALANCER-LOCAL', entry(ip));
-      if (s.sourceRanges.length > 0) this.firewall(s, ip, entry(ip));
-      this.server(s, ip, s.port, s.externalLocal);
-    }
-    if (s.nodePort !== 0) {
-      // Without an address the real program leaves the service port here, its health check port included.
-      if (this.nodeIPs.length === 0) return;
-      this.nodePort(s);
-    }
-    if (s.healthCheckNodePort !== 0) this.add('KUBE-HEALTH-CHECK-NODE-PORT', `${s.healthCheckNodePort}`);
-  }
-
-  private firewall(s: ProxyPort, ip: string, entry: string): void {
-    this.add('KUBE-LOAD-BALANCER-FW', entry);
-    for (const cidr of s.sourceRanges) this.add('KUBE-LOAD-BALANCER-SOURCE-CIDR', `${entry},${cidr}`);
-    const primary = this.ctx.nodeIPs[0];
-    if (primary !== undefined && s.sourceRanges.some((cidr) => inCidr(cidr, primary))) {
-      this.add('KUBE-LOAD-BALANCER-SOURCE-IP', `${entry},${ip}`);
-      return;
-    }
-    const match = `-m ipvs --vaddr ${ip} --vproto ${s.proto} --vport ${s.port}`;
-    this.outFilter.push(`-A KUBE-IPVS-OUT-FILTER -s ${ip} ${match} -j DROP`);
-  }
-
-  private nodePort(s: ProxyPort): void {
-    for (const kind of s.externalLocal ? ['', 'LOCAL-'] : ['']) {
-      if (s.proto !== 'sctp') this.add(`KUBE-NODE-PORT-${kind}${s.proto.toUpperCase()}`, `${s.nodePort}`);
-      else for (const ip of this.nodeIPs) this.add(`KUBE-NODE-PORT-${kind}SCTP-HASH`, `${ip},sctp:${s.nodePort}`);
-    }
-    for (const ip of this.nodeIPs) this.server(s, ip, s.nodePort, s.externalLocal);
-  }
-}
-
-/** The sets, virtual servers and bound addresses that syncProxyRules wants. */
-export function ipvsState(ports: ProxyPort[], ctx: RuleContext, scheduler: string): IpvsState {
-  const sync = new Sync(ctx, scheduler);
-  for (const s of ports) sync.port(s);
-  const { commands, outFilter } = sync;
-  return { sets: new Map([...sync.sets].map(([name, e]) => [name, [...e].sort()])), commands, outFilter };
+/** What the rules depend on. */
+export interface IpvsRules {
+  /** Entries of each set. */
+  sets: ReadonlyMap<string, ReadonlySet<string>>;
+  outFilter: readonly string[];
 }
 
 export const IPVS_NAT_CHAINS = [
@@ -217,8 +124,8 @@ const ACCESS_FILTER = [
 ];
 
 /** The whole text for `iptables-restore --noflush --counters` in IPVS mode (writeIptablesRules). */
-export function ipvsRestoreInput(state: IpvsState, ctx: RuleContext): string {
-  const has = (set: string): boolean => state.sets.get(set)!.length > 0;
+export function ipvsRestoreInput(state: IpvsRules, ctx: RuleContext): string {
+  const has = (set: string): boolean => state.sets.get(set)!.size > 0;
   const setRules = (table: string): string[] =>
     SET_RULES.filter(([t, , set]) => t === table && has(set)).map(
       ([, chain, set, dir, to]) => `-A ${chain} ${match(set, dir)} -j ${to}`,

@@ -23,6 +23,8 @@ export interface NodePlace {
 }
 
 export interface ProxyPort {
+  /** The Service, `ns/name`. */
+  service: string;
   /** `ns/name:port`, without `:port` when the port has no name. */
   name: string;
   proto: string;
@@ -33,6 +35,8 @@ export interface ProxyPort {
   vips: string[];
   /** Empty: everybody, which is also what a range of length 0 means. */
   sourceRanges: string[];
+  /** A range of length 0 was among them. */
+  anySource: boolean;
   healthCheckNodePort: number;
   /** Seconds; 0: none. */
   affinity: number;
@@ -75,18 +79,18 @@ export function maskedCidr(cidr: string): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}/${bits}`;
 }
 
-function endpointsOf(
-  service: Service,
-  portName: string,
-  protocol: string,
-  slices: EndpointSlice[],
-  node: string,
-): ProxyEndpoint[] {
+/** The slices of one Service in the order of their names; between slices the real program's order is random. */
+function slicesOf(namespace: string, name: string, slices: EndpointSlice[]): EndpointSlice[] {
+  return slices
+    .filter((s) => s.addressType === 'IPv4' && s.metadata.namespace === namespace)
+    .filter((s) => s.metadata.labels['kubernetes.io/service-name'] === name)
+    .sort((a, b) => compare(a.metadata.name, b.metadata.name));
+}
+
+/** Endpoints of a port in byte order of `ip:port`. Of two entries of one endpoint the local one counts, or the first. */
+function endpointsOf(portName: string, protocol: string, slices: EndpointSlice[], node: string): ProxyEndpoint[] {
   const found = new Map<string, ProxyEndpoint>();
-  // Of two entries with one address the local one counts, or the first; between slices the real program's order is random.
-  for (const slice of [...slices].sort((a, b) => compare(a.metadata.name, b.metadata.name))) {
-    if (slice.addressType !== 'IPv4' || slice.metadata.namespace !== service.metadata.namespace) continue;
-    if (slice.metadata.labels['kubernetes.io/service-name'] !== service.metadata.name) continue;
+  for (const slice of slices) {
     for (const port of slice.ports) {
       if (port.name !== portName || port.protocol !== protocol || port.port === 0) continue;
       for (const e of slice.endpoints) {
@@ -108,6 +112,16 @@ function endpointsOf(
     }
   }
   return [...found.values()].sort((a, b) => compare(a.key, b.key));
+}
+
+/** How many distinct addresses of a Service are Ready and local, whatever its ports (LocalReadyEndpoints). */
+export function localReady(namespace: string, name: string, slices: EndpointSlice[], node: string): number {
+  const own = slicesOf(namespace, name, slices);
+  const ips = new Set<string>();
+  for (const { name: port, protocol } of own.flatMap((s) => s.ports)) {
+    for (const e of endpointsOf(port, protocol, own, node)) if (e.local && e.ready) ips.add(e.ip);
+  }
+  return ips.size;
 }
 
 /** The Ready endpoints that the node's topology hints leave, and whether hints are followed (topologyModeFromHints). */
@@ -175,7 +189,9 @@ function portsOf(service: Service, slices: EndpointSlice[], node: NodePlace): Pr
     .filter((i) => i.ip !== '' && i.ipMode !== 'Proxy' && isV4(i.ip))
     .map((i) => i.ip);
   const ranges = spec.loadBalancerSourceRanges.filter(isV4).map(maskedCidr);
+  const anySource = ranges.some((r) => r.endsWith('/0'));
   const externalLocal = spec.externalTrafficPolicy === 'Local' && (spec.type !== 'ClusterIP' || externalIPs.length > 0);
+  const own = slicesOf(metadata.namespace, metadata.name, slices);
   return ports.map((p) => {
     const policies = {
       externalLocal,
@@ -183,6 +199,7 @@ function portsOf(service: Service, slices: EndpointSlice[], node: NodePlace): Pr
       externallyAccessible: p.nodePort !== 0 || vips.length > 0 || externalIPs.length > 0,
     };
     return {
+      service: `${metadata.namespace}/${metadata.name}`,
       name: `${metadata.namespace}/${metadata.name}${p.name === '' ? '' : `:${p.name}`}`,
       proto: p.protocol.toLowerCase(),
       clusterIP,
@@ -190,11 +207,12 @@ function portsOf(service: Service, slices: EndpointSlice[], node: NodePlace): Pr
       nodePort: p.nodePort,
       externalIPs,
       vips,
-      sourceRanges: ranges.some((r) => r.endsWith('/0')) ? [] : ranges,
+      sourceRanges: anySource ? [] : ranges,
+      anySource,
       healthCheckNodePort: spec.type === 'LoadBalancer' && externalLocal ? spec.healthCheckNodePort : 0,
       affinity: spec.sessionAffinity === 'ClientIP' ? spec.sessionAffinityTimeoutSeconds : 0,
       ...policies,
-      ...categorize(policies, endpointsOf(service, p.name, p.protocol, slices, node.name), node),
+      ...categorize(policies, endpointsOf(p.name, p.protocol, own, node.name), node),
     };
   });
 }
