@@ -175,7 +175,19 @@ App('dig prints the same answers', async () => {
     for (const { name, type, expected } of plain.filter(
       (c) => /^(A|AAAA|SRV|PTR)$/.test(c.type) && !c.expected.flag_tc,
     )) {
-      const args = ['@127.0.0.1', '-p', String(port), '+tries=1', '+time=5', '+noedns', '+short', '-q', name, '-t', type];
+      const args = [
+        '@127.0.0.1',
+        '-p',
+        String(port),
+        '+tries=1',
+        '+time=5',
+        '+noedns',
+        '+short',
+        '-q',
+        name,
+        '-t',
+        type,
+      ];
       const out = spawnSync(DIG, args, { encoding: 'utf8' });
       assert.is(out.status, 0, out.stdout + out.stderr);
       const got = out.stdout.trim().split('\n').filter((l) => l !== '').map((l) => l.replace(/\.$/, '')).sort(); // prettier-ignore

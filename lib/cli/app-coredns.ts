@@ -12,6 +12,7 @@ import { loadManifests } from '../kube/api/manifest.js';
 import { coreDnsArgs } from '../kube/coredns/args.js';
 import type { DnsIo, Upstream } from '../kube/coredns/forward.js';
 import type { Client } from '../kube/coredns/handler.js';
+import { watchCorefile } from '../kube/coredns/reload.js';
 import { CoreDns } from '../kube/coredns/server.js';
 import { UsageError } from './usage.js';
 
@@ -118,19 +119,32 @@ export async function main(args: string[]): Promise<number> {
     exchange: (to, transport, query, timeout, expire, done) =>
       (transport === 'udp' ? overUdp : overTcp)(to, query, timeout / 1e6, expire / 1e6, done),
   };
-  const dns = new CoreDns({
-    corefile: a.corefile === null ? null : { text: text(a.corefile), file: a.corefile },
-    objects: a.manifests.flatMap((f) => loadManifests(text(f), f)),
-    serial: 0,
-    readFile,
-    localAddresses: localAddresses(a.listen),
-    deviceAddresses: (name) => networkInterfaces()[name]?.map((x) => x.address) ?? null,
-    io,
-  });
+  const objects = a.manifests.flatMap((f) => loadManifests(text(f), f));
+  const start = (now: string | null): CoreDns =>
+    new CoreDns({
+      corefile: now === null ? null : { text: now, file: a.corefile! },
+      objects,
+      serial: 0,
+      readFile,
+      localAddresses: localAddresses(a.listen),
+      deviceAddresses: (name) => networkInterfaces()[name]?.map((x) => x.address) ?? null,
+      io,
+    });
+  const corefile = a.corefile === null ? null : text(a.corefile);
+  const serving = { dns: start(corefile) };
+  const { listeners } = serving.dns;
   const dir = process.env['PODWIRE_READY_DIR'];
   await Promise.all(
-    dns.listeners.map((l, i) => serve(dns, i, l.address === '' ? a.listen : l.address, a.port || l.port)),
+    listeners.map((l, i) => serve(serving, i, l.address === '' ? a.listen : l.address, a.port || l.port)),
   );
+  if (corefile !== null)
+    watchCorefile(serving.dns, corefile, {
+      io,
+      read: () => readFile(a.corefile!),
+      start,
+      change: (next) => (serving.dns = next),
+      log: (line) => process.stderr.write(`${line}\n`),
+    });
   if (dir !== undefined) writeFileSync(`${dir}/${process.pid}`, '');
   return new Promise(() => {});
 }
@@ -142,16 +156,21 @@ const clientOf = (transport: 'udp' | 'tcp', address: string, port: number): Clie
 });
 
 /** Serves one listener until the process is killed; resolves when it listens. */
-async function serve(dns: CoreDns, listener: number, address: string, port: number): Promise<void> {
+async function serve(serving: { dns: CoreDns }, listener: number, address: string, port: number): Promise<void> {
   const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   udp.on('message', (m, from) =>
-    dns.handle(m, clientOf('udp', from.address, from.port), (r) => udp.send(r, from.port, from.address), listener),
+    serving.dns.handle(
+      m,
+      clientOf('udp', from.address, from.port),
+      (r) => udp.send(r, from.port, from.address),
+      listener,
+    ),
   );
   const tcp = createServer((c) => {
     const client = clientOf('tcp', c.remoteAddress ?? '0.0.0.0', c.remotePort ?? 0);
     c.setTimeout(10000, () => c.end());
     c.on('error', () => c.destroy());
-    messages(c, (m) => dns.handle(m, client, (r) => sendTcp(c, r), listener));
+    messages(c, (m) => serving.dns.handle(m, client, (r) => sendTcp(c, r), listener));
   });
   udp.bind(port, address);
   tcp.listen(port, address);

@@ -27,8 +27,8 @@ export interface Chain {
   kubernetes: KubernetesPlugin | null;
 }
 
-/** The chain of one block; its end answers SERVFAIL. */
-export function chainOf(b: ServerBlock, o: CoreDnsOptions, place: Place): Chain {
+/** The chain of one block; its end answers SERVFAIL. Files are looked at again until `stopped`. */
+export function chainOf(b: ServerBlock, o: CoreDnsOptions, place: Place, stopped: () => boolean): Chain {
   const k = b.kubernetes === null ? null : new KubernetesPlugin(b.kubernetes, o.objects, o.serial, o.localAddresses);
   const plugins: Plugin[] = [];
   const put = (on: boolean, make: () => Plugin): void => {
@@ -49,7 +49,8 @@ export function chainOf(b: ServerBlock, o: CoreDnsOptions, place: Place): Chain 
   }
   put(b.minimal, () => minimalPlugin);
   put(b.template.length > 0, () => templatePlugin(b.template));
-  if (b.hosts !== null) plugins.push(hostsPlugin(b.hosts, { readFile: o.readFile, every: (ns, f) => every(o, ns, f) }));
+  if (b.hosts !== null)
+    plugins.push(hostsPlugin(b.hosts, { readFile: o.readFile, every: (ns, f) => every(o, ns, f, stopped) }));
   if (k !== null) plugins.push(kubernetes(k));
   b.forward.forEach((f, i) => {
     const alternate = i + 1 < b.forward.length ? f.next : [];
@@ -60,10 +61,11 @@ export function chainOf(b: ServerBlock, o: CoreDnsOptions, place: Place): Chain 
   return { handler: plugins.reduceRight((next, p) => p(next), end), kubernetes: k };
 }
 
-function every(o: CoreDnsOptions, ns: number, fire: () => void): void {
+function every(o: CoreDnsOptions, ns: number, fire: () => void, stopped: () => boolean): void {
   o.io.after(ns, () => {
+    if (stopped()) return;
     fire();
-    every(o, ns, fire);
+    every(o, ns, fire, stopped);
   });
 }
 

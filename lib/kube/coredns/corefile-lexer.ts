@@ -133,6 +133,16 @@ function lex(text: string, place: Place, file?: string): Token[] {
   return out;
 }
 
+/** The words of a Corefile with their lines as one text, for comparing; null: it cannot be read. */
+export function corefileWords(text: string): string | null {
+  try {
+    return JSON.stringify(lex(text, new Place('Corefile')).map((t) => [t.line, t.text]));
+  } catch (e) {
+    if (e instanceof InputError) return null;
+    throw e;
+  }
+}
+
 /** Words that follow each other on one line (Dispenser.isNewLine). */
 function linesOf(tokens: Token[]): Token[][] {
   const lines: Token[][] = [];

@@ -11,6 +11,7 @@ import { loadManifests } from '../api/manifest.js';
 import type { KubeObject } from '../api/types.js';
 import { coreDnsArgs } from './args.js';
 import type { Client } from './handler.js';
+import { watchCorefile } from './reload.js';
 import { CoreDns } from './server.js';
 
 /** `podwire app coredns …` inside a Lab; files are read as the namespace sees them. */
@@ -33,19 +34,30 @@ export const corednsProgram: Program = (p: Proc): void => {
     if (a.corefile !== null && text === null) return fail(`coredns: ${a.corefile}: no such file`);
     const orders = p.net.kernel.rng('coredns-order');
     const rng = p.net.kernel.rng('coredns-id');
-    const dns = new CoreDns({
-      corefile: text === null ? null : { text, file: a.corefile! },
-      objects,
-      serial: 0,
-      readFile: (path) => p.files.read(path),
-      localAddresses: p.net.devs.flatMap((d) => d.addrs.map((x) => ntoa(x.addr))),
-      deviceAddresses: (name) => p.net.devs.find((d) => d.name === name)?.addrs.map((x) => ntoa(x.addr)) ?? null,
-      io: dnsSockets(
-        p,
-        () => rng.u16(),
-        () => orders.u16(),
-      ),
-    });
+    const io = dnsSockets(
+      p,
+      () => rng.u16(),
+      () => orders.u16(),
+    );
+    const start = (now: string | null): CoreDns =>
+      new CoreDns({
+        corefile: now === null ? null : { text: now, file: a.corefile! },
+        objects,
+        serial: 0,
+        readFile: (path) => p.files.read(path),
+        localAddresses: p.net.devs.flatMap((d) => d.addrs.map((x) => ntoa(x.addr))),
+        deviceAddresses: (name) => p.net.devs.find((d) => d.name === name)?.addrs.map((x) => ntoa(x.addr)) ?? null,
+        io,
+      });
+    let dns = start(text);
+    if (text !== null)
+      watchCorefile(dns, text, {
+        io,
+        read: () => p.files.read(a.corefile!),
+        start,
+        change: (next) => (dns = next),
+        log: (line) => p.err(`${line}\n`),
+      });
     if (dns.forcesTcp) return fail('coredns: force_tcp: TCP is not supported yet');
     dns.listeners.forEach((l, i) => {
       const address = l.address === '' ? 0 : aton(l.address);

@@ -45,13 +45,19 @@ export class CoreDns {
   /** Where to listen: each with its own server blocks. */
   readonly listeners: readonly Listener[];
   private readonly chains: Chain[];
+  private stopped = false;
 
   /** Throws InputError for a Corefile it cannot serve. */
   constructor(o: CoreDnsOptions) {
     const file = o.corefile?.file ?? 'Corefile';
     this.config = parseCorefile(o.corefile?.text ?? KUBEADM_COREFILE, file, o.readFile);
     this.listeners = listenersOf(this.config, new Place(file), o.deviceAddresses ?? (() => null));
-    this.chains = this.config.blocks.map((b) => chainOf(b, o, new Place(file)));
+    this.chains = this.config.blocks.map((b) => chainOf(b, o, new Place(file), () => this.stopped));
+  }
+
+  /** Another server has taken over: files are no longer looked at. */
+  stop(): void {
+    this.stopped = true;
   }
 
   /** Whether a forward of the Corefile insists on TCP. */
