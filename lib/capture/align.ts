@@ -188,7 +188,11 @@ class Aligner {
     const start = (b: Uint8Array): number => pseudo(ipv4.src(b, ip), ipv4.dst(b, ip), proto, length);
     const valid = (b: Uint8Array): boolean => whole && u16(b, at) !== 0 && sum(b, o, end, start(b)) === 0xffff;
     const partial = u16(e, at) === start(e);
-    if ((this.lo || quoted) && partial && valid(a)) {
+    const flow = `${proto} ${hex(e, ip + ipv4.DST, ip + ipv4.DST + 4)} ${hex(e, o, o + 4)}`;
+    const apart = onesDifference(u16(e, at), u16(a, at));
+    if (this.lo && partial && !quoted) this.maps.partialSums.set(flow, apart);
+    const translated = quoted && this.maps.partialSums.get(flow) === apart;
+    if ((((this.lo || quoted) && partial) || translated) && valid(a)) {
       this.maps.used('lo-partial-checksum');
       this.take(at, 2);
       return true;
@@ -279,6 +283,9 @@ class Aligner {
     return at + more <= end ? at + more : -1;
   }
 }
+
+/** `x - y` of two checksum fields in ones' complement, never 0xffff. */
+const onesDifference = (x: number, y: number): number => (x - y + 0xffff) % 0xffff;
 
 /** The actual frame with every accepted equivalence written over by the expected bytes. Lengths must be equal. */
 export function align(

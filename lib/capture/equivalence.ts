@@ -65,7 +65,8 @@ export const EQUIVALENCES = [
     name: 'lo-partial-checksum',
     reason:
       'on lo the kernel leaves the folded pseudo-header sum (CHECKSUM_PARTIAL) in UDP and TCP, also when an error ' +
-      'quotes it; the actual checksum must be the complete one; both are verified',
+      'quotes it; the actual checksum must be the complete one; both are verified. NAT of such a quotation takes the sum ' +
+      'for a complete one: it must then be as far from the actual one as in the packet that is quoted',
   },
   {
     name: 'checksum',
@@ -95,6 +96,8 @@ export class Mappings {
   readonly tcp: TcpFlows;
   /** `E A` of the outer source ports of tunnels that the frames show. */
   readonly tunnelPorts: Set<string>;
+  /** How far apart (ones' complement) the partial and the complete sum of a packet on lo were, by protocol, destination and ports. */
+  readonly partialSums: Map<string, number>;
   private readonly forward = new Map<string, string | number>();
   private readonly backward = new Map<string, string | number>();
   private readonly base: Mappings | null;
@@ -103,6 +106,7 @@ export class Mappings {
     this.base = base;
     this.tcp = base === null ? new TcpFlows() : base.tcp;
     this.tunnelPorts = base === null ? new Set() : base.tunnelPorts;
+    this.partialSums = base === null ? new Map() : base.partialSums;
   }
 
   /** A copy for a guess; `adopt` takes over what it found. */
