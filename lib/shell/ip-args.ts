@@ -171,6 +171,24 @@ class Names {
   }
 }
 
+/** IP protocols by name, as /etc/protocols has them. */
+const IP_PROTOCOLS: Readonly<Record<string, number>> = {
+  ip: 0, hopopt: 0, icmp: 1, igmp: 2, ggp: 3, ipencap: 4, st: 5, tcp: 6, egp: 8, igp: 9, pup: 12, udp: 17, hmp: 20, 'xns-idp':
+  22, rdp: 27, 'iso-tp4': 29, dccp: 33, xtp: 36, ddp: 37, 'idpr-cmtp': 38, ipv6: 41, 'ipv6-route': 43, 'ipv6-frag': 44, idrp:
+  45, rsvp: 46, gre: 47, esp: 50, ah: 51, skip: 57, 'ipv6-icmp': 58, 'ipv6-nonxt': 59, 'ipv6-opts': 60, rspf: 73, vmtp: 81,
+  eigrp: 88, ospf: 89, 'ax.25': 93, ipip: 94, etherip: 97, encap: 98, pim: 103, ipcomp: 108, vrrp: 112, l2tp: 115, isis: 124,
+  sctp: 132, fc: 133, 'mobility-header': 135, udplite: 136, 'mpls-in-ip': 137, manet: 138, hip: 139, shim6: 140, wesp: 141,
+  rohc: 142, ethernet: 143
+}; // prettier-ignore
+
+/** An IP protocol's number from its name or number (inet_proto_a2n), null: neither. */
+export const ipProtocol = (v: string): number | null =>
+  unsigned(v, 255) ?? (Object.hasOwn(IP_PROTOCOLS, v) ? IP_PROTOCOLS[v]! : null);
+
+/** Its name, or `ipproto-N` (inet_proto_n2a). */
+export const ipProtocolName = (n: number): string =>
+  Object.keys(IP_PROTOCOLS).find((k) => IP_PROTOCOLS[k] === n) ?? `ipproto-${n}`;
+
 export const TABLES = new Names({ unspec: 0, default: 253, main: 254, local: 255 });
 export const SCOPES = new Names({ global: 0, site: 200, link: 253, host: 254, nowhere: 255 });
 export const PROTOS = new Names({

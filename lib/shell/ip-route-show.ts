@@ -2,8 +2,10 @@
  * `ip route show|flush|get`: routes as iproute2 prints them.
  * @module
  */
+import { put16 } from '../../wire/bytes.js';
 import { isMulticast, maskOf, ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
+import * as udp from '../../wire/udp.js';
 import type { Netdev } from '../linux/core/netdev.js';
 import { type Dst, nexthop } from '../linux/ipv4/dst.js';
 import { type PathHop, type Route, RTN_UNICAST, TABLE_LOCAL, TABLE_MAIN } from '../linux/ipv4/fib.js';
@@ -12,7 +14,7 @@ import {
   EACCES, EHOSTUNREACH, ENETUNREACH, isErr, routeInput, routeOutput, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
 } from '../linux/ipv4/route.js'; // prettier-ignore
 import {
-  address, device, fail, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, SCOPES, strerror, TABLES, tosText,
+  address, device, extack, fail, type IpContext, ipProtocol, matches, prefix, type Prefix, protocolName, rtnl, SCOPES, strerror, TABLES, tosText,
   tosValue, unsigned, unsupported, type Words, wrong,
 } from './ip-args.js'; // prettier-ignore
 import { linkdown, ROUTE_TYPES } from './ip-route.js';
@@ -163,11 +165,27 @@ interface Query {
   oif: Netdev | null;
   mark: number;
   tos: number;
+  proto: number;
+  sport: number;
+  dport: number;
+  uid: number;
   fibmatch: boolean;
 }
 
 function query(c: IpContext, w: Words): Query {
-  const q: Query = { to: 0, from: 0, iif: null, oif: null, mark: 0, tos: 0, fibmatch: false };
+  const q: Query = {
+    to: 0,
+    from: 0,
+    iif: null,
+    oif: null,
+    mark: 0,
+    tos: 0,
+    proto: 0,
+    sport: 0,
+    dport: 0,
+    uid: 0,
+    fibmatch: false,
+  };
   let to: string | null = null;
   let iif: string | null = null;
   let oif: string | null = null;
@@ -183,8 +201,17 @@ function query(c: IpContext, w: Words): Query {
       q.mark = (unsigned(v) ?? wrong(v, 'invalid mark value')) | 0;
     } else if (matches(k, 'oif') || k === 'dev') oif = w.value();
     else if (matches(k, 'fibmatch')) q.fibmatch = true;
-    else if (['notify', 'connected', 'vrf', 'uid', 'as', 'sport', 'dport', 'ipproto'].includes(k))
-      unsupported(`ip route get ${k}`);
+    else if (k === 'uid') {
+      const v = w.value();
+      q.uid = unsigned(v, 0xffffffff) ?? wrong(v, 'invalid UID\n');
+    } else if (k === 'ipproto') {
+      const v = w.value();
+      q.proto = ipProtocol(v) ?? wrong(v, 'Invalid "ipproto" value\n');
+      if (q.proto !== ipv4.TCP && q.proto !== ipv4.UDP && q.proto !== ipv4.ICMP) extack('Unsupported ip proto');
+    } else if (k === 'sport' || k === 'dport') {
+      const v = w.value();
+      q[k] = unsigned(v, 0xffff) ?? wrong(v, `invalid ${k}\n`);
+    } else if (['notify', 'connected', 'vrf', 'as'].includes(k)) unsupported(`ip route get ${k}`);
     else to = k === 'to' ? w.value() : k;
   }
   if (to === null) fail('need at least a destination address', 1);
@@ -217,9 +244,10 @@ export function routeGet(c: IpContext, w: Words): string {
 }
 
 function flowOf(q: Query): Flow {
-  const fl = new Flow().to(q.to, q.from);
+  const fl = new Flow().to(q.to, q.from).ports(q.proto, q.sport, q.dport);
   fl.mark = q.mark;
   fl.iif = q.iif;
+  fl.uid = q.uid;
   fl.oif = q.oif;
   return fl;
 }
@@ -229,7 +257,10 @@ function input(c: IpContext, q: Query): Dst | number {
   const skb = skbs.alloc();
   skb.mark = q.mark;
   skb.net = skb.head;
-  ipv4.write(skb.buf, skb.net, 0, ipv4.HLEN, 0, 0, 64, ipv4.UDP, q.from, q.to);
+  skb.tail = skb.head + ipv4.HLEN + udp.HLEN;
+  ipv4.write(skb.buf, skb.net, 0, ipv4.HLEN + udp.HLEN, 0, 0, 64, q.proto === 0 ? ipv4.UDP : q.proto, q.from, q.to);
+  put16(skb.buf, skb.net + ipv4.HLEN + udp.SPORT, q.sport);
+  put16(skb.buf, skb.net + ipv4.HLEN + udp.DPORT, q.dport);
   const err = routeInput(c.net, skb, q.iif!);
   const d = skb.dst;
   skbs.free(skb);
@@ -257,5 +288,5 @@ function getText(c: IpContext, q: Query, d: Dst, src: number): string {
     .filter((x) => x !== '')
     .join(',');
   const cache = `    cache ${flags === '' ? '' : `<${flags}> `}`;
-  return `${s}${out ? 'uid 0 ' : ''}\n${cache}${q.iif === null ? '' : `iif ${q.iif.name} `}\n`;
+  return `${s}${out ? `uid ${q.uid} ` : ''}\n${cache}${q.iif === null ? '' : `iif ${q.iif.name} `}\n`;
 }

@@ -1,5 +1,5 @@
 /**
- * `ip rule`: policy rules, shown and changed. Realms, tunnel ids, l3mdev, user ids, `ipproto`, `sport` and `dport` are refused.
+ * `ip rule`: policy rules, shown and changed. Realms, tunnel ids and l3mdev are refused.
  * @module
  */
 import { maskOf, ntoa } from '../../wire/inet.js';
@@ -7,14 +7,14 @@ import type { Netns } from '../linux/core/netns.js';
 import { RTN_BLACKHOLE, RTN_PROHIBIT, RTN_UNREACHABLE } from '../linux/ipv4/fib.js';
 import { defaultPriority, FR_ACT_GOTO, FR_ACT_NOP, type FibRule, rule, sameRule } from '../linux/ipv4/fib-rules.js';
 import {
-  extack, fail, type IpContext, matches, prefix, type Prefix, protocolName, rtnl, TABLES, tosText, tosValue, unsigned, unsupported,
+  extack, fail, type IpContext, ipProtocol, ipProtocolName, matches, prefix, type Prefix, protocolName, rtnl, TABLES, tosText, tosValue, unsigned, unsupported,
   type Words, wrong,
 } from './ip-args.js'; // prettier-ignore
 
 const ACTIONS: Readonly<Record<string, number>> = {
   blackhole: RTN_BLACKHOLE, unreachable: RTN_UNREACHABLE, prohibit: RTN_PROHIBIT,
 }; // prettier-ignore
-const REFUSED = ['realms', 'tun_id', 'suppress_ifgroup', 'sup_group', 'l3mdev', 'uidrange', 'nat', 'map-to', 'ipproto', 'sport', 'dport']; // prettier-ignore
+const REFUSED = ['realms', 'tun_id', 'suppress_ifgroup', 'sup_group', 'l3mdev', 'nat', 'map-to'];
 
 /** `ip rule …`: what it prints. */
 export function ipRule(c: IpContext, w: Words): string {
@@ -38,12 +38,14 @@ interface RuleWords {
   action: number | null;
   tos: number | null;
   proto: string | null;
+  sport: [number, number] | null;
+  dport: [number, number] | null;
 }
 
 const isPref = (k: string): boolean => matches(k, 'preference', 'order', 'priority');
 
 function words(w: Words, show: boolean): RuleWords {
-  const r: RuleWords = { rule: rule(0, 0), from: null, to: null, priority: null, mask: null, table: null, action: null, tos: null, proto: null }; // prettier-ignore
+  const r: RuleWords = { rule: rule(0, 0), from: null, to: null, priority: null, mask: null, table: null, action: null, tos: null, proto: null, sport: null, dport: null }; // prettier-ignore
   while (w.more) {
     const k = w.take();
     if (k === 'not') r.rule.not = true;
@@ -67,11 +69,36 @@ function words(w: Words, show: boolean): RuleWords {
     } else if (k === 'sup_pl' || matches(k, 'suppress_prefixlength')) {
       const v = w.value();
       r.rule.suppressPrefixlen = unsigned(v, 0x7fffffff) ?? wrong(v, 'suppress_prefixlength value is invalid\n');
-    } else if (REFUSED.includes(k)) unsupported(`ip rule … ${k}`);
+    } else if (k === 'uidrange') uidrange(r.rule, w.value());
+    else if (k === 'ipproto') {
+      const v = w.value();
+      r.rule.ipProto = ipProtocol(v) ?? wrong(v, 'Invalid "ipproto" value\n');
+    } else if (k === 'sport') [r.rule.sportMin, r.rule.sportMax] = r.sport = portRange(w.value(), 'invalid port range');
+    else if (k === 'dport') [r.rule.dportMin, r.rule.dportMax] = r.dport = portRange(w.value(), 'invalid dport range');
+    else if (REFUSED.includes(k)) unsupported(`ip rule … ${k}`);
     else if (show) r.to = prefix(k);
     else action(r, k === 'type' ? w.value() : k, w);
   }
   return r;
+}
+
+function uidrange(r: FibRule, v: string): void {
+  const m = /^\s*(\d+)-\s*(\d+)/.exec(v) ?? wrong(v, 'invalid UID range\n');
+  [r.uidMin, r.uidMax] = [Number(m[1]), Number(m[2])];
+}
+
+/** `NUMBER` or `NUMBER-NUMBER`, as sscanf("%hu-%hu") reads it. */
+function portRange(v: string, bad: string): [number, number] {
+  const m = /^\s*(\d+)(?:-\s*(\d+))?/.exec(v) ?? wrong(v, `${bad}\n`);
+  const min = Number(m[1]) & 0xffff;
+  return [min, m[2] === undefined ? min : Number(m[2]) & 0xffff];
+}
+
+/** fib_rule_port_range_valid: 0 and 65535 are none. */
+function checkPorts(range: readonly [number, number] | null, what: string): void {
+  if (range === null) return;
+  const [min, max] = range;
+  if (min === 0 || max >= 0xffff || min > max) extack(`Invalid ${what} range`);
 }
 
 const ifname = (v: string, what: string): string =>
@@ -105,6 +132,9 @@ function add(net: Netns, w: Words): string {
   r.mask = x.mask ?? (r.mark === 0 ? 0 : -1);
   r.tos = x.tos ?? 0;
   if ((r.tos & 3) !== 0) rtnl('EINVAL');
+  if (r.uidMax >= 0 && r.uidMin > r.uidMax) extack('Invalid uid range');
+  checkPorts(x.sport, 'sport');
+  checkPorts(x.dport, 'dport');
   r.action = x.action ?? 0;
   r.table = x.action === null ? (x.table ?? 254) : 0;
   r.proto = x.proto ?? 'unspec';
@@ -132,6 +162,10 @@ function del(net: Netns, w: Words): string {
       (mask === 0 || r.mask === mask) &&
       (q.suppressPrefixlen < 0 || r.suppressPrefixlen === q.suppressPrefixlen) &&
       (x.tos === null || x.tos === 0 || r.tos === x.tos) &&
+      (q.ipProto === 0 || r.ipProto === q.ipProto) &&
+      (q.sportMax === 0 || (r.sportMin === q.sportMin && r.sportMax === q.sportMax)) &&
+      (q.dportMax === 0 || (r.dportMin === q.dportMin && r.dportMax === q.dportMax)) &&
+      (q.uidMax < 0 || (r.uidMin === q.uidMin && r.uidMax === q.uidMax)) &&
       samePrefix(x.from, r.src, r.srcPrefix) &&
       samePrefix(x.to, r.dst, r.dstPrefix),
   );
@@ -166,9 +200,15 @@ function selected(f: RuleWords, r: FibRule): boolean {
   if (f.mask !== null && f.mask !== 0 && r.mask !== f.mask) return false;
   if (q.iif !== '' && r.iif !== q.iif) return false;
   if (q.oif !== '' && r.oif !== q.oif) return false;
+  if (q.uidMax >= 0 && (r.uidMin !== q.uidMin || r.uidMax !== q.uidMax)) return false;
+  if (q.ipProto !== 0 && r.ipProto !== q.ipProto) return false;
+  if (q.sportMax !== 0 && (r.sportMin !== q.sportMin || r.sportMax !== q.sportMax)) return false;
+  if (q.dportMax !== 0 && (r.dportMin !== q.dportMin || r.dportMax !== q.dportMax)) return false;
   if (f.table !== null && f.table !== 0 && r.table !== f.table) return false;
   return within(f.from, r.src, r.srcPrefix) && within(f.to, r.dst, r.dstPrefix);
 }
+
+const portsText = (min: number, max: number): string => (min === max ? `${min}` : `${min}-${max}`);
 
 const net = (addr: number, bits: number): string =>
   addr === 0 && bits > 0 ? `0/${bits}` : `${ntoa(addr)}${bits === 32 ? '' : `/${bits}`}`;
@@ -185,6 +225,10 @@ function text(c: IpContext, r: FibRule): string {
   }
   if (r.iif !== '') s += ` iif ${dev(r.iif)}`;
   if (r.oif !== '') s += ` oif ${dev(r.oif)}`;
+  if (r.uidMax >= 0) s += ` uidrange ${r.uidMin}-${r.uidMax}`;
+  if (r.ipProto !== 0) s += ` ipproto ${ipProtocolName(r.ipProto)}`;
+  if (r.sportMax !== 0) s += ` sport ${portsText(r.sportMin, r.sportMax)}`;
+  if (r.dportMax !== 0) s += ` dport ${portsText(r.dportMin, r.dportMax)}`;
   if (r.table !== 0) {
     s += ` lookup ${TABLES.name(r.table)}`;
     if (r.suppressPrefixlen >= 0) s += ` suppress_prefixlength ${r.suppressPrefixlen}`;

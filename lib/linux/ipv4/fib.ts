@@ -11,7 +11,7 @@ import { maskOf } from '../../../wire/inet.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Dst } from './dst.js';
 import type { Flow } from './flow.js';
-import { type FibRule, FR_ACT_GOTO, FR_ACT_NOP, rule, ruleMatches } from './fib-rules.js';
+import { type FibRule, FR_ACT_GOTO, FR_ACT_NOP, needsPorts, rule, ruleMatches } from './fib-rules.js';
 
 export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
@@ -225,6 +225,8 @@ export class Fib {
   custom = false;
   /** A route of type local has been added by hand (fib_has_custom_local_routes). */
   customLocal = false;
+  /** A rule asks for the protocol or ports of received packets (fib_rules_require_fldissect). */
+  needsPorts = false;
   /** Rises with every change: sockets look their route up anew (rt_genid_ipv4). */
   genid = 0;
   /** The routes of what is delivered here, by RTCF_*, and of what has no route, by errno. */
@@ -256,12 +258,14 @@ export class Fib {
     let i = 0;
     while (i < this.rules.length && this.rules[i]!.priority <= r.priority) i++;
     this.rules.splice(i, 0, r);
+    this.needsPorts = this.rules.some(needsPorts);
   }
 
   delRule(r: FibRule): void {
     this.custom = true;
     this.genid++;
     this.rules = this.rules.filter((x) => x !== r);
+    this.needsPorts = this.rules.some(needsPorts);
   }
 
   /**

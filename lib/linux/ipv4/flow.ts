@@ -38,7 +38,7 @@ export class Flow {
     return this;
   }
 
-  /** Protocol and ports. */
+  /** Protocol and ports; ICMP's type and code stand where the destination port would (flowi_uli). */
   ports(proto: number, sport: number, dport: number): this {
     this.proto = proto;
     this.sport = sport;

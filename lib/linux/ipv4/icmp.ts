@@ -79,7 +79,7 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
   const { skbs } = net.kernel;
   const e = skbs.alloc();
   e.mark = replyMark(net, skb);
-  const fl = flow.to(opt.srr !== 0 ? opt.faddr : src, sourceOf(net, skb)).ports(ipv4.ICMP, (type << 8) | code, 0);
+  const fl = flow.to(opt.srr !== 0 ? opt.faddr : src, sourceOf(net, skb)).ports(ipv4.ICMP, 0, (type << 8) | code);
   fl.tos = tos;
   fl.mark = e.mark;
   const d = routeOutput(net, fl);

@@ -87,7 +87,7 @@ export class IcmpSock implements Runnable {
   ): number {
     const { net } = this;
     const tos = opts.tos ?? 0;
-    const fl = flow.to(daddr, opts.saddr ?? 0).ports(ipv4.ICMP, icmp.ECHO << 8, 0);
+    const fl = flow.to(daddr, opts.saddr ?? 0).ports(ipv4.ICMP, 0, icmp.ECHO << 8);
     fl.tos = tos;
     fl.uid = this.uid;
     const d = routeOutput(net, fl);

@@ -5,6 +5,7 @@
  * (fib_validate_source, fib_compute_spec_dst). Not here: multicast routing and group membership beyond 224.0.0.1.
  * @module
  */
+import { u16 } from '../../../wire/bytes.js';
 import { isLoopback, isMulticast } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { type InDevConf, type Netdev } from '../core/netdev.js';
@@ -83,6 +84,7 @@ export function routeInputTo(net: Netns, skb: Skb, dev: Netdev, daddr: number): 
   fl.iif = dev;
   fl.tos = ipv4.tos(skb.buf, skb.net) & RT_TOS;
   fl.mark = skb.mark;
+  if (net.fib.needsPorts) dissect(skb, fl);
   if (isMulticast(daddr)) return multicastInput(net, skb, fl, dev);
   if (isMulticast(saddr) || saddr === -1) return -EINVAL;
   if (daddr === -1 || (saddr === 0 && daddr === 0)) return broadcastInput(net, skb, fl, dev);
@@ -109,6 +111,22 @@ export function routeInputTo(net: Netns, skb: Skb, dev: Netdev, daddr: number): 
   }
   return 0;
 }
+
+/** Protocol and ports of a packet, for rules that ask (fib4_rules_early_flow_dissect); a fragment has no ports. */
+function dissect(skb: Skb, fl: Flow): void {
+  const b = skb.buf;
+  const o = skb.net;
+  fl.proto = ipv4.proto(b, o);
+  if (ipv4.isFragment(b, o)) return;
+  // proto_ports_offset: TCP, UDP, DCCP, ESP, SCTP and UDP-Lite begin with them, AH has its SPI at 4.
+  const at = o + ipv4.headerLen(b, o) + (fl.proto === AH ? 4 : 0);
+  if (!PORTED.includes(fl.proto) || at + 4 > skb.tail) return;
+  fl.sport = u16(b, at);
+  fl.dport = u16(b, at + 2);
+}
+
+const AH = 51;
+const PORTED: readonly number[] = [ipv4.TCP, ipv4.UDP, 33, 50, AH, ipv4.SCTP, 136];
 
 function broadcastInput(net: Netns, skb: Skb, fl: Flow, dev: Netdev): number {
   if (fl.saddr >>> 24 !== 0) {
@@ -355,6 +373,7 @@ export function ipRouteMeHarder(net: Netns, skb: Skb): number {
   fl.tos = ipv4.tos(skb.buf, skb.net);
   fl.mark = skb.mark;
   fl.flags = FLOWI_FLAG_ANYSRC;
+  if (net.fib.needsPorts) dissect(skb, fl);
   const d = routeOutput(net, fl);
   if (isErr(d)) return d;
   skb.dst = d;
