@@ -15,6 +15,7 @@ import { type Command, splitNetns } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { EndlessLoop, SEC } from '../sim/sim.js';
 import type { Lab, LabStep } from './lab.js';
+import { cat, sleepTime } from './builtins.js';
 
 /** What one step printed and how it ended; `exit` null: still running at the end. */
 export interface StepResult {
@@ -367,44 +368,4 @@ function unknownCommand(argv: readonly string[]): string {
   const words = argv[0] === 'podwire' ? argv.slice(0, 3).join(' ') : argv[0];
   const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep'].sort().join(', ');
   return `unknown command "${words}", expected one of: ${list}, podwire app echo|http|coredns, podwire fault`;
-}
-
-/** The times of `sleep 0.5 1m`, summed up in nanoseconds; null when one of them is none, which is said. */
-function sleepTime(argv: readonly string[], err: (t: string) => void): number | null {
-  const units: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86400 };
-  let ns = 0;
-  for (const w of argv.slice(1)) {
-    const m = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(w);
-    if (m === null) err(`sleep: invalid time interval '${w}'\n`);
-    else ns += Number(m[1]) * units[m[2]!]! * SEC;
-    if (m === null || !Number.isSafeInteger(Math.round(ns))) {
-      err("Try 'sleep --help' for more information.\n");
-      return null;
-    }
-  }
-  if (argv.length > 1) return Math.round(ns);
-  err("sleep: missing operand\nTry 'sleep --help' for more information.\n");
-  return null;
-}
-
-function cat(
-  argv: readonly string[],
-  stdin: string,
-  files: Files,
-  out: (t: string) => void,
-  err: (t: string) => void,
-): number {
-  if (argv.length === 1) {
-    out(stdin);
-    return 0;
-  }
-  let code = 0;
-  for (const path of argv.slice(1)) {
-    const text = files.read(path);
-    if (text === null) {
-      err(`cat: ${path}: No such file or directory\n`);
-      code = 1;
-    } else out(text);
-  }
-  return code;
 }

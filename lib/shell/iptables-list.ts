@@ -5,6 +5,8 @@
 import { bitsOf, macText, ntoa } from '../../wire/inet.js';
 import { LimitMatch } from '../linux/netfilter/xt-limit.js';
 import * as xm from '../linux/netfilter/xt-match.js';
+import * as xc from '../linux/netfilter/xt-match-conntrack.js';
+import * as xp from '../linux/netfilter/xt-match-proto.js';
 import { RecentMatch } from '../linux/netfilter/xt-recent.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
@@ -81,19 +83,19 @@ function portPart(name: string, min: number, max: number, inv: boolean): string 
   return min === max ? ` ${name}:${bang(inv)}${min}` : ` ${name}s:${bang(inv)}${min}:${max}`;
 }
 
-function portsPart(m: xm.TcpMatch | xm.UdpMatch): string {
+function portsPart(m: xp.TcpMatch | xp.UdpMatch): string {
   return portPart('spt', m.spMin, m.spMax, m.spInv) + portPart('dpt', m.dpMin, m.dpMax, m.dpInv);
 }
 
 const names = (bits: number, all: readonly string[]): string => all.filter((_, i) => (bits & (1 << i)) !== 0).join(',');
 
 function matchLine(m: Match): string {
-  if (m instanceof xm.TcpMatch) return tcpLine(m);
-  if (m instanceof xm.UdpMatch) return ` ${m.name}${portsPart(m)}`;
-  if (m instanceof xm.IcmpMatch) return icmpLine(m);
+  if (m instanceof xp.TcpMatch) return tcpLine(m);
+  if (m instanceof xp.UdpMatch) return ` ${m.name}${portsPart(m)}`;
+  if (m instanceof xp.IcmpMatch) return icmpLine(m);
   if (m instanceof xm.CommentMatch) return ` /* ${m.text} */`;
-  if (m instanceof xm.ConntrackMatch) return ctText(m).replaceAll(' --', ' ');
-  if (m instanceof xm.MarkMatch || m instanceof xm.ConnmarkMatch) {
+  if (m instanceof xc.ConntrackMatch) return ctText(m).replaceAll(' --', ' ');
+  if (m instanceof xm.MarkMatch || m instanceof xc.ConnmarkMatch) {
     const value = ` ${hex(m.value)}${m.mask === -1 ? '' : `/${hex(m.mask)}`}`;
     return m instanceof xm.MarkMatch
       ? ` mark match${m.inv ? ' !' : ''}${value}`
@@ -104,7 +106,7 @@ function matchLine(m: Match): string {
     return ` statistic${m.packet === 0 ? s.replace(/ packet 0$/, '') : s}`;
   }
   if (m instanceof xm.AddrtypeMatch) return addrtypeLine(m);
-  if (m instanceof xm.MultiportMatch) return multiportLine(m);
+  if (m instanceof xp.MultiportMatch) return multiportLine(m);
   if (m instanceof xm.PhysdevMatch) return ` PHYSDEV match${matchText(m)}`;
   if (m instanceof RecentMatch) return recentLine(m);
   if (m instanceof LimitMatch) return limitLine(m);
@@ -115,7 +117,7 @@ function matchLine(m: Match): string {
   return matchText(m).replaceAll(' --', ' ');
 }
 
-function tcpLine(m: xm.TcpMatch): string {
+function tcpLine(m: xp.TcpMatch): string {
   const flags = (n: number): string => n.toString(16).toUpperCase().padStart(2, '0');
   let s = ` tcp${portsPart(m)}`;
   if (m.option !== 0) s += ` option=${bang(m.optionInv)}${m.option}`;
@@ -123,7 +125,7 @@ function tcpLine(m: xm.TcpMatch): string {
   return s;
 }
 
-function icmpLine(m: xm.IcmpMatch): string {
+function icmpLine(m: xp.IcmpMatch): string {
   const code = m.codeMin === m.codeMax ? ` code ${m.codeMin}` : m.codeMin !== 0 || m.codeMax !== 255 ? ` codes ${m.codeMin}-${m.codeMax}` : ''; // prettier-ignore
   return ` icmp${m.inv ? ' !' : ''}type ${m.type}${code}`;
 }
@@ -135,7 +137,7 @@ function addrtypeLine(m: xm.AddrtypeMatch): string {
   return s + (m.limitIn ? ' limit-in' : '') + (m.limitOut ? ' limit-out' : '');
 }
 
-function multiportLine(m: xm.MultiportMatch): string {
+function multiportLine(m: xp.MultiportMatch): string {
   const list: string[] = [];
   for (let i = 0; i < m.ports.length; i += 2) {
     list.push(m.ports[i] === m.ports[i + 1] ? `${m.ports[i]}` : `${m.ports[i]}:${m.ports[i + 1]}`);

@@ -4,7 +4,8 @@
  */
 import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
-import { TABLE_NAMES, TableEdit, type TableName, xtTables } from '../linux/netfilter/xtables.js';
+import { TableEdit } from '../linux/netfilter/xt-edit.js';
+import { TABLE_NAMES, type TableName, xtTables } from '../linux/netfilter/xtables.js';
 import { applyCommand, Refused } from './iptables.js';
 import { splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';

@@ -9,6 +9,8 @@ import { IpvsMatch } from '../linux/ipvs/xt-ipvs.js';
 import type { NatRange } from '../linux/netfilter/nat.js';
 import { LimitMatch } from '../linux/netfilter/xt-limit.js';
 import * as xm from '../linux/netfilter/xt-match.js';
+import * as xc from '../linux/netfilter/xt-match-conntrack.js';
+import * as xp from '../linux/netfilter/xt-match-proto.js';
 import { RecentMatch } from '../linux/netfilter/xt-recent.js';
 import * as xt from '../linux/netfilter/xt-target.js';
 import {
@@ -33,7 +35,7 @@ const range = (a: number, b: number, sep = ':'): string => (a === b ? `${a}` : `
 const names = (bits: number, all: readonly string[]): string => all.filter((_, i) => (bits & (1 << i)) !== 0).join(',');
 const protoText = (p: number): string => Object.keys(PROTOCOLS).find((k) => PROTOCOLS[k] === p) ?? String(p);
 
-function portText(m: xm.TcpMatch | xm.UdpMatch): string {
+function portText(m: xp.TcpMatch | xp.UdpMatch): string {
   let s = '';
   if (m.spMin !== 0 || m.spMax !== 65535 || m.spInv) s += ` ${not(m.spInv)}--sport ${range(m.spMin, m.spMax)}`;
   if (m.dpMin !== 0 || m.dpMax !== 65535 || m.dpInv) s += ` ${not(m.dpInv)}--dport ${range(m.dpMin, m.dpMax)}`;
@@ -46,12 +48,12 @@ function flagText(f: number): string {
 }
 
 /** The options of `-m conntrack`. */
-export function ctText(m: xm.ConntrackMatch): string {
+export function ctText(m: xc.ConntrackMatch): string {
   let s = '';
-  const addr = (opt: string, a: xm.CtAddr | null): void => {
+  const addr = (opt: string, a: xc.CtAddr | null): void => {
     if (a !== null) s += ` ${not(a.inv)}--${opt} ${ntoa(a.addr)}${a.mask === -1 ? '' : `/${maskText(a.mask)}`}`;
   };
-  const port = (opt: string, p: xm.CtPort | null): void => {
+  const port = (opt: string, p: xc.CtPort | null): void => {
     if (p !== null) s += ` ${not(p.inv)}--${opt} ${range(p.min, p.max)}`;
   };
   if (m.states !== 0) s += ` ${not(m.statesInv)}--ctstate ${names(m.states, CTSTATES)}`;
@@ -72,21 +74,21 @@ export function ctText(m: xm.ConntrackMatch): string {
 
 /** The options of a match, beginning with a blank. */
 export function matchText(m: Match): string {
-  if (m instanceof xm.TcpMatch) {
+  if (m instanceof xp.TcpMatch) {
     let s = portText(m);
     if (m.option !== 0) s += ` ${not(m.optionInv)}--tcp-option ${m.option}`;
     if (m.flagMask !== 0) s += ` ${not(m.flagInv)}--tcp-flags ${flagText(m.flagMask)} ${flagText(m.flagCmp)}`;
     return s;
   }
-  if (m instanceof xm.UdpMatch) return portText(m);
-  if (m instanceof xm.IcmpMatch) {
+  if (m instanceof xp.UdpMatch) return portText(m);
+  if (m instanceof xp.IcmpMatch) {
     const t = m.type === 255 ? 'any' : m.codeMin === 0 && m.codeMax === 255 ? `${m.type}` : `${m.type}/${m.codeMin}`;
     return ` ${not(m.inv)}--icmp-type ${t}`;
   }
   if (m instanceof xm.CommentMatch) return ` --comment ${saveString(m.text)}`;
-  if (m instanceof xm.StateMatch) return ` ${not(m.inv)}--state ${names(m.states, CTSTATES)}`;
-  if (m instanceof xm.ConntrackMatch) return ctText(m);
-  if (m instanceof xm.MarkMatch || m instanceof xm.ConnmarkMatch) {
+  if (m instanceof xc.StateMatch) return ` ${not(m.inv)}--state ${names(m.states, CTSTATES)}`;
+  if (m instanceof xc.ConntrackMatch) return ctText(m);
+  if (m instanceof xm.MarkMatch || m instanceof xc.ConnmarkMatch) {
     return ` ${not(m.inv)}--mark ${hex(m.value)}${m.mask === -1 ? '' : `/${hex(m.mask)}`}`;
   }
   if (m instanceof xm.StatisticMatch) {
@@ -100,7 +102,7 @@ export function matchText(m: Match): string {
     if (m.dstTypes !== 0) s += ` ${not(m.dstInv)}--dst-type ${names(m.dstTypes, ADDRTYPES)}`;
     return s + (m.limitIn ? ' --limit-iface-in' : '') + (m.limitOut ? ' --limit-iface-out' : '');
   }
-  if (m instanceof xm.MultiportMatch) {
+  if (m instanceof xp.MultiportMatch) {
     const list: string[] = [];
     for (let i = 0; i < m.ports.length; i += 2) list.push(range(m.ports[i]!, m.ports[i + 1]!));
     return ` ${not(m.inv)}--${m.which} ${list.join(',')}`;

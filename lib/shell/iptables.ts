@@ -4,12 +4,12 @@
  */
 import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
+import { TableEdit } from '../linux/netfilter/xt-edit.js';
 import {
   type Chain,
   type Rule,
   type Table,
   TABLE_NAMES,
-  TableEdit,
   type TableName,
   xtTables,
 } from '../linux/netfilter/xtables.js';

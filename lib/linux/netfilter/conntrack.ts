@@ -1,5 +1,5 @@
 /**
- * Connection tracking: both directions of every connection in one hash table.
+ * Connection tracking: both directions of every connection in one hash table (ct-hash.ts).
  *
  *   PRE_ROUTING, LOCAL_OUT (-200)  look up or create        LOCAL_IN, POST_ROUTING (last)  confirm: insert into the table
  *
@@ -26,15 +26,14 @@ import {
   Conn, CT_FULL, CT_INVALID, CT_OK, CT_REPEAT, CtStats, IPCT_ASSURED, IPCT_NEW, IPCT_REPLY, S_ASSURED, S_CONFIRMED, S_DYING,
   S_FIXED_TIMEOUT, S_NAT_CLASH, S_NAT_MASK, S_SEEN_REPLY,
 } from './ct-conn.js'; // prettier-ignore
+import { CtHash } from './ct-hash.js';
 import { sctpPacket, sctpValid } from './ct-sctp.js';
 import { tcpNew, tcpPacket, tcpValid } from './ct-tcp.js';
-import { hashTuple, invertTuple, readTuple, Tuple, type TupleHash } from './ct-tuple.js';
+import { invertTuple, readTuple, Tuple, type TupleHash } from './ct-tuple.js';
 import { defragUse } from './nf-defrag.js';
 
 const UDP_STREAM_AGE = 2 * SEC;
 const CLASH_TIMEOUT = 1 * SEC;
-/** As on a machine of 512 MiB: early_drop looks at 8 of them only. */
-const MIN_BUCKETS = 4096;
 
 /** Whether packets of one instant race as on several CPUs, and whether losers are saved as in 6.1 (lib/apps/fault.ts). */
 export type ConntrackRace = 'off' | 'resolve' | 'drop';
@@ -52,7 +51,7 @@ export class Conntrack {
   onRemove: ((ct: Conn) => void) | null = null;
   hooked = false;
   race: ConntrackRace = 'off';
-  private buckets: (TupleHash | null)[] = [null];
+  private readonly hash = new CtHash();
   private readonly probe = new Tuple();
   private readonly inner = new Tuple();
 
@@ -64,7 +63,7 @@ export class Conntrack {
   /** The direction that equals `t`, or null; ended entries met on the way are removed (__nf_conntrack_find_get). */
   find(t: Tuple): TupleHash | null {
     const { now } = this.net.kernel.sim;
-    let h: TupleHash | null = this.buckets[hashTuple(t) & (this.buckets.length - 1)]!;
+    let h: TupleHash | null = this.hash.chain(t);
     while (h !== null) {
       const next: TupleHash | null = h.next;
       if (h.ct.expires <= now) {
@@ -92,22 +91,15 @@ export class Conntrack {
 
   /** All live entries, oldest first. */
   list(): Conn[] {
-    const { now } = this.net.kernel.sim;
-    const found: Conn[] = [];
-    for (const b of this.buckets) {
-      for (let h = b; h !== null; h = h.next) {
-        const one = h.reply ? (h.ct.status & S_NAT_CLASH) !== 0 : true;
-        if (one && h.ct.expires > now) found.push(h.ct);
-      }
-    }
+    const found = this.hash.live(this.net.kernel.sim.now);
     return found.sort((a, b) => a.created - b.created || a.orig.src - b.orig.src || a.orig.sport - b.orig.sport);
   }
 
   /** Takes an entry out of the table (nf_ct_delete). */
   remove(ct: Conn): void {
     if ((ct.status & (S_CONFIRMED | S_DYING)) === S_CONFIRMED) {
-      if ((ct.status & S_NAT_CLASH) === 0) this.unlink(ct.orig);
-      this.unlink(ct.reply);
+      if ((ct.status & S_NAT_CLASH) === 0) this.hash.unlink(ct.orig);
+      this.hash.unlink(ct.reply);
       this.count--;
       ct.destroyed();
     }
@@ -183,11 +175,11 @@ export class Conntrack {
     const clash = this.find(ct.orig) ?? this.find(ct.reply);
     if (clash !== null) return this.resolveClash(skb, ct, clash.ct);
     ct.status |= S_CONFIRMED;
-    this.link(ct.orig);
-    this.link(ct.reply);
+    this.hash.link(ct.orig);
+    this.hash.link(ct.reply);
     this.count++;
     ct.event(IPCT_NEW);
-    if (this.count * 2 > this.buckets.length) this.grow();
+    if (this.hash.crowded(this.count)) this.grow();
     return NF_ACCEPT;
   }
 
@@ -206,7 +198,7 @@ export class Conntrack {
     if (natted || this.find(ct.reply) !== null) return this.lost(ct);
     ct.status |= S_CONFIRMED | S_NAT_CLASH | S_FIXED_TIMEOUT;
     ct.expires = this.net.kernel.sim.now + CLASH_TIMEOUT;
-    this.link(ct.reply);
+    this.hash.link(ct.reply);
     this.count++;
     this.stats.clashResolve++;
     return NF_ACCEPT;
@@ -324,71 +316,24 @@ export class Conntrack {
     return NF_ACCEPT;
   }
 
-  private link(h: TupleHash): void {
-    const i = hashTuple(h) & (this.buckets.length - 1);
-    h.next = this.buckets[i]!;
-    this.buckets[i] = h;
-  }
-
-  private unlink(h: TupleHash): void {
-    const i = hashTuple(h) & (this.buckets.length - 1);
-    let p = this.buckets[i]!;
-    if (p === h) this.buckets[i] = h.next;
-    else {
-      while (p !== null && p.next !== h) p = p.next!;
-      if (p !== null) p.next = h.next;
-    }
-  }
-
   private grow(): void {
-    const old = this.buckets;
-    const { now } = this.net.kernel.sim;
-    if (old.length > 1) this.purge(now);
-    if (this.count * 2 <= old.length) return;
-    this.buckets = new Array<TupleHash | null>(Math.max(MIN_BUCKETS, old.length * 4)).fill(null);
-    for (const b of old) {
-      for (let h = b; h !== null;) {
-        const { next } = h;
-        this.link(h);
-        h = next;
-      }
-    }
+    if (!this.hash.fresh) this.purge(this.net.kernel.sim.now);
+    if (this.hash.crowded(this.count)) this.hash.grow();
   }
 
   /** Removes what has ended (gc_worker). */
   private purge(now: number): void {
-    const dead: Conn[] = [];
-    for (const b of this.buckets)
-      for (let h = b; h !== null; h = h.next) if (h.reply && h.ct.expires <= now) dead.push(h.ct);
-    for (const ct of dead) this.remove(ct);
+    for (const ct of this.hash.ended(now)) this.remove(ct);
   }
 
   /** Makes room in a full table: ended entries, else one that is not ASSURED within 8 buckets (early_drop). */
   private earlyDrop(): boolean {
     this.purge(this.net.kernel.sim.now);
     if (this.count < this.limits.max) return true;
-    const size = this.buckets.length;
-    // A table of few entries has few buckets here, but not in the kernel.
-    const range = Math.min(size, 8);
-    let i = hashTuple(this.probe) & (size - 1);
-    for (let k = 0; k < range; k++) {
-      const dropped = this.dropUnassured(i);
-      if (dropped > 0) {
-        this.stats.earlyDrop += dropped;
-        return true;
-      }
-      i = (i + 1) & (size - 1);
-    }
-    return false;
-  }
-
-  private dropUnassured(bucket: number): number {
-    const found: Conn[] = [];
-    for (let h = this.buckets[bucket]!; h !== null; h = h.next!) {
-      if ((h.ct.status & S_ASSURED) === 0 && !found.includes(h.ct)) found.push(h.ct);
-    }
-    for (const ct of found) this.remove(ct);
-    return found.length;
+    const victims = this.hash.unassured(this.probe);
+    for (const ct of victims) this.remove(ct);
+    this.stats.earlyDrop += victims.length;
+    return victims.length > 0;
   }
 }
 

@@ -5,133 +5,17 @@
  * net/netfilter/xt_*.c of the same names.
  * @module
  */
-import { equalAt, u16 } from '../../../wire/bytes.js';
+import { equalAt } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Rng } from '../../sim/rng.js';
-import { SEC } from '../../sim/sim.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { FORWARD, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
-import { CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_NEW, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
+import { type Skb } from '../core/skb.js';
 import { inetAddrType } from '../ipv4/route.js';
-import { isReply } from './conntrack.js';
-import { type Conn, S_CONFIRMED, S_DST_NAT, S_SRC_NAT } from './ct-conn.js';
 import type { IpSet } from './ipset.js';
-import { INV_PROTO, type Match, type Rule, type TableName, type XtCtx } from './xtables.js';
-
-const inRange = (v: number, min: number, max: number, inv: boolean): boolean => (v >= min && v <= max) !== inv;
-
-/** xt_check_match: the match is for packets of one protocol. */
-const needsProto = (name: string, r: Rule, proto: number): string | null =>
-  r.proto === proto && (r.inv & INV_PROTO) === 0 ? null : `${name}: only valid for protocol ${proto}`;
-
-/** -m tcp. */
-export class TcpMatch implements Match {
-  readonly name = 'tcp';
-  spMin = 0;
-  spMax = 65535;
-  spInv = false;
-  dpMin = 0;
-  dpMax = 65535;
-  dpInv = false;
-  flagMask = 0;
-  flagCmp = 0;
-  flagInv = false;
-  option = 0;
-  optionInv = false;
-
-  /** find_syn_match. */
-  get asksSyn(): boolean {
-    return (this.flagCmp & 2) !== 0 && !this.flagInv;
-  }
-
-  match(skb: Skb, c: XtCtx): boolean {
-    if (c.fragOff !== 0) {
-      if (c.fragOff === 1) c.hotdrop = true;
-      return false;
-    }
-    const b = skb.buf;
-    if (c.th + 20 > c.end) {
-      c.hotdrop = true;
-      return false;
-    }
-    if (!inRange(u16(b, c.th), this.spMin, this.spMax, this.spInv)) return false;
-    if (!inRange(u16(b, c.th + 2), this.dpMin, this.dpMax, this.dpInv)) return false;
-    if (((b[c.th + 13]! & this.flagMask) === this.flagCmp) === this.flagInv) return false;
-    return this.option === 0 || hasOption(b, c.th, c.end, this.option) !== this.optionInv;
-  }
-
-  check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
-    return needsProto(this.name, rule, ipv4.TCP);
-  }
-}
-
-function hasOption(b: Uint8Array, th: number, end: number, kind: number): boolean {
-  const stop = Math.min(end, th + ((b[th + 12]! >> 4) << 2));
-  for (let i = th + 20; i < stop;) {
-    if (b[i] === kind) return true;
-    i += b[i]! < 2 ? 1 : Math.max(1, b[i + 1] ?? 1);
-  }
-  return false;
-}
-
-/** -m udp. */
-export class UdpMatch implements Match {
-  readonly name = 'udp';
-  spMin = 0;
-  spMax = 65535;
-  spInv = false;
-  dpMin = 0;
-  dpMax = 65535;
-  dpInv = false;
-
-  match(skb: Skb, c: XtCtx): boolean {
-    if (c.fragOff !== 0) return false;
-    if (c.th + 8 > c.end) {
-      c.hotdrop = true;
-      return false;
-    }
-    return (
-      inRange(u16(skb.buf, c.th), this.spMin, this.spMax, this.spInv) &&
-      inRange(u16(skb.buf, c.th + 2), this.dpMin, this.dpMax, this.dpInv)
-    );
-  }
-
-  check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
-    return needsProto(this.name, rule, this.name === 'udp' ? ipv4.UDP : ipv4.SCTP);
-  }
-}
-
-/** -m sctp, ports only. */
-export class SctpMatch extends UdpMatch {
-  override readonly name = 'sctp' as never;
-}
-
-/** -m icmp; type 255 is any. */
-export class IcmpMatch implements Match {
-  readonly name = 'icmp';
-  type = 255;
-  codeMin = 0;
-  codeMax = 255;
-  inv = false;
-
-  match(skb: Skb, c: XtCtx): boolean {
-    if (c.fragOff !== 0) return false;
-    if (c.th + 8 > c.end) {
-      c.hotdrop = true;
-      return false;
-    }
-    if (this.type === 255) return !this.inv;
-    const t = skb.buf[c.th]!;
-    const code = skb.buf[c.th + 1]!;
-    return (t === this.type && code >= this.codeMin && code <= this.codeMax) !== this.inv;
-  }
-
-  check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
-    return needsProto(this.name, rule, ipv4.ICMP);
-  }
-}
+import { type Match, type TableName, type XtCtx } from './xtables.js';
 
 /** -m comment: always true. */
 export class CommentMatch implements Match {
@@ -147,114 +31,6 @@ export class CommentMatch implements Match {
   }
 }
 
-/** Bits of --ctstate and --state. */
-export const ST_INVALID = 1;
-export const ST_NEW = 2;
-export const ST_RELATED = 4;
-export const ST_ESTABLISHED = 8;
-export const ST_UNTRACKED = 16;
-export const ST_SNAT = 32;
-export const ST_DNAT = 64;
-
-function stateBit(skb: Skb): number {
-  if (skb.untracked) return ST_UNTRACKED;
-  if (skb.ct === null) return ST_INVALID;
-  switch (skb.ctinfo) {
-    case CT_NEW:
-      return ST_NEW;
-    case CT_ESTABLISHED:
-    case CT_ESTABLISHED_REPLY:
-      return ST_ESTABLISHED;
-    case CT_RELATED:
-    case CT_RELATED_REPLY:
-      return ST_RELATED;
-    default:
-      return ST_INVALID;
-  }
-}
-
-/** -m state. */
-export class StateMatch implements Match {
-  readonly name = 'state';
-  readonly needsConntrack = true;
-  states = 0;
-  inv = false;
-
-  match(skb: Skb): boolean {
-    return ((stateBit(skb) & this.states) !== 0) !== this.inv;
-  }
-}
-
-/** One address test of -m conntrack. */
-export interface CtAddr {
-  addr: number;
-  mask: number;
-  inv: boolean;
-}
-
-/** One port test of -m conntrack. */
-export interface CtPort {
-  min: number;
-  max: number;
-  inv: boolean;
-}
-
-/** -m conntrack. */
-export class ConntrackMatch implements Match {
-  readonly name = 'conntrack';
-  readonly needsConntrack = true;
-  states = 0;
-  statesInv = false;
-  proto = 0;
-  protoInv = false;
-  origSrc: CtAddr | null = null;
-  origDst: CtAddr | null = null;
-  replSrc: CtAddr | null = null;
-  replDst: CtAddr | null = null;
-  origSport: CtPort | null = null;
-  origDport: CtPort | null = null;
-  replSport: CtPort | null = null;
-  replDport: CtPort | null = null;
-  /** Bits of Conn.status, 0 for NONE; null: not asked. */
-  status: number | null = null;
-  statusInv = false;
-  /** Seconds left. */
-  expire: CtPort | null = null;
-  /** 0 not asked, 1 ORIGINAL, 2 REPLY. */
-  dir = 0;
-
-  match(skb: Skb): boolean {
-    const { ct } = skb;
-    if (this.states !== 0) {
-      let bit = stateBit(skb);
-      if (ct !== null) {
-        if ((ct.status & S_SRC_NAT) !== 0) bit |= ST_SNAT;
-        if ((ct.status & S_DST_NAT) !== 0) bit |= ST_DNAT;
-      }
-      if (((bit & this.states) !== 0) === this.statesInv) return false;
-    }
-    // Without an entry only the state counts, and nothing else is looked at.
-    if (ct === null) return this.states !== 0;
-    if (this.dir !== 0 && isReply(skb) !== (this.dir === 2)) return false;
-    const { orig, reply } = ct;
-    if (!addrOk(this.origSrc, orig.src) || !addrOk(this.origDst, orig.dst)) return false;
-    if (!addrOk(this.replSrc, reply.src) || !addrOk(this.replDst, reply.dst)) return false;
-    if (this.proto !== 0 && (orig.proto === this.proto) === this.protoInv) return false;
-    if (!portOk(this.origSport, orig.sport) || !portOk(this.origDport, orig.dport)) return false;
-    if (!portOk(this.replSport, reply.sport) || !portOk(this.replDport, reply.dport)) return false;
-    if (this.status !== null && ((ct.status & this.status) !== 0) === this.statusInv) return false;
-    return this.expire === null || portOk(this.expire, secondsLeft(ct, skb.kernel.sim.now));
-  }
-}
-
-/** Before it is in the table an entry has no time left to speak of (nf_ct_expires). */
-function secondsLeft(ct: Conn, now: number): number {
-  return (ct.status & S_CONFIRMED) === 0 ? 0 : Math.max(0, Math.floor((ct.expires - now) / SEC));
-}
-
-const addrOk = (t: CtAddr | null, a: number): boolean => t === null || ((a & t.mask) === t.addr) !== t.inv;
-const portOk = (t: CtPort | null, p: number): boolean => t === null || inRange(p, t.min, t.max, t.inv);
-
 /** -m mark. */
 export class MarkMatch implements Match {
   readonly name = 'mark';
@@ -264,19 +40,6 @@ export class MarkMatch implements Match {
 
   match(skb: Skb): boolean {
     return ((skb.mark & this.mask) === this.value) !== this.inv;
-  }
-}
-
-/** -m connmark. */
-export class ConnmarkMatch implements Match {
-  readonly name = 'connmark';
-  readonly needsConntrack = true;
-  value = 0;
-  mask = -1;
-  inv = false;
-
-  match(skb: Skb): boolean {
-    return skb.ct !== null && ((skb.ct.mark & this.mask) === this.value) !== this.inv;
   }
 }
 
@@ -343,38 +106,6 @@ function ofType(net: Netns, dev: Netdev | null, addr: number, types: number): bo
   let t = inetAddrType(net, addr);
   if (dev !== null && t === 2 && !dev.addrs.some((a) => a.addr === addr)) t = 1;
   return ((1 << t) & types) !== 0;
-}
-
-/** -m multiport; `ports` holds pairs min, max. */
-export class MultiportMatch implements Match {
-  readonly name = 'multiport';
-  readonly which: 'sports' | 'dports' | 'ports';
-  readonly ports: readonly number[];
-  readonly inv: boolean;
-
-  constructor(which: 'sports' | 'dports' | 'ports', ports: readonly number[], inv: boolean) {
-    this.which = which;
-    this.ports = ports;
-    this.inv = inv;
-  }
-
-  match(skb: Skb, c: XtCtx): boolean {
-    if (c.fragOff !== 0) return false;
-    if (c.th + 4 > c.end) {
-      c.hotdrop = true;
-      return false;
-    }
-    const s = u16(skb.buf, c.th);
-    const d = u16(skb.buf, c.th + 2);
-    let hit = false;
-    for (let i = 0; i < this.ports.length && !hit; i += 2) {
-      const min = this.ports[i]!;
-      const max = this.ports[i + 1]!;
-      if (this.which !== 'dports' && s >= min && s <= max) hit = true;
-      if (this.which !== 'sports' && d >= min && d <= max) hit = true;
-    }
-    return hit !== this.inv;
-  }
 }
 
 /** -m set --match-set. */

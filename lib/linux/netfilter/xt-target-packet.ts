@@ -16,7 +16,7 @@ import { Flow } from '../ipv4/flow.js';
 import { isErr, routeOutput } from '../ipv4/route.js';
 import { MANIP_DST, MANIP_SRC, natSetup, oneAddress } from './nat.js';
 import { mssOption } from './xt-match-packet.js';
-import { TcpMatch } from './xt-match.js';
+import { TcpMatch } from './xt-match-proto.js';
 import { type Rule, type TableName, type Target, XT_CONTINUE, type XtCtx } from './xtables.js';
 
 const mangleOnly = (name: string, table: TableName): string | null =>
