@@ -120,6 +120,7 @@ export function devOpen(dev: Netdev): number {
   const err = dev.open();
   if (err !== 0) return err;
   dev.up = true;
+  dev.net.fib.genid++;
   dev.activated = true;
   dev.linkWatch();
   if (dev.type === ARPHRD_LOOPBACK) addAddress(dev, 0x7f000001, 8, 0, SCOPE_HOST);
@@ -148,6 +149,7 @@ function syncUp(dev: Netdev): void {
 export function devClose(dev: Netdev): void {
   if (!dev.up) return;
   dev.up = false;
+  dev.net.fib.genid++;
   dev.stopped();
   dev.linkWatch();
   const { fib, neigh } = dev.net;

@@ -1,7 +1,8 @@
 /** Routes as objects: one for each next hop, and a kept one that knows when it is none any more. */
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { aton } from '../../../wire/inet.js';
+import { aton, maskOf } from '../../../wire/inet.js';
 import { SEC } from '../../sim/sim.js';
 import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';
@@ -18,7 +19,7 @@ import {
   RTCF_BROADCAST,
   RTCF_LOCAL,
 } from './dst.js';
-import { newRoute, RTN_UNICAST } from './fib.js';
+import { newRoute, RTN_LOCAL, RTN_UNICAST } from './fib.js';
 import { Flow, FLOWI_FLAG_KNOWN_NH } from './flow.js';
 import { updatePmtu } from './route-exception.js';
 import { ENETUNREACH, isErr, routeOutput } from './route.js';
@@ -113,6 +114,43 @@ DstSuite('a next hop that has to be known is in the route', () => {
   assert.is(out(net, '10.0.1.7').gw, 0);
   assert.is(out(net, '10.0.1.7', FLOWI_FLAG_KNOWN_NH).gw, ip('10.0.1.7'));
   assert.is(out(net, '10.0.1.7').gw, 0);
+});
+
+DstSuite('what is remembered of the tables is what they say', () => {
+  const { net, dev } = host();
+  const { fib } = net;
+  const bits = [0, 8, 16, 24, 32];
+  const addr = fc.nat(3).chain((a) => fc.nat(3).map((b) => ip(`10.${a}.${b}.1`)));
+  const route = fc.record({ to: addr, bits: fc.constantFrom(...bits), local: fc.boolean(), metric: fc.nat(2) });
+  const steps = fc.array(fc.oneof(route.map((r) => ({ add: r })), fc.nat(20).map((del) => ({ del })), fc.constant({ link: 0 })), { maxLength: 12 }); // prettier-ignore
+  fc.assert(
+    fc.property(steps, fc.array(addr, { minLength: 1, maxLength: 6 }), (list, asked) => {
+      for (const s of list) {
+        const all = [...fib.main.routes, ...fib.local.routes];
+        if ('add' in s) {
+          const { to, bits: prefix, local, metric } = s.add;
+          const r = { type: local ? RTN_LOCAL : RTN_UNICAST, dst: to & maskOf(prefix), prefix, tos: 0, metric, gw: 0, dev, scope: 0, src: 0, proto: 'boot', onlink: false, table: local ? 255 : 254, mtu: 0, mtuLock: false, paths: null }; // prettier-ignore
+          (local ? fib.local : fib.main).add(newRoute(r));
+        } else if ('del' in s) {
+          for (const t of [fib.main, fib.local]) t.remove((r) => r === all[s.del]);
+        } else if (dev.up) devClose(dev);
+        else devOpen(dev);
+        for (const a of asked) {
+          const best = [...fib.local.dump(), ...fib.main.dump()]
+            .filter((r) => ((r.dst ^ a) & maskOf(r.prefix)) === 0 && (r.dev!.up || r.type === RTN_LOCAL))
+            .sort((x, y) => y.prefix - x.prefix || y.table - x.table || x.metric - y.metric)[0];
+          const fl = new Flow().to(a, 0);
+          const found = fib.lookup(fl);
+          assert.is(found, fib.lookup(fl));
+          assert.equal(
+            found === null ? null : [found.prefix, found.table, found.metric],
+            best === undefined ? null : [best.prefix, best.table, best.metric],
+          );
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
 });
 
 DstSuite.run();

@@ -106,23 +106,46 @@ export const NLM_F_APPEND = 0x800;
 
 export type FibError = 'EEXIST' | 'ENOENT';
 
+/** The routes of one prefix length of a table, by network. */
 interface Level {
-  prefix: number;
-  mask: number;
-  nets: Map<number, Route[]>;
+  readonly prefix: number;
+  readonly mask: number;
+  readonly nets: Map<number, Route[]>;
 }
+
+/** The best route of some levels, the longest prefix first (fib_table_lookup); null: none. */
+function lookupLevels(levels: readonly Level[], daddr: number, tos: number, oif: Netdev | null, scope: number): Route | null {
+  for (let i = 0; i < levels.length; i++) {
+    const level = levels[i]!;
+    const list = level.nets.get(daddr & level.mask);
+    if (list === undefined) continue;
+    for (let k = 0; k < list.length; k++) {
+      const r = list[k]!;
+      if ((r.tos !== 0 && r.tos !== tos) || r.scope < scope) continue;
+      if (r.paths !== null) {
+        if (!usable(r.paths, oif)) continue;
+        return r;
+      }
+      if (oif !== null && r.dev !== oif && r.type < RTN_BLACKHOLE) continue;
+      if (r.dev !== null && !r.dev.up && r.type !== RTN_LOCAL) continue;
+      return r;
+    }
+  }
+  return null;
+} // prettier-ignore
 
 /** One routing table. */
 export class FibTable {
   readonly id: number;
-  private levels: Level[] = [];
+  /** The longest prefix first. */
+  levels: Level[] = [];
   /** Every route, in the order of insertion. */
   routes: Route[] = [];
   /** Held a route at some time: the kernel makes a table with its first route. */
   used = false;
-  private readonly fib: { genid: number };
+  private readonly fib: Fib;
 
-  constructor(id: number, fib: { genid: number }) {
+  constructor(id: number, fib: Fib) {
     this.id = id;
     this.fib = fib;
   }
@@ -166,6 +189,7 @@ export class FibTable {
       level = { prefix, mask: maskOf(prefix), nets: new Map() };
       this.levels.push(level);
       this.levels.sort((a, b) => b.prefix - a.prefix);
+      this.fib.merge();
     }
     return level;
   }
@@ -197,25 +221,13 @@ export class FibTable {
 
   /** The best route for an address, of at least `scope`, restricted to an output device when given; null: none. */
   lookup(daddr: number, tos: number, oif: Netdev | null, scope = 0): Route | null {
-    for (let i = 0; i < this.levels.length; i++) {
-      const level = this.levels[i]!;
-      const list = level.nets.get(daddr & level.mask);
-      if (list === undefined) continue;
-      for (let k = 0; k < list.length; k++) {
-        const r = list[k]!;
-        if ((r.tos !== 0 && r.tos !== tos) || r.scope < scope) continue;
-        if (r.paths !== null) {
-          if (!usable(r.paths, oif)) continue;
-          return r;
-        }
-        if (oif !== null && r.dev !== oif && r.type < RTN_BLACKHOLE) continue;
-        if (r.dev !== null && !r.dev.up && r.type !== RTN_LOCAL) continue;
-        return r;
-      }
-    }
-    return null;
+    return lookupLevels(this.levels, daddr, tos, oif, scope);
   }
 }
+
+/** Addresses whose route is remembered: a power of two. */
+const MEMO = 64;
+const MEMO_SHIFT = 26;
 
 /** The tables and rules of one namespace. */
 export class Fib {
@@ -234,11 +246,14 @@ export class Fib {
   readonly errors = new Map<number, Dst>();
   readonly local: FibTable;
   readonly main: FibTable;
+  private readonly default: FibTable;
+  /** The levels of local and main: until there is a rule the two are one trie (fib_unmerge), local first at equal length. */
+  private merged: readonly Level[] = [];
 
   constructor() {
     this.local = this.table(TABLE_LOCAL);
     this.main = this.table(TABLE_MAIN);
-    this.table(TABLE_DEFAULT);
+    this.default = this.table(TABLE_DEFAULT);
     this.rules = [rule(0, TABLE_LOCAL), rule(32766, TABLE_MAIN), rule(32767, TABLE_DEFAULT)];
   }
 
@@ -249,6 +264,48 @@ export class Fib {
       this.tables.set(id, t);
     }
     return t;
+  }
+
+  /** What the last look-ups in `merged` found, by a hash of the address; holds while `genid` is that of the memory. */
+  private memoAddr: Int32Array | null = null;
+  private readonly memoRoute: (Route | null)[] = [];
+  private memoGenid = -1;
+
+  /** lookupLevels in local and main for TOS 0 on any device, remembered until the tables or devices change. */
+  private lookupMerged(daddr: number): Route | null {
+    if (this.memoGenid !== this.genid) {
+      this.memoGenid = this.genid;
+      this.memoAddr ??= new Int32Array(MEMO);
+      this.memoAddr.fill(0);
+      for (let i = 0; i < MEMO; i++) this.memoRoute[i] = null;
+    }
+    const i = Math.imul(daddr, 0x9e3779b1) >>> MEMO_SHIFT;
+    // 0 is nobody's destination here: an empty place is never taken for an answer.
+    if (this.memoAddr![i] === daddr && daddr !== 0) return this.memoRoute[i]!;
+    const r = lookupLevels(this.merged, daddr, 0, null, 0);
+    this.memoAddr![i] = daddr;
+    this.memoRoute[i] = r;
+    return r;
+  }
+
+  /** Levels have come: the common order of local and main is made anew. */
+  merge(): void {
+    if (this.main === undefined) return;
+    this.merged = [...this.local.levels, ...this.main.levels].sort((a, b) => b.prefix - a.prefix);
+  }
+
+  /** What the table local knows of an address: with main in it as long as there are no rules (fib_get_table of a merged one). */
+  lookupLocal(addr: number): Route | null {
+    return this.custom ? this.local.lookup(addr, 0, null) : this.lookupMerged(addr);
+  }
+
+  /** fib_lookup without rules: local and main as one, then default, also where main says that there is no way. */
+  private lookupMain(fl: Flow, scope: number): Route | null {
+    const plain = fl.tos === 0 && fl.oif === null && scope === 0;
+    const r = plain ? this.lookupMerged(fl.daddr) : lookupLevels(this.merged, fl.daddr, fl.tos, fl.oif, scope);
+    if (r !== null && r.type < RTN_BLACKHOLE) return r;
+    const last = this.default.used ? this.default.lookup(fl.daddr, fl.tos, fl.oif, scope) : r;
+    return last !== null && last.type === RTN_THROW ? null : last;
   }
 
   /** Adds a rule in priority order, after equals. */
@@ -272,6 +329,7 @@ export class Fib {
    * fib_lookup: the route that the rules and tables give, or null when nothing matches; `scope` is the least it must have.
    */
   lookup(fl: Flow, scope = 0): Route | null {
+    if (!this.custom) return this.lookupMain(fl, scope);
     const rules = this.rules;
     for (let i = 0; i < rules.length; i++) {
       const r = rules[i]!;

@@ -41,8 +41,8 @@ const RT_TOS = 0x1c;
 export function inetAddrType(net: Netns, addr: number): number {
   if (addr >>> 24 === 0 || addr === -1) return RTN_BROADCAST;
   if (isMulticast(addr)) return RTN_MULTICAST;
-  const r = net.fib.local.lookup(addr, 0, null);
-  return r === null ? RTN_UNICAST : r.type;
+  const r = net.fib.lookupLocal(addr);
+  return r === null || r.type >= RTN_BLACKHOLE ? RTN_UNICAST : r.type;
 }
 
 /** A switch that counts when set for all devices or for this one (IN_DEV_ORCONF). */
@@ -325,7 +325,7 @@ function hopOn(r: Route, oif: Netdev | null): NextHop {
 /** __ip_dev_find: the device that has an address. */
 function deviceOf(net: Netns, addr: number): Netdev | null {
   for (const d of net.devs) for (const a of d.addrs) if (a.addr === addr) return d;
-  const r = net.fib.local.lookup(addr, 0, null);
+  const r = net.fib.lookupLocal(addr);
   return r !== null && r.type === RTN_LOCAL ? r.dev : null;
 }
 
