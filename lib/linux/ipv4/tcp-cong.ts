@@ -160,6 +160,13 @@ export function caAcked(sk: TcpSock, rttUs: number): void {
 /** The window an undone reduction goes back to (tcp_reno_undo_cwnd). */
 export const caUndoCwnd = (sk: TcpSock): number => Math.max(sk.cwnd, sk.priorCwnd);
 
+/** Twice what the window carries in a round trip, 1.2 times near the end of slow start (tcp_update_pacing_rate). */
+export function updatePacingRate(sk: TcpSock): void {
+  const ratio = sk.cwnd < sk.ssthresh >> 1 ? 200 : 120;
+  const rate = sk.mssCache * 80000 * ratio * Math.max(sk.cwnd, sk.packetsOut);
+  sk.pacingRate = Math.floor(sk.srttUs === 0 ? rate : rate / sk.srttUs);
+}
+
 /** Raises or reduces the window after an ACK (tcp_cong_control); `mayRaise` as tcp_may_raise_cwnd says. */
 export function congControl(
   sk: TcpSock,
@@ -173,6 +180,7 @@ export function congControl(
     congAvoid(sk, ackedSacked);
     sk.cwndStampJ = jiffies(sk.net.kernel.sim);
   }
+  updatePacingRate(sk);
 }
 
 /** Enters a reduction: the new threshold, and the counters of RFC 6937 (tcp_init_cwnd_reduction). */

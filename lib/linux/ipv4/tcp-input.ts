@@ -12,6 +12,7 @@ import { drop } from '../core/drop.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
 import * as A from './tcp-ack.js';
+import { updatePacingRate } from './tcp-cong.js';
 import * as D from './tcp-data.js';
 import { timeWait, updateMetrics } from './tcp-minisocks.js';
 import { sendDupack } from './tcp-ofo.js';
@@ -231,6 +232,7 @@ function establish(sk: TcpSock): void {
   sk.sndWnd = g.window * 2 ** sk.sndWscale;
   sk.sndWl1 = g.seq;
   sk.lsndtimeJ = jiffies(sk.net.kernel.sim);
+  updatePacingRate(sk);
   D.initializeRcvMss(sk);
   D.fastPathOn(sk);
   if ((sk.shutdown_ & T.SEND_SHUTDOWN) !== 0) tcpShutdown(sk);

@@ -185,6 +185,8 @@ export class TcpState {
   tsRecentStamp = 0;
   tsOffset = 0;
   mssClamp = MSS_DEFAULT;
+  /** TCP_MAXSEG of the program, 0: none. */
+  userMss = 0;
 
   // sending
   sndUna = 0;
@@ -241,6 +243,8 @@ export class TcpState {
   rttvarUs = 0;
   rttSeq = 0;
   rttMinUs = 0xffffffff;
+  /** Bytes a second that the window carries (sk_pacing_rate); paces nothing, but sizes bursts. */
+  pacingRate = Number.MAX_SAFE_INTEGER;
 
   // congestion and loss
   caState = CA_OPEN;

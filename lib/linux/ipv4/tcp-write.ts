@@ -104,8 +104,12 @@ function cwndTest(sk: TcpSock, s: Q.TxSeg): number {
   return Math.min(Math.max(sk.cwnd >> 1, 1), sk.cwnd - inFlight);
 }
 
-/** Most segments of one burst (tcp_tso_autosize at a round trip below 512 µs). */
-const tsoSegs = (mss: number): number => Math.max(2, Math.floor(T.GSO_MAX_SIZE / mss));
+/** Most segments of one burst: about a millisecond's worth, more where the round trip is short (tcp_tso_autosize). */
+function tsoSegs(sk: TcpSock, mss: number): number {
+  const r = sk.rttMinUs >>> 9;
+  const bytes = Math.floor(sk.pacingRate / 1024) + (r < 32 ? T.GSO_MAX_SIZE >>> r : 0);
+  return Math.max(2, Math.floor(Math.min(bytes, T.GSO_MAX_SIZE) / mss));
+}
 
 /** tcp_mss_split_point: how many bytes of `s` go out now. */
 function splitPoint(sk: TcpSock, s: Q.TxSeg, mss: number, segs: number, nonagle: number): number {
@@ -160,7 +164,7 @@ export function writeXmit(sk: TcpSock, mss: number, nonagle: number, pushOne: nu
   let sent = 0;
   let cwndLimited = false;
   T.mstampRefresh(sk);
-  const maxSegs = tsoSegs(mss);
+  const maxSegs = tsoSegs(sk, mss);
   for (let s = sk.writeQueue.head; s !== null; s = sk.writeQueue.head) {
     if (s.pcount === 0 || (s.pcount > 1 && s.mss !== mss)) setTsoSegs(s, mss);
     let quota = cwndTest(sk, s);
@@ -317,7 +321,7 @@ export function xmitRetransmitQueue(sk: TcpSock): void {
   const head = sk.rtxQueue.head;
   let hole: Q.TxSeg | null = null;
   let rearm = false;
-  const maxSegs = tsoSegs(currentMss(sk));
+  const maxSegs = tsoSegs(sk, currentMss(sk));
   for (let s = sk.retransmitHint ?? head; s !== null; s = s.next) {
     if (hole === null) sk.retransmitHint = s;
     const segs = Math.min(sk.cwnd - T.packetsInFlight(sk), maxSegs);
