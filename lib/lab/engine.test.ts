@@ -29,7 +29,7 @@ for (const [run, why] of [
   ['ping -Z 127.0.0.1', 'ping: option -Z is not supported yet'],
   ['curl --http2 http://127.0.0.1/', 'curl: option --http2 is not supported yet'],
   ['nc -q 1 127.0.0.1 80', 'nc: option -q is not supported yet'],
-  ['dig +tcp x', 'dig: +tcp is not supported yet'],
+  ['dig +keepopen x', 'dig: +keepopen is not supported yet'],
   ['getent passwd x', 'getent: "passwd x" is not supported yet, only hosts'],
   ['ip -j addr', '"ip -j" is not supported yet'],
   ['ip link add d type macvlan', '"ip link add … type macvlan" is not supported yet'],

@@ -253,6 +253,11 @@ class Machine {
       );
       return;
     }
+    if (c.input !== null) {
+      const text = this.files.get(c.input) ?? (c.input === '/dev/null' ? '' : undefined);
+      if (text === undefined) throw this.error(c, `found < ${c.input}, expected a file that the Lab has written`);
+      return this.exec({ ...c, input: null, stdin: text }, streams, done);
+    }
     const told = c.quiet ? () => {} : streams.err;
     const err = (t: string): void => {
       this.refuse(c, t);

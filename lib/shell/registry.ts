@@ -22,6 +22,7 @@ import { iptables } from './iptables.js';
 import { iptablesRestore } from './iptables-restore.js';
 import { iptablesSave } from './iptables-save.js';
 import { ipvsadm } from './ipvsadm.js';
+import { seq } from './seq.js';
 import { sysctl } from './sysctl.js';
 import { tc } from './tc.js';
 
@@ -41,6 +42,7 @@ export const commands: Record<string, SyncCommand> = {
   ipvsadm: (_k, net, argv, stdin) => ipvsadm(net, argv.slice(1), stdin),
   conntrack: (_k, net, argv) => conntrack(net, argv.slice(1)),
   true: () => ({ exit: 0, out: '', err: '' }),
+  seq: (_k, _n, argv) => seq(argv.slice(1)),
   echo: (_k, _n, argv) => ({ exit: 0, out: `${argv.slice(1).join(' ')}\n`, err: '' }),
 };
 

@@ -35,7 +35,16 @@ Script('parseScript() reads redirections, pipelines and the background', () => {
   assert.is(b!.text, 'p q 2>/dev/null | r >>s &');
 });
 
+Script('parseScript() reads an input file', () => {
+  const [a, b] = parseScript(`p q < /tmp/x\nr </y > z`, 'f');
+  assert.equal([a!.argv, a!.input, a!.stdin], [['p', 'q'], '/tmp/x', null]);
+  assert.equal([b!.argv, b!.input, b!.redirect], [['r'], '/y', { path: 'z', append: false }]);
+});
+
 for (const [text, column] of [
+  ['a < x < y', 7],
+  ['a <& b', 3],
+  ['a | b < x', 7],
   ['a $b', 3],
   ['a "`b`"', 4],
   ['a *', 3],

@@ -1,5 +1,6 @@
 /**
- * Shell text to commands: comments, line continuation, quotes, heredocs, here-strings, pipelines, `&`, redirection to a file.
+ * Shell text to commands: comments, line continuation, quotes, heredocs, here-strings, pipelines, `&`, redirection
+ * from and to a file.
  *
  * What bash would expand (variables, globs, braces, substitutions) is an error with its place, never taken literally: the
  * kernel's side of a Lab runs the very same text under bash. Not here: `&&`, `||`, loops, functions, `2>&1`.
@@ -18,6 +19,8 @@ export interface Command {
   stdin: string | null;
   /** The file's line of the heredoc's first line, 0 without one. */
   stdinLine: number;
+  /** The file of `< FILE`. */
+  input: string | null;
   redirect: { path: string; append: boolean } | null;
   /** `2>/dev/null` was given. */
   quiet: boolean;
@@ -125,7 +128,7 @@ class Parser {
     const [line, column] = this.place(at);
     if (this.pipe === null) this.start = at;
     this.cmd = {
-      argv: [], line, column, stdin: null, stdinLine: 0, file: this.file, redirect: null, quiet: false, background: false, pipeFrom: this.pipe, text: '',
+      argv: [], line, column, stdin: null, stdinLine: 0, input: null, file: this.file, redirect: null, quiet: false, background: false, pipeFrom: this.pipe, text: '',
     }; // prettier-ignore
     return this.cmd;
   }
@@ -171,10 +174,17 @@ class Parser {
   private input(): void {
     const at = this.pos;
     const cmd = this.current(at);
-    if (!this.s.startsWith('<<', at)) this.fail(at, `found '<', expected '<<EOF' or '<<< WORD'`);
-    if (cmd.stdin !== null || this.heredocs.some((h) => h.cmd === cmd))
+    if (cmd.stdin !== null || cmd.input !== null || this.heredocs.some((h) => h.cmd === cmd))
       this.fail(at, 'found a second input, expected one');
     if (cmd.pipeFrom !== null) this.fail(at, `found an input after '|', expected one input`);
+    if (!this.s.startsWith('<<', at)) {
+      const next = this.s[at + 1] ?? '';
+      if ('&>('.includes(next) && next !== '')
+        this.fail(at, `found '<${next}', expected '< FILE', '<<EOF' or '<<< WORD'`);
+      this.pos++;
+      cmd.input = this.operand('<').value;
+      return;
+    }
     if (this.s.startsWith('<<<', at)) {
       this.pos += 3;
       cmd.stdin = `${this.operand('<<<').value}\n`;
