@@ -31,10 +31,12 @@ export interface Lookup {
   options: [code: number, hex: string][];
   padding: number;
   tries: number;
+  /** Seconds to wait for an answer, 0: 5 over UDP, 10 over TCP. */
   time: number;
   ignore: boolean;
-  /** +notcp was given: ANY goes over UDP. */
-  udp: boolean;
+  tcp: boolean;
+  /** +tcp or +notcp was given: ANY goes over what it says. */
+  tcpGiven: boolean;
   servfailStops: boolean;
   show: {
     question: boolean;
@@ -85,15 +87,15 @@ Use "dig -h" (or "dig -h | more") for complete list of options
 
 const DEFAULT: Lookup = {
   name: '.', type: 2, cls: 1, typed: false, flags: 0x0120, opcode: 0, qid: -1, edns: 0, ednsFlags: 0, size: 1232, dnssec: false, cookie: '',
-  nsid: false, options: [], padding: 0, tries: 3, time: 5, ignore: false, udp: false, servfailStops: true,
+  nsid: false, options: [], padding: 0, tries: 3, time: 0, ignore: false, tcp: false, tcpGiven: false, servfailStops: true,
   show: { question: true, answer: true, authority: true, additional: true, comments: true, stats: true },
   short: false, identify: false, query: false, ttl: true, ttlUnits: false, cls_: true, multiline: false, expand: false,
 }; // prettier-ignore
 
 /** Options dig has, those that change nothing here first. */
-const NOTHING = ['besteffort', 'crypto', 'idnin', 'idnout', 'keepopen', 'mapped', 'onesoa', 'rrcomments', 'split'];
+const NOTHING = ['besteffort', 'crypto', 'idnin', 'idnout', 'mapped', 'onesoa', 'rrcomments', 'split'];
 const KNOWN = [
-  ...NOTHING, 'aaflag', 'aaonly', 'additional', 'adflag', 'all', 'answer', 'authority', 'badcookie', 'bufsize', 'cdflag', 'class', 'cl',
+  ...NOTHING, 'keepopen', 'aaflag', 'aaonly', 'additional', 'adflag', 'all', 'answer', 'authority', 'badcookie', 'bufsize', 'cdflag', 'class', 'cl',
   'cmd', 'comments', 'cookie', 'defname', 'dns64prefix', 'dnssec', 'do', 'domain', 'edns', 'ednsflags', 'ednsnegotiation', 'ednsopt',
   'expandaaaa', 'expire', 'fail', 'header-only', 'http-plain', 'https', 'identify', 'ignore', 'keepalive', 'multiline', 'ndots', 'nsid',
   'nssearch', 'opcode', 'padding', 'proxy', 'qid', 'qr', 'question', 'raflag', 'rdflag', 'recurse', 'retry', 'search', 'short',
@@ -144,9 +146,10 @@ class Reader {
 
   done(): DigOptions {
     if (this.o.lookups.length === 0) this.o.lookups.push(this.first);
-    for (const l of this.o.lookups)
-      if (l.type === 251 || l.type === 252 || (l.type === 255 && !l.udp))
-        this.unsupported('TCP, which this type needs,');
+    for (const l of this.o.lookups) {
+      if (l.type === 251 || l.type === 252) this.unsupported('a zone transfer');
+      if (l.type === 255 && !l.tcpGiven) l.tcp = true;
+    }
     return this.o;
   }
 
@@ -320,7 +323,7 @@ class Reader {
     else if (name === 'retry') l.tries = (on ? this.number(need(), 0xfffffffe, 'retries') : 2) + 1;
     else if (name === 'tries') l.tries = on ? Math.max(1, this.number(need(), 0xffffffff, 'tries')) : 3;
     else if (name === 'time' || name === 'timeout')
-      l.time = on ? Math.max(1, this.number(need(), 2147483, 'timeout')) : 5;
+      l.time = on ? Math.max(1, this.number(need(), 2147483, 'timeout')) : 0;
     else if (name === 'ednsopt') {
       const m = /^(\d{1,5})(?::((?:[0-9a-fA-F]{2})*))?$/.exec(value ?? '');
       if (on && m === null) this.unsupported(`+ednsopt=${value ?? ''}`);
@@ -331,10 +334,10 @@ class Reader {
       if (on) l.options.push([8, this.subnet(need())]);
       if (on && l.edns < 0) l.edns = 0;
     } else if (name === 'tcp' || name === 'vc') {
-      l.udp = !on;
-      return !on;
-    } else
-      return !on && ['trace', 'nssearch', 'yaml', 'tls', 'https', 'badcookie', 'keepalive', 'expire'].includes(name);
+      l.tcp = on;
+      l.tcpGiven = true;
+    } else if (name === 'keepopen') return !on;
+    else return !on && ['trace', 'nssearch', 'yaml', 'tls', 'https', 'badcookie', 'keepalive', 'expire'].includes(name);
     return true;
   }
 

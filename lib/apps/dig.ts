@@ -1,15 +1,15 @@
 /**
  * `dig`, BIND 9.18 (bin/dig/dighost.c): every try on a socket of its own, DF clear, the next server after the tries.
  *
- * Not here: TCP (so no `+tcp`, and a truncated answer ends without `+ignore`), TSIG, `+trace`, DNSSEC, IDN.
+ * A truncated answer is asked for again over TCP. Not here: TSIG, `+trace`, `+keepopen`, zone transfers, DNSSEC, IDN.
  * @module
  */
 import { type DnsMessage, packDns, optRr, RCODE, TC, validName } from '../../wire/dns.js';
 import { unpackDns } from '../../wire/dns-unpack.js';
 import { aton, ntoa } from '../../wire/inet.js';
-import { UdpSock } from '../linux/ipv4/udp.js';
 import { SEC, Timer } from '../sim/sim.js';
 import { digArgs, type DigOptions, type Lookup, VERSION } from './dig-args.js';
+import { tcpLink, udpLink } from './dig-link.js';
 import { messageText, shortText } from './dig-text.js';
 import { getAddrInfo } from './netdb.js';
 import type { Proc, Program } from './program.js';
@@ -126,9 +126,9 @@ class Dig {
           this.p.err(`podwire: dig: the reply is malformed, which is not supported yet\n`);
           return this.p.exit(2);
         }
-        if ((m.flags & TC) !== 0 && !l.ignore) {
-          this.p.err('podwire: dig: the answer is truncated and TCP is not supported yet, use +ignore or +bufsize\n');
-          return this.p.exit(2);
+        if ((m.flags & TC) !== 0 && !l.ignore && !l.tcp) {
+          if (l.show.comments) this.p.out(';; Truncated, retrying in TCP mode.\n');
+          return this.lookup({ ...l, tcp: true, tries: left }, names, k, done);
         }
         const rcode = m.flags & 15;
         if (rcode === RCODE.SERVFAIL && !l.servfailStops) {
@@ -185,38 +185,44 @@ class Dig {
     const { sim } = this.p.net.kernel;
     const { o } = this;
     const at = `${ntoa(server)}#${o.port}`;
-    const sock = new UdpSock(this.p.net);
-    sock.pmtudisc = 0;
-    const bad =
-      (o.source !== 0 || o.sourcePort !== 0 ? sock.bind(o.source, o.sourcePort) : 0) || sock.connect(server, o.port);
-    if (bad !== 0) {
-      sock.close();
-      const name = query.question[0]!.name.replace(/(.)\.$/, '$1');
-      this.p.out(`;; UDP setup with ${at}(${ntoa(server)}) for ${name} failed: ${ERRORS[-bad] ?? `errno ${-bad}`}.\n`);
-      this.p.out(';; no servers could be reached\n');
-      this.code = 9;
-      this.setup = false;
-      return done(null, 0);
-    }
-    this.setup = true;
-    const started = sim.now;
+    const name = query.question[0]!.name.replace(/(.)\.$/, '$1');
+    let started = sim.now;
+    let sent = !l.tcp;
     const end = (reply: Uint8Array | null, why: string): void => {
       sim.cancel(timer);
-      sock.close();
-      if (reply === null) this.p.out(`;; communications error to ${at}: ${why}\n`);
+      link.close();
+      if (reply === null && sent) this.p.out(`;; communications error to ${at}: ${why}\n`);
+      else if (reply === null) return this.notSetUp(`Connection to ${at}(${ntoa(server)}) for ${name}`, why, done);
       done(reply, Math.floor((sim.now - started) / 1e6));
     };
+    const fits = (m: Uint8Array): boolean => m.length >= 12 && ((m[0]! << 8) | m[1]!) === query.id;
+    const link = (l.tcp ? tcpLink : udpLink)(this.p, {
+      reply: (m) => fits(m) && (end(m, ''), true),
+      failed: (e) => end(null, e === 0 ? 'end of file' : (ERRORS[e] ?? `errno ${e}`)),
+      ready: () => {
+        started = sim.now;
+        sent = true;
+        if (l.query) this.print(l, query, bytes.length, server, -1);
+        link.send(bytes);
+      },
+    });
     const timer = new Timer(() => end(null, 'timed out'));
-    sim.arm(timer, started + l.time * SEC);
-    sock.onReady = () => {
-      for (let d = sock.recv(); d !== null; d = sock.recv())
-        if (d.data.length >= 12 && ((d.data[0]! << 8) | d.data[1]!) === query.id) return end(d.data, '');
-      const e = sock.takeError();
-      if (e !== 0) end(null, ERRORS[e] ?? `errno ${e}`);
-    };
-    if (l.query) this.print(l, query, bytes.length, server, -1);
-    const e = sock.send(bytes);
-    if (e !== 0) end(null, ERRORS[-e] ?? `errno ${-e}`);
+    this.setup = true;
+    sim.arm(timer, started + (l.time || (l.tcp ? 10 : 5)) * SEC);
+    const bad = link.open(o.source, o.sourcePort, server, o.port);
+    if (bad === 0) return;
+    sim.cancel(timer);
+    link.close();
+    const what = l.tcp ? `Connection to ${at}` : `UDP setup with ${at}`;
+    this.notSetUp(`${what}(${ntoa(server)}) for ${name}`, ERRORS[-bad] ?? `errno ${-bad}`, done);
+  }
+
+  /** A server that could not even be asked. */
+  private notSetUp(what: string, why: string, done: (reply: null, ms: number) => void): void {
+    this.p.out(`;; ${what} failed: ${why}.\n;; no servers could be reached\n`);
+    this.code = 9;
+    this.setup = false;
+    done(null, 0);
   }
 
   private unreachable(done: () => void): void {
@@ -245,8 +251,9 @@ class Dig {
     this.p.out(messageText(m, l, sending, sent));
     if (sending) return l.show.stats ? this.p.out(`;; QUERY SIZE: ${size}\n\n`) : undefined;
     const where = `${ntoa(server)}#${this.o.port}(${this.o.server ?? ntoa(server)})`;
+    const over = l.tcp ? 'TCP' : 'UDP';
     if (l.show.stats) {
-      this.p.out(`;; Query time: ${ms} msec\n;; SERVER: ${where} (UDP)\n`);
+      this.p.out(`;; Query time: ${ms} msec\n;; SERVER: ${where} (${over})\n`);
       this.p.out(`;; WHEN: ${whenText(this.p.net.kernel.sim.now)}\n;; MSG SIZE  rcvd: ${size}\n\n`);
     } else if (l.identify) this.p.out(`;; Received ${size} bytes from ${where} in ${ms} ms\n\n`);
   }

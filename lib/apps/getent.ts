@@ -43,11 +43,7 @@ export const getent: Program = (p: Proc): void => {
   const next = (i: number): void => {
     const key = keys[i];
     if (key === undefined) return p.exit(code);
-    look(p, r, db, key, (status, host) => {
-      if (status === 'truncated') {
-        p.err(`podwire: getent: the answer for "${key}" is truncated and TCP is not supported yet\n`);
-        return p.exit(2);
-      }
+    look(p, r, db, key, (_status, host) => {
       if (host === null) code = 2;
       else print(p, db, host);
       next(i + 1);
@@ -63,7 +59,7 @@ function look(p: Proc, r: Resolver, db: string, key: string, done: HostFound): v
   const address = addressBytes(key);
   if (address !== null) return getHostByAddr(p, r, address, done);
   getHostByName(p, r, key, 6, (status: Status, host) => {
-    if (host !== null || status === 'truncated') done(status, host);
+    if (host !== null) done(status, host);
     else getHostByName(p, r, key, 4, done);
   });
 }

@@ -15,7 +15,6 @@ const MESSAGES: Record<Exclude<Status, 'ok'>, string> = {
   norecovery: EAI_NONAME,
   nodata: 'No address associated with hostname',
   again: EAI_AGAIN,
-  truncated: 'the answer is truncated and DNS over TCP is not supported yet',
 };
 
 /** The IPv4 addresses of `host` (int32, in the order to try them), or getaddrinfo's message. `v4only`: AF_INET, as with -4. */

@@ -127,7 +127,7 @@ export function getAddrInfo(p: Proc, r: Resolver, name: string, families: readon
       ),
     });
   }
-  r.search(name, families.map(typeOf), (status, messages) => {
+  ask(r, name, families, FIRST_BUFFER, (status, messages) => {
     if (status !== 'ok') return done(status, null);
     const hosts = families.flatMap((f) => messages.map((m) => hostOf(m, typeOf(f))));
     const addresses = sort(
@@ -138,6 +138,36 @@ export function getAddrInfo(p: Proc, r: Resolver, name: string, families: readon
     if (named === undefined) done('nodata', null);
     else done('ok', { ...named, addresses });
   });
+}
+
+/** Bytes that getaddrinfo gives nss_dns for the result at first; twice as many at each further try. */
+const FIRST_BUFFER = 1024;
+const ADDRTUPLE = 40;
+
+/** Searches again, from the start and over the network, as long as the result of A and AAAA does not fit the buffer (ERANGE). */
+function ask(
+  r: Resolver,
+  name: string,
+  families: readonly (4 | 6)[],
+  buffer: number,
+  done: (status: Status, messages: DnsMessage[]) => void,
+): void {
+  r.search(name, families.map(typeOf), (status, messages) => {
+    if (status === 'ok' && families.length > 1 && tupleBytes(messages) > buffer)
+      ask(r, name, families, 2 * buffer, done);
+    else done(status, messages);
+  });
+}
+
+/** What gethostbyname4_r stores: the name asked for and those it stands for, and a gaih_addrtuple for each address. */
+function tupleBytes(messages: readonly DnsMessage[]): number {
+  const records = messages.flatMap((m) => m.answer);
+  const size = (text: string): number => Math.max(1, text.length - 1) + 1;
+  const first = records[0];
+  let names = first === undefined ? 0 : size(first.name);
+  for (const x of messages[0]?.answer ?? []) if (x.type === TYPE.CNAME) names += size(dataName(x) ?? '.');
+  const addresses = records.filter((x) => x.type === TYPE.A || x.type === TYPE.AAAA).length;
+  return ((names + 7) & ~7) + ADDRTUPLE * addresses;
 }
 
 /** RFC 3484 as getaddrinfo applies it: reachable first, then those of their source's scope, then of the smaller scope. */

@@ -18,6 +18,8 @@ export interface ResolvConf {
   singleRequest: boolean;
   singleRequestReopen: boolean;
   noTldQuery: boolean;
+  /** TCP from the start. */
+  useVc: boolean;
   /** Options that change what is sent and are not emulated: the first one, for the message; empty: none. */
   unsupported: string;
 }
@@ -26,7 +28,7 @@ export interface ResolvConf {
 export function parseResolvConf(text: string | null): ResolvConf {
   const c: ResolvConf = {
     servers: [], search: [], ndots: 1, timeout: 5, attempts: 2, rotate: false, edns0: false, trustAd: false,
-    singleRequest: false, singleRequestReopen: false, noTldQuery: false, unsupported: '',
+    singleRequest: false, singleRequestReopen: false, noTldQuery: false, useVc: false, unsupported: '',
   }; // prettier-ignore
   for (const line of (text ?? '').split('\n')) {
     if (/^[#;]/.test(line)) continue;
@@ -56,7 +58,8 @@ function option(c: ResolvConf, o: string): void {
   else if (o === 'single-request') c.singleRequest = true;
   else if (o === 'single-request-reopen') c.singleRequest = c.singleRequestReopen = true;
   else if (o === 'no_tld_query' || o === 'no-tld-query') c.noTldQuery = true;
-  else if (o === 'use-vc' || o === 'no-aaaa') c.unsupported ||= `options ${o}`;
+  else if (o === 'use-vc') c.useVc = true;
+  else if (o === 'no-aaaa') c.unsupported ||= `options ${o}`;
 }
 
 /** Names to try, and which of them is the name as it is (`__res_context_search`). */

@@ -1,30 +1,31 @@
 /**
- * glibc's stub resolver over UDP: one query, or A and AAAA together (resolv/res_send.c, res_query.c; glibc 2.36).
+ * glibc's stub resolver: one query, or A and AAAA together (resolv/res_send.c, res_query.c; glibc 2.36).
  *
- *   search ─▶ per name: query ─▶ per attempt and server: sendDg
+ *   search ─▶ per name: query ─▶ per attempt and server: sendDg; once truncated (or with use-vc): sendVc
  *
- * A socket is connected per server and kept over timeouts; any error or refusal closes all. Not here: TCP (a truncated
- * answer ends the search as `truncated`), `no-aaaa`.
+ * A socket is connected per server and kept over timeouts; any error or refusal closes all. Not here: `no-aaaa`.
  * @module
  */
 import { type DnsMessage, optRr, packDns, RCODE, TC, TYPE, validName } from '../../wire/dns.js';
 import { unpackDnsPartly } from '../../wire/dns-unpack.js';
-import { UdpSock } from '../linux/ipv4/udp.js';
+import { ECONNREFUSED, UdpSock } from '../linux/ipv4/udp.js';
 import { SEC, Timer } from '../sim/sim.js';
 import type { Proc } from './program.js';
+import { sendVc } from './resolver-vc.js';
 import { candidates, parseResolvConf, type ResolvConf } from './resolv-conf.js';
 
-/** How a search ended: netdb's h_errno, or `truncated` where glibc would go on over TCP. */
-export type Status = 'ok' | 'notfound' | 'nodata' | 'again' | 'norecovery' | 'truncated';
+/** How a search ended: netdb's h_errno. */
+export type Status = 'ok' | 'notfound' | 'nodata' | 'again' | 'norecovery';
 /** `messages`: the usable answers in the order they came. */
 export type Found = (status: Status, messages: DnsMessage[]) => void;
 
 /** What one round over all servers gave. */
-interface Sent {
+export interface Sent {
   messages: DnsMessage[];
   /** No server could be asked at all (ECONNREFUSED). */
   refused: boolean;
-  truncated: boolean;
+  /** An answer was truncated: the servers are asked over TCP from now on. */
+  circuit: boolean;
   /** RCODE of the last reply that was put aside. */
   rcode: number;
 }
@@ -63,7 +64,7 @@ export class Resolver {
       tried ||= c.asIs;
       if (!validName(c.name)) return next(i + 1, 'norecovery', true);
       this.query(c.name, types, (status, messages, sent) => {
-        if (status === 'ok' || status === 'truncated') return done(status, messages);
+        if (status === 'ok') return done(status, messages);
         if (sent.refused) {
           saved = null;
           nodata = servfail = false;
@@ -93,7 +94,6 @@ export class Resolver {
     this.send(queries, (sent) => {
       const { messages } = sent;
       const first = messages[0];
-      if (sent.truncated) return done('truncated', [], sent);
       if (first === undefined) return done('again', [], sent);
       const rcode = first.flags & 15;
       sent.rcode = rcode;
@@ -110,18 +110,30 @@ export class Resolver {
     const n = servers.length;
     if (rotate && n > 1) this.turn = this.turn < 0 ? this.p.net.kernel.rng('dns-rotate').below(n) : (this.turn + 1) % n;
     const shift = Math.max(0, this.turn);
-    const sent: Sent = { messages: [], refused: false, truncated: false, rcode: 0 };
+    const sent: Sent = { messages: [], refused: false, circuit: this.conf.useVc, rcode: 0 };
     let somewhere = false;
+    let end = attempts * n;
+    let errno = 0;
     const next = (k: number): void => {
-      if (k >= attempts * n) {
+      if (k >= end) {
         this.close();
-        sent.refused = !somewhere;
+        sent.refused = sent.circuit ? errno === ECONNREFUSED : !somewhere;
         return done(sent);
       }
       const ns = ((k % n) + shift) % n;
+      if (sent.circuit) {
+        end = (Math.floor(k / n) + 1) * n; // Over TCP no server is asked twice.
+        return sendVc(this.p, this.conf.servers[ns]!, queries, (messages, e) => {
+          errno = e;
+          sent.messages = messages;
+          if (messages.length === 0) next(k + 1);
+          else done(sent);
+        });
+      }
       new Exchange(this.p, this, ns, queries, sent, (over, reached) => {
         somewhere ||= reached;
         if (!over) return next(k + 1);
+        if (sent.circuit) return next(k);
         this.close();
         done(sent);
       }).start();
@@ -278,7 +290,7 @@ class Exchange {
       return this.refusal(which, rcode);
     }
     if ((m.flags & TC) !== 0) {
-      this.sent.truncated = true;
+      this.sent.circuit = true;
       this.finishClosed(true);
       return true;
     }

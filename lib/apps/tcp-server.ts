@@ -15,6 +15,17 @@ export interface Handler {
   data(bytes: Uint8Array): { bytes: Uint8Array; close: boolean };
   /** What `data` wanted sent has been handed over. */
   answered?(): void;
+  /** The peer has finished: `shut` answers with our own end, at once if this is absent. */
+  eof?(shut: () => void): void;
+  /** The connection is over. */
+  closed?(): void;
+}
+
+/** A connection as its handler may use it between two calls. */
+export interface Writer {
+  write(bytes: Uint8Array): void;
+  /** close(): what has not been sent yet is sent first. */
+  close(): void;
 }
 
 export interface Server {
@@ -26,7 +37,7 @@ export function listenTcp(
   sock: TcpSock,
   addr: number,
   port: number,
-  make: (sock: TcpSock) => Handler,
+  make: (sock: TcpSock, out: Writer) => Handler,
 ): Server | number {
   sock.reuse = true;
   let err = sock.bind(addr, port);
@@ -37,17 +48,17 @@ export function listenTcp(
   }
   const open = new Set<Conn>();
   sock.onReady = () => {
-    for (let c = sock.accept(); c !== null; c = sock.accept()) open.add(new Conn(c, make(c), open));
+    for (let c = sock.accept(); c !== null; c = sock.accept()) open.add(new Conn(c, make, open));
   };
   return {
     close: () => {
-      for (const c of open) c.sock.close();
+      for (const c of [...open]) c.close();
       sock.close();
     },
   };
 }
 
-class Conn {
+class Conn implements Writer {
   readonly sock: TcpSock;
   private readonly handler: Handler;
   private readonly all: Set<Conn>;
@@ -57,10 +68,10 @@ class Conn {
   private ending = false;
   private ended = false;
 
-  constructor(sock: TcpSock, handler: Handler, all: Set<Conn>) {
+  constructor(sock: TcpSock, make: (sock: TcpSock, out: Writer) => Handler, all: Set<Conn>) {
     this.sock = sock;
-    this.handler = handler;
     this.all = all;
+    this.handler = make(sock, this);
     sock.onReady = () => this.ready();
     sock.net.kernel.sim.wake(sock);
   }
@@ -76,8 +87,15 @@ class Conn {
       if (r !== -EAGAIN) this.destroy();
       return;
     }
-    if (r.length === 0) this.eof = this.ending = true;
-    else {
+    if (r.length === 0) {
+      this.eof = true;
+      const shut = (): void => {
+        this.ending = true;
+        this.flush();
+      };
+      if (this.handler.eof === undefined) return shut();
+      return this.handler.eof(shut);
+    } else {
       const reply = this.handler.data(r);
       if (reply.bytes.length > 0 && !this.ending) this.out.push(reply.bytes);
       if (reply.close) this.ending = true;
@@ -105,9 +123,20 @@ class Conn {
     if (this.ended && this.eof) this.destroy();
   }
 
+  write(bytes: Uint8Array): void {
+    if (this.ending || !this.all.has(this)) return;
+    this.out.push(bytes);
+    this.flush();
+  }
+
+  close(): void {
+    if (this.all.has(this)) this.destroy();
+  }
+
   private destroy(): void {
     this.all.delete(this);
     this.out = [];
+    this.handler.closed?.();
     this.sock.close();
   }
 }

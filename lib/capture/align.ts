@@ -8,6 +8,7 @@ import { fold, pseudo, sum } from '../../wire/checksum.js';
 import * as icmp from '../../wire/icmp.js';
 import { macText } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
+import * as tcp from '../../wire/tcp.js';
 import type { EquivalenceName, EquivalenceOptions, Mappings } from './equivalence.js';
 import { alignSyn, alignTcp, alignTcpId, type TcpPair } from './tcp-flows.js';
 
@@ -130,8 +131,7 @@ class Aligner {
     const proto = ipv4.proto(e, o);
     let dirty = false;
     // Mapped even when TTL or addresses differ, so that the field that is wrong is the one that is named.
-    const tcp = proto === ipv4.TCP && !ipv4.isFragment(e, o) && o + hlen + 4 <= end;
-    if (tcp) {
+    if (proto === ipv4.TCP && !ipv4.isFragment(e, o) && o + hlen + 4 <= end) {
       alignSyn(this.pair, this.maps.tcp, o, o + hlen, end);
       dirty = alignTcpId(this.pair, this.maps.tcp, o, o + hlen);
     } else if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) {
@@ -173,10 +173,9 @@ class Aligner {
     const tunnel = proto === ipv4.UDP && equalAt(e, o + 2, a, o + 2, 2) && this.isVxlan(o, end);
     let dirty = tunnel ? this.vxlanPort(o, end) : this.ports(proto, o);
     if (proto === ipv4.TCP && alignTcp(this.pair, this.maps.tcp, ip, o, end)) dirty = true;
+    if (proto === ipv4.TCP && whole && this.isDns(o) && this.dnsStream(o, end)) dirty = true;
     if (proto === ipv4.UDP && whole && u16(e, o + 4) === u16(a, o + 4)) {
-      const dns = this.options.dnsPorts ?? [53];
-      const fixed = (p: number): boolean => u16(e, p) === u16(a, p);
-      if ((fixed(o) && dns.includes(u16(e, o))) || (fixed(o + 2) && dns.includes(u16(e, o + 2)))) {
+      if (this.isDns(o)) {
         if (this.dns(o + 8, end)) dirty = true;
       } else if (this.isVxlan(o, end)) {
         if (this.ether(o + 16, end, depth + 1)) dirty = true;
@@ -248,6 +247,25 @@ class Aligner {
     }
     const dirty = this.map16('vxlan-port', key, o);
     if (maps.known('vxlan-port', key, x, y)) maps.tunnelPorts.add(`${x} ${y}`);
+    return dirty;
+  }
+
+  /** One of the ports at `o` carries DNS, in both runs. */
+  private isDns(o: number): boolean {
+    const dns = this.options.dnsPorts ?? [53];
+    const is = (p: number): boolean => u16(this.e, p) === u16(this.a, p) && dns.includes(u16(this.e, p));
+    return is(o) || is(o + 2);
+  }
+
+  /** The messages that begin in a segment, each behind its length; the last one may go on in the next. */
+  private dnsStream(o: number, end: number): boolean {
+    const { e, a } = this;
+    let dirty = false;
+    let at = o + tcp.headerLen(e, o);
+    while (at + 2 <= end && u16(e, at) === u16(a, at)) {
+      if (this.dns(at + 2, Math.min(end, at + 2 + u16(e, at)))) dirty = true;
+      at += 2 + u16(e, at);
+    }
     return dirty;
   }
 

@@ -5,8 +5,10 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { DnsStream, frameDns } from '../../wire/dns-stream.js';
 import { ntoa } from '../../wire/inet.js';
 import { addressBytes } from '../../wire/inet6.js';
+import { DnsSession } from '../apps/dns-session.js';
 import { InputError } from '../sim/input-error.js';
 import { loadManifests } from '../kube/api/manifest.js';
 import { coreDnsArgs } from '../kube/coredns/args.js';
@@ -18,6 +20,9 @@ import { UsageError } from './usage.js';
 
 type Done = (reply: Uint8Array | null) => void;
 type Ask = (to: Upstream, query: Uint8Array, timeoutMs: number, expireMs: number, done: Done) => void;
+
+/** How often idle connections to upstreams are looked for. */
+const CLEANUP_MS = 10000;
 
 const now = (): number => Number(process.hrtime.bigint());
 
@@ -54,39 +59,49 @@ function udpUpstreams(): Ask {
   };
 }
 
-/** One TCP connection a query. */
-const tcpUpstream: Ask = (to, query, timeoutMs, _expireMs, done) => {
-  const c = connect(to.port, ntoa(to.address));
-  let over = false;
-  const finish = (reply: Uint8Array | null): void => {
-    if (over) return;
-    over = true;
-    c.destroy();
-    done(reply);
+/** Connections to upstreams over TCP, kept as those over UDP are; idle ones end at the next clean-up. */
+function tcpUpstreams(): Ask {
+  const pools = new Map<string, { kept: { c: Socket; used: number }[]; expireMs: number }>();
+  setInterval(() => {
+    for (const { kept, expireMs } of pools.values())
+      while (kept.length > 0 && now() - kept[0]!.used >= expireMs * 1e6) kept.shift()!.c.destroy();
+  }, CLEANUP_MS).unref();
+  const take = (kept: { c: Socket; used: number }[], expireMs: number): Socket | null => {
+    while (kept.length > 0 && kept.at(-1)!.c.destroyed) kept.pop();
+    const last = kept.at(-1);
+    if (last === undefined) return null;
+    if (now() - last.used < expireMs * 1e6) return kept.pop()!.c;
+    for (const k of kept.splice(0)) k.c.destroy();
+    return null;
   };
-  c.setTimeout(timeoutMs, () => finish(null));
-  c.on('error', () => finish(null));
-  c.on('close', () => finish(null));
-  messages(c, (m) => (m.length >= 2 && m[0] === query[0] && m[1] === query[1] ? finish(m) : undefined));
-  sendTcp(c, query);
-};
-
-/** Calls back with every length-prefixed message of a connection. */
-function messages(c: Socket, each: (m: Uint8Array) => void): void {
-  let buffer = Buffer.alloc(0);
-  c.on('data', (d: Buffer) => {
-    buffer = Buffer.concat([buffer, d]);
-    while (buffer.length >= 2 && buffer.length >= 2 + buffer.readUInt16BE(0)) {
-      const n = buffer.readUInt16BE(0);
-      const m = new Uint8Array(buffer.subarray(2, 2 + n));
-      buffer = buffer.subarray(2 + n);
-      each(m);
-    }
-  });
-}
-
-function sendTcp(c: Socket, m: Uint8Array): void {
-  if (!c.destroyed) c.write(Buffer.concat([Buffer.of(m.length >> 8, m.length & 255), m]));
+  return (to, query, timeoutMs, expireMs, done) => {
+    const key = `${to.address}:${to.port}`;
+    let pool = pools.get(key);
+    if (pool === undefined) pools.set(key, (pool = { kept: [], expireMs }));
+    const { kept } = pool;
+    const old = expireMs > 0 ? take(kept, expireMs) : null;
+    const c = old ?? connect(to.port, ntoa(to.address)).on('error', () => {});
+    const stream = new DnsStream();
+    let over = false;
+    const finish = (reply: Uint8Array | null): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      c.removeAllListeners('data').removeListener('close', failed);
+      if (reply === null || expireMs === 0) c.destroy();
+      else kept.push({ c, used: now() });
+      done(reply);
+    };
+    const failed = (): void => finish(null);
+    const timer = setTimeout(failed, timeoutMs);
+    c.on('close', failed);
+    c.on('data', (d: Buffer) => {
+      stream.push(d);
+      for (let m = stream.take(); m !== null; m = stream.take())
+        if (m.length >= 2 && m[0] === query[0] && m[1] === query[1]) return finish(m);
+    });
+    c.write(frameDns(query));
+  };
 }
 
 function localAddresses(listen: string): string[] {
@@ -110,7 +125,7 @@ export async function main(args: string[]): Promise<number> {
   const fail = (f: string): never => {
     throw new InputError(f, 0, 0, 'no such file');
   };
-  const [overUdp, overTcp] = [udpUpstreams(), tcpUpstream];
+  const [overUdp, overTcp] = [udpUpstreams(), tcpUpstreams()];
   const io: DnsIo = {
     now,
     after: (ns, fire) => void setTimeout(fire, ns / 1e6),
@@ -168,9 +183,19 @@ async function serve(serving: { dns: CoreDns }, listener: number, address: strin
   );
   const tcp = createServer((c) => {
     const client = clientOf('tcp', c.remoteAddress ?? '0.0.0.0', c.remotePort ?? 0);
-    c.setTimeout(10000, () => c.end());
+    let timer: NodeJS.Timeout | undefined;
+    const session: DnsSession = new DnsSession((q, send) => serving.dns.handle(q, client, send, listener), {
+      write: (bytes) => void (c.writable ? c.write(bytes) : undefined),
+      close: () => c.destroy(),
+      next: (fire) => fire(),
+      deadline: (ns) => {
+        clearTimeout(timer);
+        if (ns !== null) timer = setTimeout(() => session.expired(), ns / 1e6);
+      },
+    });
     c.on('error', () => c.destroy());
-    messages(c, (m) => serving.dns.handle(m, client, (r) => sendTcp(c, r), listener));
+    c.on('close', () => session.end());
+    c.on('data', (d: Buffer) => session.data(d));
   });
   udp.bind(port, address);
   tcp.listen(port, address);

@@ -1,5 +1,5 @@
 /**
- * CoreDNS as a program of the emulator (UDP only).
+ * CoreDNS as a program of the emulator.
  * @module
  */
 import { dnsSockets, serveDns } from '../../apps/dns-server.js';
@@ -58,12 +58,15 @@ export const corednsProgram: Program = (p: Proc): void => {
         change: (next) => (dns = next),
         log: (line) => p.err(`${line}\n`),
       });
-    if (dns.forcesTcp) return fail('coredns: force_tcp: TCP is not supported yet');
     dns.listeners.forEach((l, i) => {
       const address = l.address === '' ? 0 : aton(l.address);
       if (address === null) return;
       serveDns(p, address, a.port > 0 ? a.port : l.port, (q, from, send) => {
-        const client: Client = { transport: 'udp', address: addressBytes(ntoa(from.address))!, port: from.port };
+        const client: Client = {
+          transport: from.transport,
+          address: addressBytes(ntoa(from.address))!,
+          port: from.port,
+        };
         dns.handle(q, client, send, i);
       });
     });

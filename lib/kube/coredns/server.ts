@@ -60,11 +60,6 @@ export class CoreDns {
     this.stopped = true;
   }
 
-  /** Whether a forward of the Corefile insists on TCP. */
-  get forcesTcp(): boolean {
-    return this.config.blocks.some((b) => b.forward.some((f) => f.transport === 'tcp'));
-  }
-
   /**
    * Answers one message that came to a listener (its index): `send` is called at most once, at once or later; never for
    * what is silently ignored.

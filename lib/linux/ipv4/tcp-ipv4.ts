@@ -301,13 +301,17 @@ export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   return 0;
 }
 
+/** An MSS as far as the program allows it (tcp_mss_clamp). */
+const mssClamp = (sk: TcpSock, mss: number): number => (sk.userMss !== 0 && sk.userMss < mss ? sk.userMss : mss);
+
 /** Prepares the socket and sends its SYN (tcp_connect_init, tcp_connect). */
 function connectSyn(sk: TcpSock): void {
   sk.routeMtu();
   sk.tcpHeaderLen = sk.sysctl('tcp_timestamps', 1) !== 0 ? 32 : 20;
+  if (sk.userMss !== 0) sk.mssClamp = sk.userMss;
   sk.maxWindow = 0;
   syncMss(sk, sk.dstMtu);
-  sk.advmss = dstAdvmss(sk.dstMtu);
+  sk.advmss = mssClamp(sk, dstAdvmss(sk.dstMtu));
   initializeRcvMss(sk);
   const mss = sk.advmss - (sk.tsRecentStamp !== 0 ? sk.tcpHeaderLen - 20 : 0);
   const w = selectInitialWindow(tcpFullSpace(sk), mss, 0, sk.sysctl('tcp_window_scaling', 1) !== 0);

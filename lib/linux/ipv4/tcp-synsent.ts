@@ -45,7 +45,8 @@ function takeSynOptions(sk: TcpSock, opts: tcp.Options): void {
   sk.sackOk = opts.sackPerm && sk.sysctl('tcp_sack', 1) !== 0;
   sk.wscaleOk = opts.wscale >= 0 && sk.sysctl('tcp_window_scaling', 1) !== 0;
   sk.sndWscale = sk.wscaleOk ? opts.wscale : 0;
-  sk.mssClamp = opts.mss === 0 ? T.MSS_DEFAULT : opts.mss;
+  const mss = sk.userMss === 0 ? opts.mss : Math.min(opts.mss, sk.userMss);
+  sk.mssClamp = mss === 0 ? T.MSS_DEFAULT : mss;
   sk.sawTstamp = opts.sawTstamp && sk.sysctl('tcp_timestamps', 1) !== 0;
   sk.rcvTsval = opts.tsval;
   sk.rcvTsecr = opts.tsecr === 0 ? 0 : (opts.tsecr - sk.tsOffset) | 0;

@@ -186,6 +186,11 @@ export class TcpSock extends T.TcpState implements Runnable {
     this.release();
   }
 
+  /** TCP_MAXSEG before connect(): the MSS that is offered, and the longest segment that is sent. */
+  setMaxseg(mss: number): void {
+    this.userMss = mss;
+  }
+
   /** shutdown(SHUT_WR): sends FIN after what is queued. */
   shutdown(): number {
     if (this.state === T.CLOSE) return -ENOTCONN;
