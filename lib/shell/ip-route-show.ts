@@ -7,6 +7,7 @@ import { isMulticast, maskOf, ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import * as udp from '../../wire/udp.js';
 import type { Netdev } from '../linux/core/netdev.js';
+import { SEC } from '../sim/sim.js';
 import { type Dst, nexthop } from '../linux/ipv4/dst.js';
 import { type PathHop, type Route, RTN_UNICAST, TABLE_LOCAL, TABLE_MAIN } from '../linux/ipv4/fib.js';
 import { Flow } from '../linux/ipv4/flow.js';
@@ -130,6 +131,9 @@ export function routeFlush(c: IpContext, w: Words): string {
 const typeName = (n: number): string => Object.keys(ROUTE_TYPES).find((k) => ROUTE_TYPES[k] === n)!;
 const host = (p: Prefix | null): boolean => p !== null && p.prefix === 32;
 
+/** print_rta_metrics. */
+const mtuText = (mtu: number, lock: boolean): string => (mtu === 0 && !lock ? '' : `mtu ${lock ? 'lock ' : ''}${mtu} `);
+
 /** One line; what the filter fixes is left out, as iproute2 does. */
 function routeText(c: IpContext, f: Filter, r: Route): string {
   const d = c.details;
@@ -145,9 +149,10 @@ function routeText(c: IpContext, f: Filter, r: Route): string {
   if ((r.scope !== 0 || d) && f.scope === null) s += `scope ${SCOPES.name(r.scope)} `;
   if (r.src !== 0 && !host(f.src)) s += `src ${ntoa(r.src)} `;
   if (r.metric !== 0 && f.metric === null) s += `metric ${r.metric} `;
-  for (const p of r.paths ?? []) s += hopText(p);
   if (one && r.onlink) s += 'onlink ';
   if (one && linkdown(r)) s += 'linkdown ';
+  s += mtuText(r.mtu, r.mtuLock);
+  for (const p of r.paths ?? []) s += hopText(p);
   return `${s}\n`;
 }
 
@@ -288,5 +293,9 @@ function getText(c: IpContext, q: Query, d: Dst, src: number): string {
     .filter((x) => x !== '')
     .join(',');
   const cache = `    cache ${flags === '' ? '' : `<${flags}> `}`;
-  return `${s}${out ? `uid ${q.uid} ` : ''}\n${cache}${q.iif === null ? '' : `iif ${q.iif.name} `}\n`;
+  const { now } = c.kernel.sim;
+  const learned = d.expires > now;
+  const left = learned ? `expires ${Math.floor((d.expires - now) / SEC)}sec ` : '';
+  const mtu = learned && d.pmtu !== 0 ? d.pmtu : d.mtu;
+  return `${s}${out ? `uid ${q.uid} ` : ''}\n${cache}${left}${mtuText(mtu, d.mtuLocked)}${q.iif === null ? '' : `iif ${q.iif.name} `}\n`;
 }

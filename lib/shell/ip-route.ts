@@ -28,7 +28,7 @@ export const ROUTE_TYPES: Readonly<Record<string, number>> = {
 }; // prettier-ignore
 
 const REFUSED = [
-  'as', 'from', 'expires', 'mtu', 'hoplimit', 'advmss', 'reordering', 'rtt', 'rto_min', 'window', 'cwnd', 'initcwnd', 'initrwnd',
+  'as', 'from', 'expires', 'hoplimit', 'advmss', 'reordering', 'rtt', 'rto_min', 'window', 'cwnd', 'initcwnd', 'initrwnd',
   'features', 'quickack', 'congctl', 'rttvar', 'ssthresh', 'realms', 'nhid', 'vrf', 'pref', 'encap', 'ttl-propagate',
   'fastopen_no_cookie', 'pervasive',
 ]; // prettier-ignore
@@ -63,6 +63,9 @@ interface RouteWords {
   proto: string | null;
   table: number | null;
   onlink: boolean;
+  /** RTAX_MTU, 0: none, and its lock. */
+  mtu: number;
+  mtuLock: boolean;
   /** `nexthop …`, which ends the words. */
   hops: Hop[] | null;
 }
@@ -76,7 +79,7 @@ interface Hop {
 }
 
 function words(net: Netns, w: Words): RouteWords {
-  const r: RouteWords = { to: null, type: null, gw: null, dev: null, src: 0, tos: 0, metric: 0, scope: null, proto: null, table: null, onlink: false, hops: null }; // prettier-ignore
+  const r: RouteWords = { to: null, type: null, gw: null, dev: null, src: 0, tos: 0, metric: 0, scope: null, proto: null, table: null, onlink: false, mtu: 0, mtuLock: false, hops: null }; // prettier-ignore
   let dev: string | null = null;
   while (w.more) {
     const k = w.take();
@@ -87,6 +90,7 @@ function words(net: Netns, w: Words): RouteWords {
     else if (matches(k, 'metric', 'priority') || k === 'preference') r.metric = value(w, unsigned, '"metric" value is invalid\n');
     else if (k === 'scope') r.scope = value(w, (v) => SCOPES.number(v, 255), 'invalid "scope" value\n');
     else if (k === 'onlink') r.onlink = true;
+    else if (k === 'mtu') mtu(r, w.value(), w);
     else if (matches(k, 'protocol')) r.proto = value(w, protocolName, '"protocol" value is invalid\n');
     else if (matches(k, 'table')) r.table = value(w, (v) => TABLES.number(v, 0xffffffff), '"table" value is invalid\n');
     else if (k === 'dev' || k === 'oif') dev = w.value();
@@ -97,6 +101,13 @@ function words(net: Netns, w: Words): RouteWords {
   if (dev !== null) r.dev = device(net, dev);
   return r;
 } // prettier-ignore
+
+/** `mtu [lock] N`; the kernel takes no more than 65520 (ip_metrics_convert). */
+function mtu(r: RouteWords, word: string, w: Words): void {
+  r.mtuLock = word === 'lock';
+  const v = r.mtuLock ? w.value() : word;
+  r.mtu = Math.min(unsigned(v) ?? wrong(v, '"mtu" value is invalid\n'), 65520);
+}
 
 /** parse_nexthops: to the end of the words. */
 function nexthops(net: Netns, w: Words): Hop[] {
@@ -164,7 +175,7 @@ function modify(net: Netns, w: Words, flags: number): string {
   const r = newRoute({
     type, dst: to.addr, prefix: to.prefix, tos: x.tos, metric: x.metric, gw: x.gw ?? 0, dev: x.dev,
     scope: x.scope ?? defaultScope(x, type), src: x.src, proto: x.proto ?? 'boot', onlink: x.onlink, table: x.table ?? ownTable(x.type),
-    mtu: 0, mtuLock: false, paths: null,
+    mtu: x.mtu, mtuLock: x.mtuLock, paths: null,
   }); // prettier-ignore
   if (r.table === 0) r.table = TABLE_MAIN;
   if (x.hops !== null) multipath(net, r, x.hops);
@@ -261,6 +272,8 @@ function del(net: Netns, w: Words): string {
       (x.src === 0 || r.src === x.src) &&
       (x.proto === null || r.proto === x.proto) &&
       (x.metric === 0 || r.metric === x.metric) &&
+      (x.mtu === 0 || r.mtu === x.mtu) &&
+      (!x.mtuLock || r.mtuLock) &&
       (x.gw === null || r.gw === x.gw) &&
       (x.dev === null || r.dev === x.dev) &&
       (x.hops === null || sameHops(r, x.hops)),

@@ -387,6 +387,8 @@ const sameRoute = (a: Route, b: Route): boolean =>
   a.scope === b.scope &&
   a.src === b.src &&
   a.proto === b.proto &&
+  a.mtu === b.mtu &&
+  a.mtuLock === b.mtuLock &&
   a.onlink === b.onlink;
 
 const action = (type: number): Route =>

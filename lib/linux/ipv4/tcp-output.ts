@@ -101,8 +101,11 @@ function putEstablishedOptions(sk: TcpSock, b: Uint8Array, p: number): void {
   sk.dsack = false;
 }
 
-/** MSS to offer in a SYN: the route's, at least 88 (dst_metric_advmss, tcp_advertise_mss). */
-export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) - 40, T.MIN_MSS);
+/** The least MSS that is offered, whatever the MTU (net.ipv4.route.min_adv_mss). */
+const MIN_ADVMSS = 256;
+
+/** MSS to offer in a SYN: what the route's MTU takes (ipv4_default_advmss). */
+export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) - 40, MIN_ADVMSS);
 
 /** Hands a finished segment (`head` at the TCP header) to IP (ip_queue_xmit): 0 or a negative errno. */
 function ipQueueXmit(sk: TcpSock, skb: Skb): number {
