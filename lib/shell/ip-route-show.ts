@@ -279,7 +279,7 @@ function getText(c: IpContext, q: Query, d: Dst, src: number): string {
   const group = d.type === RTN_MULTICAST || isMulticast(q.to);
   const all = d.type === RTN_BROADCAST;
   const gw = nexthop(d, q.to);
-  let s = group ? 'multicast ' : all ? 'broadcast ' : local ? 'local ' : '';
+  let s = group ? 'multicast ' : all ? 'broadcast ' : d.type === RTN_LOCAL ? 'local ' : '';
   s += `${ntoa(q.to)} `;
   if (q.from !== 0) s += `from ${ntoa(q.from)} `;
   if (!local && !all && !group && gw !== q.to) s += `via ${ntoa(gw)} `;

@@ -17,13 +17,10 @@ import type { Netns } from '../core/netns.js';
 import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../core/nf-hook.js';
 import { clearCb, PACKET_HOST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
 import { nexthop } from '../ipv4/dst.js';
-import { Flow } from '../ipv4/flow.js';
 import { ipFragment } from '../ipv4/ip-output.js';
 import { neighOutput, NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE } from '../ipv4/neighbour.js';
-import { EHOSTUNREACH, isErr, routeInput, routeOutput } from '../ipv4/route.js';
+import { routeInput } from '../ipv4/route.js';
 import { brHandleFrameFinish, brQueuePushXmit, type BrPort, type Bridge } from './bridge.js';
-
-const flow = new Flow();
 
 const CONNECTED = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
 
@@ -60,18 +57,9 @@ function finishPreRouting(net: Netns, skb: Skb): void {
   skb.brFragMax = skb.fragMax;
   if (ipv4.dst(skb.buf, skb.net) !== skb.brOrigDst) {
     skb.dev = br;
-    let err = routeInput(net, skb, br);
-    if (err === 0) err = skb.dst!.error;
-    if (err !== 0) {
-      // Forwarding is off here: only a destination behind the same bridge can still be reached.
-      if (err !== -EHOSTUNREACH || br.conf.forwarding !== 0) return drop(net, skb, 'IP_INNOROUTES');
-      const fl = flow.to(ipv4.dst(skb.buf, skb.net), 0);
-      fl.tos = ipv4.tos(skb.buf, skb.net);
-      const rt = routeOutput(net, fl);
-      if (isErr(rt) || rt.dev !== br) return drop(net, skb, 'IP_INNOROUTES');
-      skb.dst = rt;
-    }
+    if (routeInput(net, skb, br) !== 0) return drop(net, skb, 'IP_INNOROUTES');
     if (skb.dst!.dev === br) return dnatBridged(net, br, port, skb);
+    // The route goes along, also one that says there is no way: who forwards nothing DNATs nothing to its own bridge either.
     eth.setMac(skb.buf, skb.mac + eth.DST, br.mac);
     skb.pktType = PACKET_HOST;
   } else skb.dst = br.fakeRtable;
