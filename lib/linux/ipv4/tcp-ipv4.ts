@@ -287,16 +287,18 @@ export function tcpV4Connect(sk: TcpSock, addr: number, port: number): number {
   setState(sk, T.SYN_SENT);
   const chosen = sk.sport !== 0;
   const bad = hashConnect(net, sk, (p) => tupleUnique(sk, p, chosen));
-  if (bad !== 0) {
+  // The port was not known before (ip_route_newports).
+  sk.dst = null;
+  const rt = bad !== 0 ? bad : sk.route();
+  if (isErr(rt)) {
     setState(sk, T.CLOSE);
     sk.daddr = sk.dport = 0;
-    return bad;
+    return rt;
   }
   if (sk.writeSeq === 0) sk.writeSeq = secureSeq(net, sk.saddr, sk.daddr, sk.sport, port);
   sk.tsOffset = secureTsOff(net, sk.saddr, sk.daddr);
   sk.inetId = net.kernel.rng('ip-id').u16();
   sk.txhash = T.txRndhash(net);
-  sk.dstMtu = dstMtu(d);
   connectSyn(sk);
   return 0;
 }
@@ -306,7 +308,6 @@ const mssClamp = (sk: TcpSock, mss: number): number => (sk.userMss !== 0 && sk.u
 
 /** Prepares the socket and sends its SYN (tcp_connect_init, tcp_connect). */
 function connectSyn(sk: TcpSock): void {
-  sk.routeMtu();
   sk.tcpHeaderLen = sk.sysctl('tcp_timestamps', 1) !== 0 ? 32 : 20;
   if (sk.userMss !== 0) sk.mssClamp = sk.userMss;
   sk.maxWindow = 0;
@@ -381,7 +382,7 @@ export function mtuReduced(sk: TcpSock, mtu: number): void {
     return;
   }
   updatePmtu(sk.net, sk.daddr, sk.saddr, sk.tos, 0, mtu);
-  sk.routeMtu();
+  sk.route();
   if (mtu < sk.dstMtu) sk.errSoft = EMSGSIZE;
   if (sk.pmtuCookie <= sk.dstMtu) return;
   T.mstampRefresh(sk);

@@ -223,7 +223,7 @@ function createChild(r: RequestSock, skb: Skb): TcpSock {
   if (len >= T.MSS_DEFAULT + c.tcpHeaderLen) c.lastSegSize = len - c.tcpHeaderLen;
   c.mssClamp = r.mss;
   c.inetId = r.net.kernel.rng('ip-id').u16();
-  c.routeMtu();
+  c.route();
   syncMss(c, c.dstMtu);
   c.advmss = dstAdvmss(c.dstMtu);
   initializeRcvMss(c);

@@ -8,10 +8,10 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import { jiffies, modTimer, usecsToJiffies } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
-import { dstMtu, RTCF_GROUP } from './dst.js';
+import { RTCF_GROUP } from './dst.js';
 import { ttlDefault } from './icmp.js';
 import { ipBuildAndSend } from './ip-output.js';
-import { EHOSTUNREACH, isErr, routeOutput } from './route.js';
+import { EHOSTUNREACH, isErr } from './route.js';
 import { txStart } from './tcp-cong.js';
 import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
@@ -110,19 +110,13 @@ export const dstAdvmss = (mtu: number): number => Math.max(Math.min(mtu, 65535) 
 /** Hands a finished segment (`head` at the TCP header) to IP (ip_queue_xmit): 0 or a negative errno. */
 function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   const { net } = sk;
-  const d = routeOutput(net, sk.flow());
+  const d = sk.route();
   if (isErr(d) || (d.flags & RTCF_GROUP) !== 0) {
     net.kernel.skbs.free(skb);
     return -EHOSTUNREACH;
   }
   skb.dst = d;
-  sk.dstMtu = dstMtu(d);
   if (d.dev === net.lo) skb.tailroom = 0;
-  if (sk.dstGenid !== net.fib.genid) {
-    // A new route: what was seen of the old one's neighbour does not count (__sk_dst_set).
-    sk.dstGenid = net.fib.genid;
-    sk.dstConfirm = false;
-  }
   skb.dstConfirm = sk.dstConfirm;
   sk.dstConfirm = false;
   skb.uid = sk.uid;
@@ -245,7 +239,7 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
  */
 export function sendCopyAt(sk: TcpSock, seq: number, data: Uint8Array): void {
   const { net } = sk;
-  const d = routeOutput(net, sk.flow());
+  const d = sk.route();
   if (isErr(d)) return;
   const skb = net.kernel.skbs.alloc();
   skb.dst = d;

@@ -9,6 +9,7 @@
 import { Timer } from '../../sim/sim.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import type { Dst } from './dst.js';
 import type { RequestSock } from './inet-connection-sock.js';
 import { TxQueue, type TxSeg } from './tcp-queue.js';
 import type { TcpSock } from './tcp.js';
@@ -199,7 +200,8 @@ export class TcpState {
   maxWindow = 0;
   mssCache = MSS_DEFAULT;
   pmtuCookie = 0;
-  dstMtu = 0;
+  /** The route to the peer as it was last looked up (sk_dst_cache); `route` of tcp.ts checks it. */
+  dst: Dst | null = null;
   mtuInfo = 0;
   nonagle = 0;
   readonly writeQueue = new TxQueue();
@@ -215,8 +217,6 @@ export class TcpState {
   wmemQueued = 0;
   noSpace = false;
   dstConfirm = false;
-  /** The state of the routing tables when the route was taken. */
-  dstGenid = 0;
   bytesAcked = 0;
   dataSegsOut = 0;
   lsndtimeJ = 0;

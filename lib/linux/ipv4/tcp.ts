@@ -11,7 +11,7 @@ import type { Runnable, Task } from '../../sim/sim.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
-import { dstMtu } from './dst.js';
+import { type Dst, dstMtu, dstValid } from './dst.js';
 import { Flow } from './flow.js';
 import { reqskDrop } from './inet-connection-sock.js';
 import { ehashRemove, getPort, listenerAdd, listenerRemove, putPort } from './inet-hashtables.js';
@@ -77,12 +77,20 @@ export class TcpSock extends T.TcpState implements Runnable {
     return fl;
   }
 
-  /** The MTU of the way to the peer as it is now. */
-  routeMtu(): void {
+  /** The route to the peer: the kept one while it holds, else a new one, or a negative errno (__sk_dst_check, __sk_dst_set). */
+  route(): Dst | number {
+    if (dstValid(this.dst)) return this.dst;
     const d = routeOutput(this.net, this.flow());
-    if (isErr(d)) return;
-    this.dstMtu = dstMtu(d);
-    this.dstGenid = d.genid;
+    if (isErr(d)) return d;
+    this.dst = d;
+    // What was seen of the old route's neighbour does not count.
+    this.dstConfirm = false;
+    return d;
+  }
+
+  /** MTU of the kept route (dst_mtu), 0: there is none. */
+  get dstMtu(): number {
+    return this.dst === null ? 0 : dstMtu(this.dst);
   }
 
   /** Binds to a local address and port; address 0 is any, port 0 a free one. */
