@@ -7,7 +7,7 @@ import { SEC } from '../../sim/sim.js';
 import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
-import { addVeth } from '../device/devices.js';
+import { addVeth, moveDevice } from '../device/devices.js';
 import { addAddress, devClose, devOpen } from './devinet.js';
 import {
   type Dst,
@@ -85,6 +85,15 @@ DstSuite('a change of the tables ends what is kept, and the next look-up makes i
   assert.ok(dstValid(again));
   devClose(dev);
   assert.not(dstValid(again));
+});
+
+DstSuite('a device that moves to a namespace with as many changes takes no route along', () => {
+  const { net, dev } = host();
+  const d = out(net, '8.8.8.8');
+  const other = createNetns(net.kernel, 'c');
+  moveDevice(dev, other);
+  other.fib.genid = d.genid;
+  assert.not(dstValid(d));
 });
 
 DstSuite('a path MTU is an exception of one destination', () => {

@@ -7,6 +7,7 @@
  * @module
  */
 import type { Netdev } from '../core/netdev.js';
+import type { Fib } from './fib.js';
 
 /** Dst.input: what a received packet with this route comes to (dst->input). */
 export const INPUT_DISCARD = 0;
@@ -38,7 +39,8 @@ export class Dst {
   readonly input: number;
   /** Negative errno of INPUT_ERROR, else 0. */
   readonly error: number;
-  /** Fib.genid when it was made (rt_genid). */
+  /** The tables it was made of, and their genid then (rt_genid). */
+  private readonly fib: Fib;
   readonly genid: number;
   /** Next hop, 0: the packet's own destination is on the link (rt_gw4). An exception may change it. */
   gw = 0;
@@ -61,12 +63,18 @@ export class Dst {
     this.isInput = isInput;
     this.input = input;
     this.error = error;
-    this.genid = dev.net.fib.genid;
+    this.fib = dev.net.fib;
+    this.genid = this.fib.genid;
+  }
+
+  /** The tables have not changed since, and no exception has been found (ipv4_dst_check, rt_cache_valid). */
+  get valid(): boolean {
+    return !this.obsolete && this.genid === this.fib.genid;
   }
 }
 
-/** True while a kept route is still the one a look-up would find (ipv4_dst_check, rt_cache_valid). */
-export const dstValid = (d: Dst | null): d is Dst => d !== null && !d.obsolete && d.genid === d.dev.net.fib.genid;
+/** True while a kept route is still the one a look-up would find. */
+export const dstValid = (d: Dst | null): d is Dst => d !== null && d.valid;
 
 /** Whose neighbour gets a packet to `daddr` (rt_nexthop). */
 export const nexthop = (d: Dst, daddr: number): number => (d.gw !== 0 ? d.gw : daddr);
