@@ -1,13 +1,18 @@
 /**
- * Ten thousand hostile scenarios: each is read, reconciled and compiled, or refused with a place; nothing else ever happens.
+ * 100,000 hostile manifests, Corefiles and scenarios: each is read, reconciled and compiled, or refused with a place; nothing
+ * else ever happens. No single one may take longer than SLOW.
  *
  * fast-check prints the seed and the smallest counterexample when a run fails.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
 import { InputError } from '../sim/input-error.js';
+import { loadManifests } from './api/manifest.js';
 import { compile } from './compile.js';
 import { reconcile } from './controllers.js';
+import { KUBEADM_COREFILE, parseCorefile } from './coredns/corefile.js';
 import { parseScenario } from './scenario.js';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -79,41 +84,126 @@ function mutate(root: Json, [where, how, what]: [number, number, number]): void 
 
 const spell = (v: Json): string => JSON.stringify(v);
 
-/** Reads, reconciles and compiles; throws unless it works or ends in an InputError with a place. */
-function survives(text: string): void {
+const RUNS = { objects: 74_000, texts: 10_000, corefiles: 10_000, scenarios: 5_000, scenarioTexts: 1_000 };
+/** Milliseconds; the whole test of some 0.3 ms a case shares its CPU with others. */
+const SLOW = 5_000;
+const outcomes = { ran: 0, refused: 0 };
+
+/** Runs `f`; throws unless it works or ends in an InputError with a place, soon. */
+function survives(f: () => void): void {
+  const start = performance.now();
   try {
-    compile(reconcile(parseScenario(text, 's.yaml', () => text)));
+    f();
+    outcomes.ran++;
   } catch (e) {
     if (!(e instanceof InputError)) throw e;
     if (e.line < 1 || e.column < 1) throw new Error(`no place: ${e.message}`);
+    outcomes.refused++;
   }
+  const ms = performance.now() - start;
+  if (ms > SLOW) throw new Error(`took ${ms} ms`);
 }
 
+const scenario = (text: string): void => {
+  compile(reconcile(parseScenario(text, 's.yaml', () => text)));
+};
+
+const EMPTY = structuredClone(BASE) as { spec: { objects: Json[]; steps: Json[] } };
+EMPTY.spec.objects = [];
+EMPTY.spec.steps = [];
+const CLUSTER = parseScenario(spell(EMPTY as unknown as Json), 's.yaml', () => '');
+const namespaces = ['prod', 'web'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+const NAMESPACES = loadManifests(namespaces.map(spell).join('\n---\n'), 'n.yaml');
+
+/** Manifests in the cluster of BASE, which has the namespaces that they are in. */
+const manifests = (text: string): void => {
+  const objects = loadManifests(text, 'm.yaml');
+  const missing = NAMESPACES.filter((n) => !objects.some((o) => o.kind === 'Namespace' && o.metadata.name === n.metadata.name));
+  compile(reconcile({ ...CLUSTER, objects: [...missing, ...objects] }));
+}; // prettier-ignore
+
+/** Documents of the manifests in this repository. */
+const REAL = [
+  'lib/kube/coredns/testdata/objects.yaml',
+  ...readdirSync('scenarios/kube-proxy/manifests').map((f) => `scenarios/kube-proxy/manifests/${f}`),
+].flatMap((f) => readFileSync(f, 'utf8').split(/^---$/m));
+
+const COREFILES = [
+  KUBEADM_COREFILE,
+  ...['blocks', 'verified'].map((f) => readFileSync(`lib/kube/coredns/testdata/${f}.corefile`, 'utf8')),
+  'a.b:53 {\n  kubernetes c.d 10.0.0.0/8 {\n    pods verified\n    ttl 5\n    fallthrough\n  }\n  cache 30 {\n    success 100 60 5\n    denial 10\n    servfail 0\n    disable success a.b\n  }\n  forward . 10.1.2.3:5353 tls://1.1.1.1 {\n    except x.y\n    policy round_robin\n    max_fails 3\n  }\n}\n',
+]; // prettier-ignore
+
 const change = fc.tuple(fc.nat(10_000), fc.nat(7), fc.nat(LEAVES.length - 1));
+const changes = fc.array(change, { minLength: 1, maxLength: 2 });
+const PIECES = ['', '\n', '\t', ':', '- ', '? ', '{', '}', '[', '"', "'", '*a', '&a ', '!', '|', '>', '#', '%', '---', '\u0000', '\ud800', '<<: ', '0', '-1', '99999999999', '1e9', '.', '/', '1.2.3.4', 'x'.repeat(300)]; // prettier-ignore
+const piece = fc.constantFrom(...PIECES);
+const slip = fc.tuple(fc.nat(100_000), fc.nat(40), piece);
+const slips = fc.array(slip, { minLength: 1, maxLength: 3 });
+
+/** A text with pieces of it replaced. */
+const slipped = (text: string, list: readonly [number, number, string][]): string =>
+  list.reduce((t, [where, drop, put]) => {
+    const at = where % (t.length + 1);
+    return t.slice(0, at) + put + t.slice(at + drop);
+  }, text);
+
 const Fuzz = suite('lib/kube/fuzz');
 
-Fuzz('the scenario that is changed compiles', () => {
-  compile(reconcile(parseScenario(spell(BASE), 's.yaml', () => '')));
+Fuzz('what is changed compiles before', () => {
+  scenario(spell(BASE));
+  for (const text of REAL) loadManifests(text, 'm.yaml');
+  for (const text of COREFILES.slice(0, 3)) parseCorefile(text, 'Corefile');
 });
-Fuzz('9,000 scenarios with changed fields compile or are refused with a place', () => {
+Fuzz(`${RUNS.objects} manifests with changed fields run or are refused with a place`, () => {
+  const objects = (BASE as unknown as { spec: { objects: Json[] } }).spec.objects;
   fc.assert(
-    fc.property(fc.nat(6), fc.nat(6), fc.array(change, { minLength: 1, maxLength: 3 }), (one, two, changes) => {
+    fc.property(fc.nat(objects.length - 1), changes, (which, list) => {
+      const root = [structuredClone(objects[which]!)];
+      for (const c of list) mutate(root, c);
+      survives(() => manifests(root.map(spell).join('\n---\n')));
+    }),
+    { numRuns: RUNS.objects },
+  );
+});
+Fuzz(`${RUNS.texts} manifests with changed text run or are refused with a place`, () => {
+  fc.assert(
+    fc.property(fc.nat(REAL.length - 1), slips, (which, list) => {
+      survives(() => manifests(slipped(REAL[which]!, list)));
+    }),
+    { numRuns: RUNS.texts },
+  );
+});
+Fuzz(`${RUNS.corefiles} Corefiles with changed text are read or refused with a place`, () => {
+  fc.assert(
+    fc.property(fc.nat(COREFILES.length - 1), slips, (which, list) => {
+      survives(() => parseCorefile(slipped(COREFILES[which]!, list), 'Corefile'));
+    }),
+    { numRuns: RUNS.corefiles },
+  );
+});
+Fuzz(`${RUNS.scenarios} scenarios with changed fields compile or are refused with a place`, () => {
+  fc.assert(
+    fc.property(fc.nat(6), fc.nat(6), changes, (one, two, list) => {
       const root = structuredClone(BASE) as { spec: { objects: Json[] } };
       root.spec.objects = root.spec.objects.filter((_, i) => i === 2 || i === one || i === two);
-      for (const c of changes) mutate(root as unknown as Json, c);
-      survives(spell(root as unknown as Json));
+      for (const c of list) mutate(root as unknown as Json, c);
+      survives(() => scenario(spell(root as unknown as Json)));
     }),
-    { numRuns: 9000 },
+    { numRuns: RUNS.scenarios },
   );
 });
-Fuzz('1,000 scenarios with changed text compile or are refused with a place', () => {
+Fuzz(`${RUNS.scenarioTexts} scenarios with changed text compile or are refused with a place`, () => {
   const text = JSON.stringify(BASE, null, 1).replace(/"(\w+)":/g, '$1:');
-  const piece = fc.constantFrom('', '\n', '\t', ':', '- ', '? ', '{', '[', '"', "'", '*a', '&a ', '!', '|', '>', '#', '%', '---', '\u0000', '\ud800', '<<: '); // prettier-ignore
   fc.assert(
-    fc.property(fc.nat(text.length), fc.nat(40), piece, (at, drop, put) =>
-      survives(text.slice(0, at) + put + text.slice(at + drop)),
-    ),
-    { numRuns: 1000 },
+    fc.property(slips, (list) => survives(() => scenario(slipped(text, list)))),
+    { numRuns: RUNS.scenarioTexts },
   );
+});
+Fuzz('100,000 in all', () => {
+  const { ran, refused } = outcomes;
+  console.log(`lib/kube/fuzz: ${ran + refused} inputs, ${ran} run, ${refused} refused with a place`);
+  assert.ok(ran + refused >= 100_000);
+  assert.ok(ran > 5_000 && refused > 5_000);
 });
 Fuzz.run();
