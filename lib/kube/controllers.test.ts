@@ -147,7 +147,7 @@ Controllers("a slice of the controller's own, given by hand, is not made again",
   assert.is(cluster(given.replace('endpointslice-controller.k8s.io', 'me'), svc('x', 'selector: { a: b }, ports: [ { port: 80 } ]')).slices.length, 2); // prettier-ignore
 });
 Controllers('pods that a ReplicaSet of the Deployment owns already count as replicas', () => {
-  const c = cluster(pod('d-abc-1', 'nodeName: node1', 'app: d').replace('metadata: {', 'metadata: { ownerReferences: [ { kind: ReplicaSet, name: d-abc } ],'), dep('d', 2)); // prettier-ignore
+  const c = cluster(pod('d-abc-1', 'nodeName: node1', 'app: d').replace('metadata: {', 'metadata: { ownerReferences: [ { apiVersion: apps/v1, kind: ReplicaSet, name: d-abc, uid: u } ],'), dep('d', 2)); // prettier-ignore
   assert.is(c.pods.length, 2);
 });
 Controllers('generateName() keeps to 63 characters and never gives a name twice', () => {

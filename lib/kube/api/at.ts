@@ -1,14 +1,14 @@
 /**
  * A place in a YAML document: typed reads that fail with file:line:column, what was found and what was expected.
  *
- * Bounded on hostile input: see lab/yaml.ts; aliases are followed 1,000 times a document, so an alias bomb ends in an error.
+ * Bounded on hostile input: see lab/yaml.ts; aliases are followed 2,000 times a document, so an alias bomb ends in an error.
  * @module
  */
 import { isAlias, isMap, isScalar, isSeq, type LineCounter, type Node as YamlNode } from 'yaml';
 import { parseYaml } from '../../lab/yaml.js';
 import { InputError } from '../../sim/input-error.js';
 
-const MAX_ALIASES = 1000;
+const MAX_ALIASES = 2000;
 
 interface Source {
   file: string;
@@ -43,6 +43,37 @@ export class At {
   fail(message: string): never {
     const { line, col } = this.source.lines.linePos(this.offset);
     throw new InputError(this.source.file, line, col, this.path === '' ? message : `${this.path}: ${message}`);
+  }
+
+  /** The same place under another path: the API server calls some fields by other names than they have. */
+  called(path: string): At {
+    return new At(this.source, path, this.node, this.offset);
+  }
+
+  /** The text of a list's item; null is '', as in Go's decoder. */
+  text(): string {
+    return this.isNull ? '' : this.str();
+  }
+
+  /** As fail(), of a child that is not there. */
+  failAbsent(key: string, message: string): never {
+    return this.child(key, null).fail(message);
+  }
+
+  /** As fail(), without the path before the message. */
+  failPlain(message: string): never {
+    const { line, col } = this.source.lines.linePos(this.offset);
+    throw new InputError(this.source.file, line, col, message);
+  }
+
+  /** What stands here, in JSON's words. */
+  get jsonType(): 'null' | 'string' | 'number' | 'bool' | 'array' | 'object' {
+    if (isMap(this.node)) return 'object';
+    if (isSeq(this.node)) return 'array';
+    const v = isScalar(this.node) ? this.node.value : null;
+    if (typeof v === 'string') return 'string';
+    if (typeof v === 'boolean') return 'bool';
+    return typeof v === 'number' || typeof v === 'bigint' ? 'number' : 'null';
   }
 
   /** The file's name, as messages name it. */
@@ -169,9 +200,6 @@ export class At {
   }
 
   /** A port number, or the text of a name. */
-  intOrStr(): number | string {
-    return isScalar(this.node) && typeof this.node.value === 'number' ? this.int(1, 65535) : this.str();
-  }
 
   list(): At[] {
     if (!isSeq(this.node)) this.fail(`found ${this.found()}, expected a list`);

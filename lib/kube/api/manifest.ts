@@ -6,6 +6,7 @@
  * @module
  */
 import { type At, documents, quote } from './at.js';
+import { decodeStrict } from './decode.js';
 import { endpoints, slice } from './endpoints.js';
 import { namespace, node } from './node.js';
 import { pod } from './pod.js';
@@ -35,8 +36,16 @@ const ELSEWHERE =
   'ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding PodDisruptionBudget HorizontalPodAutoscaler PriorityClass ' +
   'PersistentVolume PersistentVolumeClaim StorageClass LimitRange ResourceQuota Gateway GatewayClass HTTPRoute';
 
-const unread = (kind: string): string =>
-  ELSEWHERE.split(' ').includes(kind) ? `kind ${kind} is not supported yet` : `found unknown kind ${quote(kind)}`;
+const unread = (kind: string, api: string): string =>
+  ELSEWHERE.split(' ').includes(kind)
+    ? `kind ${kind} is not supported yet`
+    : `no matches for kind ${quote(kind)} in version ${quote(api)}`;
+
+/** Resources, as the API server names them when an object exists already. */
+const PLURALS: Record<string, string> = {
+  Namespace: 'namespaces', Node: 'nodes', Pod: 'pods', Deployment: 'deployments.apps', Service: 'services', Endpoints: 'endpoints',
+  EndpointSlice: 'endpointslices.discovery.k8s.io',
+}; // prettier-ignore
 
 /** `Kind/namespace/name` of the objects read so far, for duplicates. */
 export type Seen = Set<string>;
@@ -48,7 +57,8 @@ export function loadManifests(text: string, file: string, seen: Seen = new Set()
 
 /** Reads one document or inline object, or the items of a `List`; adds to `seen`. */
 export function readObjects(at: At, seen: Seen): KubeObject[] {
-  if (at.req('kind').str() !== 'List') return [readObject(at, seen)];
+  const kind = at.opt('kind');
+  if (kind?.jsonType !== 'string' || kind.str() !== 'List') return [readObject(at, seen)];
   at.only('apiVersion', 'kind', 'metadata', 'items');
   const api = at.req('apiVersion').str();
   if (api !== 'v1') at.req('apiVersion').fail(`found ${quote(api)}, expected "v1" for List`);
@@ -59,17 +69,24 @@ export function readObjects(at: At, seen: Seen): KubeObject[] {
 }
 
 function readObject(at: At, seen: Seen): KubeObject {
-  const kind = at.req('kind').str();
+  const kindAt = at.opt('kind');
+  if (kindAt === null || kindAt.str() === '') return (kindAt ?? at).failPlain("Object 'Kind' is missing");
+  const kind = kindAt.str();
+  const apiAt = at.opt('apiVersion');
+  if (apiAt === null || apiAt.str() === '') return (apiAt ?? at).failPlain("Object 'apiVersion' is missing");
+  const api = apiAt.str();
   const entry = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
   if (entry === undefined)
-    return at.req('kind').fail(`${unread(kind)}, expected one of: ${Object.keys(KINDS).join(', ')}`);
-  const api = at.req('apiVersion').str();
-  if (api !== entry.api) at.req('apiVersion').fail(`found ${quote(api)}, expected "${entry.api}" for ${kind}`);
+    return kindAt.fail(`${unread(kind, api)}, expected one of: ${Object.keys(KINDS).join(', ')}`);
+  if (api !== entry.api)
+    apiAt.fail(`no matches for kind ${quote(kind)} in version ${quote(api)}, expected "${entry.api}"`);
+  decodeStrict(at, kind, api);
   const o = entry.read(at);
   const key = `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
-  if (seen.has(key)) {
-    at.req('metadata').req('name').fail(`duplicate name: ${kind} "${o.metadata.name}" exists already`);
-  }
+  if (seen.has(key))
+    at.req('metadata')
+      .req('name')
+      .fail(`${PLURALS[kind] ?? kind} "${o.metadata.name}" already exists`);
   seen.add(key);
   return o;
 }

@@ -4,14 +4,15 @@
  */
 import { InputError } from '../../sim/input-error.js';
 import type { At } from './at.js';
+import { forbidden, invalidChild, required, textOf } from './field-error.js';
 import { annotations, dnsLabel, labels, qualifiedName } from './names.js';
 import type { ObjectMeta } from './types.js';
 
 /** Creation time of objects that carry none: the virtual clock's epoch. */
 export const EPOCH = '2024-01-01T00:00:00Z';
 
-/** Written by the API server or for it; nothing podwire does depends on them. */
-const UNREAD = ['resourceVersion', 'generation', 'generateName', 'managedFields', 'finalizers', 'selfLink', 'deletionGracePeriodSeconds']; // prettier-ignore
+/** What a reference to an owner says, and what is said when it does not. */
+const OWNER = { apiVersion: 'version must not be empty', kind: 'must not be empty', name: 'must not be empty', uid: 'must not be empty' }; // prettier-ignore
 
 const places = new WeakMap<ObjectMeta, At>();
 
@@ -32,22 +33,40 @@ export function failAt(file: string, o: { kind: string; metadata: ObjectMeta }, 
   return at.deep(path).fail(text);
 }
 
-const TIME = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3])(:[0-5]\d){2}(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/; // prettier-ignore
+function ownerReference(item: At): { kind: string; name: string } {
+  // ValidateOwnerReferences' own path, without the index.
+  const r = item.called(item.path.replace(/\[\d+\]$/, ''));
+  for (const [k, why] of Object.entries(OWNER)) {
+    if (textOf(r, k) === '') invalidChild(r, k, why, '');
+  }
+  return { kind: r.req('kind').str(), name: r.req('name').str() };
+}
 
-function time(at: At): string {
-  const v = at.str();
-  if (!TIME.test(v)) at.fail(`found "${v}", expected a time like ${EPOCH}`);
-  return v;
+/** Throws an InputError at an object's field, in the API server's words: `message` begins with the path that it names. */
+export function failInvalid(
+  file: string,
+  o: { kind: string; metadata: ObjectMeta },
+  path: string,
+  message: string,
+): never {
+  const text = `The ${o.kind} "${o.metadata.name}" is invalid: ${message}`;
+  const at = placeOf(o);
+  if (at === null) throw new InputError(file, 0, 0, text);
+  return at.deep(path).failPlain(text);
 }
 
 /** Reads metadata; `name` validates the name as the kind wants it. Cluster-scoped kinds have the namespace ''. */
 export function objectMeta(at: At, namespaced: boolean, name: (at: At) => string): ObjectMeta {
-  const m = at.req('metadata').only('name', 'namespace', 'uid', 'labels', 'annotations', 'creationTimestamp', 'deletionTimestamp', 'ownerReferences', ...UNREAD); // prettier-ignore
+  const m = at.opt('metadata');
+  if (m === null) return at.failAbsent('metadata.name', 'Required value: name or generateName is required');
+  if (textOf(m, 'name') === '') {
+    m.opt('generateName')?.fail('generateName is not supported yet; give "name"');
+    required(m, 'name', 'name or generateName is required');
+  }
   const n = name(m.req('name'));
-  const nsAt = m.opt('namespace');
-  if (!namespaced && nsAt !== null && nsAt.str() !== '')
-    nsAt.fail(`found "${nsAt.str()}", expected none: not allowed on this type`);
-  const ns = !namespaced ? '' : nsAt === null || nsAt.str() === '' ? 'default' : dnsLabel(nsAt);
+  const nsAt = textOf(m, 'namespace') === '' ? null : m.req('namespace');
+  if (!namespaced && nsAt !== null) forbidden(nsAt, 'not allowed on this type');
+  const ns = !namespaced ? '' : nsAt === null ? 'default' : dnsLabel(nsAt);
   const deleted = m.opt('deletionTimestamp');
   const created = m.opt('creationTimestamp');
   const meta: ObjectMeta = {
@@ -56,12 +75,9 @@ export function objectMeta(at: At, namespaced: boolean, name: (at: At) => string
     uid: m.opt('uid')?.str() ?? `${at.req('kind').str()}/${ns}/${n}`,
     labels: labels(m.opt('labels')),
     annotations: annotations(m.opt('annotations')),
-    creationTimestamp: created === null ? EPOCH : time(created),
-    ownerReferences: (m.opt('ownerReferences')?.list() ?? []).map((r) => ({
-      kind: r.only('apiVersion', 'kind', 'name', 'uid', 'controller', 'blockOwnerDeletion').req('kind').str(),
-      name: r.req('name').str(),
-    })),
-    ...(deleted === null ? {} : { deletionTimestamp: time(deleted) }),
+    creationTimestamp: created === null ? EPOCH : created.str(),
+    ownerReferences: (m.opt('ownerReferences')?.list() ?? []).map(ownerReference),
+    ...(deleted === null ? {} : { deletionTimestamp: deleted.str() }),
   };
   places.set(meta, at);
   return meta;
@@ -69,5 +85,5 @@ export function objectMeta(at: At, namespaced: boolean, name: (at: At) => string
 
 /** appProtocol: a qualified name for proxies of layer 7; no packet depends on it. */
 export function appProtocol(at: At | null): void {
-  if (at !== null && at.str() !== '') qualifiedName(at, at.str());
+  if (at !== null) qualifiedName(at);
 }

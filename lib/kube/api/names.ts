@@ -1,85 +1,167 @@
 /**
- * Names, labels and addresses as the API server validates them (apimachinery, util/validation).
+ * Names, labels and addresses as the API server validates them (apimachinery, util/validation), in its words.
  *
- * Each reader takes a place, returns the value, and fails there with what was found and what was expected.
+ * Each reader takes a place, returns the value, and fails there.
  * @module
  */
 import { Address4, Address6 } from 'ip-address';
 import { type At, quote } from './at.js';
+import { invalid, shown, tooLong } from './field-error.js';
 
-const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
-const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const DNS1035 = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
-const QUALIFIED = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
+const LABEL_TEXT = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const SUBDOMAIN_TEXT = `${LABEL_TEXT}(\\.${LABEL_TEXT})*`;
+const DNS1035_TEXT = '[a-z]([-a-z0-9]*[a-z0-9])?';
+const QUALIFIED_TEXT = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
+const whole = (text: string): RegExp => new RegExp(`^${text}$`);
+const LABEL = whole(LABEL_TEXT);
+const SUBDOMAIN = whole(SUBDOMAIN_TEXT);
+const DNS1035 = whole(DNS1035_TEXT);
+const QUALIFIED = whole(QUALIFIED_TEXT);
 
-const text = (at: At, max: number, ok: (v: string) => boolean, expected: string): string => {
-  const v = at.str();
-  if (v.length > max) at.fail(`found ${quote(v)} of ${v.length} characters, expected no more than ${max} characters`);
-  if (!ok(v)) at.fail(`found ${quote(v)}, expected ${expected}`);
-  return v;
+const regexError = (text: string, regex: string, ...examples: string[]): string =>
+  `${text} (e.g. ${examples.map((e) => `'${e}', `).join(' or ')}regex used for validation is '${regex}')`;
+const ends = 'and must start and end with an alphanumeric character';
+export const SUBDOMAIN_ERROR = regexError(
+  `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ${ends}`,
+  SUBDOMAIN_TEXT,
+  'example.com',
+);
+const LABEL_ERROR = regexError(
+  `a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', ${ends}`,
+  LABEL_TEXT,
+  'my-name',
+  '123-abc',
+);
+const DNS1035_ERROR = regexError(
+  "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+  DNS1035_TEXT,
+  'my-name',
+  'abc-123',
+);
+const QUALIFIED_ERROR = regexError(
+  `must consist of alphanumeric characters, '-', '_' or '.', ${ends}`,
+  QUALIFIED_TEXT,
+  'MyName',
+  'my.name',
+  '123-abc',
+);
+const LABEL_VALUE_ERROR = regexError(
+  `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', ${ends}`,
+  `(${QUALIFIED_TEXT})?`,
+  'MyValue',
+  'my_value',
+  '12345',
+);
+const longer = (max: number): string => `must be no more than ${max} characters`;
+
+/** What each validation says of a text; null: nothing. */
+const labelError = (v: string): string | null =>
+  v.length > 63 ? longer(63) : LABEL.test(v) ? null : SUBDOMAIN.test(v) ? 'must not contain dots' : LABEL_ERROR;
+const subdomainError = (v: string): string | null =>
+  v.length > 253 ? longer(253) : SUBDOMAIN.test(v) ? null : SUBDOMAIN_ERROR;
+const labelValueError = (v: string): string | null =>
+  v.length > 63 ? longer(63) : v === '' || QUALIFIED.test(v) ? null : LABEL_VALUE_ERROR;
+
+function qualifiedError(v: string): string | null {
+  const parts = v.split('/');
+  if (parts.length > 2)
+    return `a qualified name ${QUALIFIED_ERROR} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`;
+  if (parts.length === 2) {
+    if (parts[0] === '') return 'prefix part must be non-empty';
+    const e = subdomainError(parts[0]!);
+    if (e !== null) return `prefix part ${e}`;
+  }
+  const name = parts.at(-1)!;
+  if (name === '') return 'name part must be non-empty';
+  if (name.length > 63) return `name part ${longer(63)}`;
+  return QUALIFIED.test(name) ? null : `name part ${QUALIFIED_ERROR}`;
+}
+
+function portNameError(v: string): string | null {
+  if (v.length > 15) return longer(15);
+  if (!/^[-a-z0-9]+$/.test(v)) return 'must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)';
+  if (!/[a-z]/.test(v)) return 'must contain at least one letter (a-z)';
+  if (v.includes('--')) return 'must not contain consecutive hyphens';
+  return /^-|-$/.test(v) ? 'must not begin or end with a hyphen' : null;
+}
+
+const text = (at: At, error: (v: string) => string | null): string => {
+  const v = at.text();
+  const e = error(v);
+  return e === null ? v : invalid(at, e, v);
 };
 
 /** IsDNS1123Label. */
-export const dnsLabel = (at: At): string =>
-  text(
-    at, 63, (v) => LABEL.test(v),
-    "a lowercase RFC 1123 label: lower case alphanumeric characters or '-', starting and ending with an alphanumeric character",
-  ); // prettier-ignore
+export const dnsLabel = (at: At): string => text(at, labelError);
 
 /** IsDNS1123Subdomain. */
-export const dnsSubdomain = (at: At): string =>
-  text(
-    at, 253, (v) => SUBDOMAIN.test(v),
-    "a lowercase RFC 1123 subdomain: lower case alphanumeric characters, '-' or '.', starting and ending with an alphanumeric character",
-  ); // prettier-ignore
+export const dnsSubdomain = (at: At): string => text(at, subdomainError);
 
 /** IsDNS1035Label: names of Services. */
 export const dns1035Label = (at: At): string =>
-  text(
-    at, 63, (v) => DNS1035.test(v),
-    "a DNS-1035 label: lower case alphanumeric characters or '-', starting with an alphabetic character and ending with an alphanumeric character",
-  ); // prettier-ignore
+  text(at, (v) => (v.length > 63 ? longer(63) : DNS1035.test(v) ? null : DNS1035_ERROR));
 
 /** IsValidPortName: names of container ports, and target ports given by name. */
-export const portName = (at: At): string =>
-  text(
-    at, 15, (v) => /^[a-z0-9-]+$/.test(v) && /[a-z]/.test(v) && !v.includes('--') && !/^-|-$/.test(v),
-    "a port name: alpha-numeric characters (a-z, 0-9) and '-', at least one letter, no '-' at its ends and no '--'",
-  ); // prettier-ignore
+export const portName = (at: At): string => text(at, portNameError);
 
-/** IsQualifiedName of a label or annotation key. */
-export function qualifiedName(at: At, v: string): void {
-  const parts = v.split('/');
-  const [prefix, name] = parts.length === 1 ? ['', v] : [parts[0]!, parts[1]!];
-  if (parts.length > 2) at.fail(`found ${quote(v)}, expected a name, or a DNS subdomain, '/' and a name`);
-  if (parts.length === 2 && (prefix.length > 253 || !SUBDOMAIN.test(prefix)))
-    at.fail(`found ${quote(v)}, expected a lowercase RFC 1123 subdomain before the '/'`);
-  if (name.length > 63) at.fail(`found ${quote(v)}, expected a name part of no more than 63 characters`);
-  if (!QUALIFIED.test(name))
-    at.fail(
-      `found ${quote(v)}, expected alphanumeric characters, '-', '_' or '.', starting and ending with an alphanumeric character`,
-    );
+/** IsQualifiedName. */
+export function qualifiedName(at: At, v: string = at.str()): string {
+  const e = qualifiedError(v);
+  return e === null ? v : invalid(at, e, v);
 }
 
-export const isLabelValue = (v: string): boolean => v.length <= 63 && (v === '' || QUALIFIED.test(v));
+/** IsValidPortNum. */
+export function portNumber(at: At): number {
+  const v = Number(at.plain());
+  return v >= 1 && v <= 65535 ? v : invalid(at, 'must be between 1 and 65535, inclusive', v);
+}
 
-/** A label's value, as zones are. */
-export const labelValue = (at: At): string => text(at, 63, isLabelValue, 'a label value');
+/** ValidateNonnegativeField. */
+export function notNegative(at: At): number {
+  const v = Number(at.plain());
+  return v >= 0 ? v : invalid(at, 'must be greater than or equal to 0', v);
+}
 
-/** A map of labels (or of the equal shape: selectors, nodeSelector), keys and values validated. */
+export const isLabelValue = (v: string): boolean => labelValueError(v) === null;
+
+/** A label's value, as zones are; `path`: the one that the API server names. */
+export function labelValue(at: At, path: string = at.path): string {
+  const v = at.text();
+  const e = labelValueError(v);
+  return e === null ? v : at.failPlain(`${path}: Invalid value: ${shown(v)}: ${e}`);
+}
+
+const UNDERSCORE_TEXT = '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
+const SEARCH_TEXT = `${UNDERSCORE_TEXT}(\\.${UNDERSCORE_TEXT})*`;
+const SEARCH = whole(SEARCH_TEXT);
+const SEARCH_ERROR = regexError(
+  `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', ${ends}`,
+  SEARCH_TEXT,
+  'example.com',
+);
+
+/** A search path of dnsConfig: a subdomain that may have underscores and a dot at its end, or `.`. */
+export function searchPath(at: At): string {
+  const v = at.text();
+  const name = v.replace(/\.$/, '');
+  if (v === '.' || (name.length <= 253 && SEARCH.test(name))) return v;
+  return invalid(at, name.length > 253 ? longer(253) : SEARCH_ERROR, v);
+}
+
+/** ValidateLabels: a map of labels (or of the equal shape: selectors, nodeSelector), keys and values validated. */
 export function labels(at: At | null): Record<string, string> {
   if (at === null) return {};
   for (const e of at.entries()) {
-    qualifiedName(e.keyAt, e.key);
-    if (!e.at.isNull && !isLabelValue(e.at.str()))
-      e.at.fail(
-        `found ${quote(e.at.str())}, expected a label value: up to 63 alphanumeric characters, '-', '_' or '.', starting and ending with an alphanumeric character`,
-      );
+    const bad = qualifiedError(e.key);
+    if (bad !== null) e.keyAt.fail(`Invalid value: ${shown(e.key)}: ${bad}`);
+    const v = e.at.text();
+    const badValue = labelValueError(v);
+    if (badValue !== null) e.at.failPlain(`${at.path}: Invalid value: ${shown(v)}: ${badValue}`);
   }
   return at.strings();
 }
 
-/** A map of annotations: keys as labels have them, any values, 256 KiB in all. */
+/** ValidateAnnotations: keys as labels have them, any values, 256 KiB in all. */
 export function annotations(at: At | null): Record<string, string> {
   if (at === null) return {};
   let size = 0;
@@ -87,27 +169,28 @@ export function annotations(at: At | null): Record<string, string> {
     qualifiedName(e.keyAt, e.key.toLowerCase());
     size += e.key.length + (e.at.isNull ? 0 : e.at.str().length);
   }
-  if (size > 256 * 1024) at.fail(`found ${size} bytes of annotations, expected at most 262144`);
+  if (size > 256 * 1024) tooLong(at, 256 * 1024);
   return at.strings();
 }
 
 const isV6 = (v: string): boolean => /^[0-9a-fA-F:.]+(%\w+)?(\/\d+)?$/.test(v) && v.includes(':');
 const octets = /^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/;
+const isV4 = (v: string): boolean => octets.test(v) && Address4.isValid(v);
+/** What every reader of addresses says of none. */
+export const BAD_IP = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
-/** An IPv4 address in strict dotted form; IPv6 is refused by name. */
+/** IsValidIP, IPv4 only: IPv6 is refused by name. */
 export function address(at: At): string {
-  const v = at.str();
+  const v = at.text();
   if (isV6(v)) at.fail(`found the IPv6 address ${quote(v)}, expected an IPv4 address (IPv6 is not supported yet)`);
-  if (!octets.test(v) || !Address4.isValid(v)) at.fail(`found ${quote(v)}, expected an IPv4 address like 10.0.1.2`);
-  return v;
+  return isV4(v) ? v : invalid(at, BAD_IP, v);
 }
 
-/** An IPv4 address, or an IPv6 address in its canonical form. */
+/** IsValidIP: an IPv4 address, or an IPv6 address in its canonical form. */
 export function addressOfEither(at: At): string {
-  const v = at.str();
-  if (!v.includes(':')) return address(at);
-  if (v.length > 45 || /[/%]/.test(v) || !Address6.isValid(v))
-    at.fail(`found ${quote(v)}, expected an IPv4 or IPv6 address`);
+  const v = at.text();
+  if (!v.includes(':')) return isV4(v) ? v : invalid(at, BAD_IP, v);
+  if (v.length > 45 || /[/%]/.test(v) || !Address6.isValid(v)) invalid(at, BAD_IP, v);
   return new Address6(v).correctForm();
 }
 
@@ -118,6 +201,16 @@ export function addressWithPrefix(at: At): string {
   const [ip = '', bits = ''] = v.split('/');
   if (!octets.test(ip) || !/^(0|[1-9]\d?)$/.test(bits) || !Address4.isValid(v))
     at.fail(`found ${quote(v)}, expected an address with its prefix length like 192.168.56.11/24`);
+  return v;
+}
+
+/** IsValidCIDR as loadBalancerSourceRanges have it: host bits may be set, blanks around are cut. */
+export function sourceRange(at: At): string {
+  const v = at.text().trim();
+  if (isV6(v)) at.fail(`found the IPv6 network ${quote(v)}, expected an IPv4 network (IPv6 is not supported yet)`);
+  const [ip = '', bits = ''] = v.split('/');
+  if (!octets.test(ip) || !/^(0|[1-9]\d?)$/.test(bits) || !Address4.isValid(v))
+    invalid(at, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)', at.text());
   return v;
 }
 
@@ -134,10 +227,13 @@ export function cidr(at: At): string {
   return v;
 }
 
-/** ValidateNonSpecialIP: endpoint and external addresses that no other machine could reach are refused. */
+/** ValidateNonSpecialIP of an IPv4 address: what no other machine could reach is refused. */
 export function plainAddress(at: At): string {
   const v = address(at);
-  const why = v === '0.0.0.0' ? 'unspecified' : v.startsWith('127.') ? 'loopback' : v.startsWith('169.254.') ? 'link-local' : /^22[4-9]\.|^23\d\./.test(v) ? 'multicast' : ''; // prettier-ignore
-  if (why !== '') at.fail(`found ${v}, expected an address that is not ${why}`);
+  if (v === '0.0.0.0') invalid(at, 'may not be unspecified (0.0.0.0)', v);
+  if (v.startsWith('127.')) invalid(at, 'may not be in the loopback range (127.0.0.0/8, ::1/128)', v);
+  if (v.startsWith('169.254.')) invalid(at, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)', v);
+  if (v.startsWith('224.0.0.'))
+    invalid(at, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)', v);
   return v;
 }

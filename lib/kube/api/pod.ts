@@ -1,45 +1,29 @@
 /**
- * Pods: YAML to defaulted objects.
+ * Pods: YAML to defaulted objects, validated as the API server does (pkg/apis/core/validation, ValidatePodSpec).
  *
- * Every field of PodSpec and Container (Kubernetes 1.34) stands in one of four places: read below; in UNREAD_… with its reason;
- * in UNSENT, accepted with a warning because a cluster would send frames for it that podwire does not; or refused by name.
+ * Every field of PodSpec and Container (Kubernetes 1.34) is read, refused by name, or not read, because it changes no frame:
+ * - storage: volumes;
+ * - identity towards the API server, image pulls: serviceAccountName, automountServiceAccountToken, imagePullSecrets;
+ * - restarts, for no container of podwire ends of itself: restartPolicy;
+ * - who gives way when a node is full, for nodes have no capacities here: priority, priorityClassName, preemptionPolicy, resources,
+ *   resourceClaims, overhead;
+ * - process namespaces, runtimes, users: hostPID, hostIPC, shareProcessNamespace, runtimeClassName, hostUsers, os;
+ * - environment variables, the kernel's host name: enableServiceLinks, setHostnameAsFQDN.
  * @module
  */
 import { type At, quote } from './at.js';
+import { containers } from './container.js';
+import { choice, invalid, invalidChild, required, textOf, unsupported } from './field-error.js';
 import { objectMeta } from './meta.js';
-import { address, dnsLabel, dnsSubdomain, isLabelValue, labels, portName, qualifiedName } from './names.js'; // prettier-ignore
+import { address, dnsLabel, dnsSubdomain, isLabelValue, labels, labelValue, notNegative, qualifiedName, searchPath } from './names.js'; // prettier-ignore
 import { requirement } from './selector.js';
-import { type Shape, unread } from './shape.js';
-import type { Container, ContainerPort, NodeSelectorTerm, Pod, PodSpec, Protocol, Toleration } from './types.js'; // prettier-ignore
+import type { NodeSelectorTerm, Pod, PodSpec, Requirement, Toleration } from './types.js'; // prettier-ignore
 
-/** Fields that change no frame, by what they concern, and the shape that their values have. */
-const UNREAD_POD: Record<string, Shape> = {
-  // storage
-  volumes: 'list',
-  // identity towards the API server, image pulls
-  serviceAccountName: 'string', serviceAccount: 'string', automountServiceAccountToken: 'bool', imagePullSecrets: 'list',
-  // restarts: no container of podwire ends of itself
+/** Choices of fields that are not read; the empty one is the default. */
+const UNREAD_CHOICES = {
   restartPolicy: ['Always', 'OnFailure', 'Never'],
-  // who gives way when a node is full: nodes have no capacities here
-  priority: 'int', priorityClassName: 'string', preemptionPolicy: ['Never', 'PreemptLowerPriority'], resources: 'resources',
-  resourceClaims: 'list', overhead: 'quantities',
-  // process namespaces, runtimes, users
-  hostPID: 'bool', hostIPC: 'bool', shareProcessNamespace: 'bool', runtimeClassName: 'string', hostUsers: 'bool', os: 'map',
-  // environment variables, the kernel's host name
-  enableServiceLinks: 'bool', setHostnameAsFQDN: 'bool',
-}; // prettier-ignore
-const UNREAD_CONTAINER: Record<string, Shape> = {
-  // storage, cgroups, processes, users
-  volumeMounts: 'list', volumeDevices: 'list', resources: 'resources', resizePolicy: 'list', securityContext: 'map',
-  workingDir: 'string', stdin: 'bool', stdinOnce: 'bool', tty: 'bool',
-  // image pulls, messages, environment
-  imagePullPolicy: ['Always', 'IfNotPresent', 'Never'], terminationMessagePath: 'string',
-  terminationMessagePolicy: ['File', 'FallbackToLogsOnError'], envFrom: 'list',
-  // restarts: no container of podwire ends
-  restartPolicy: ['Always', 'OnFailure', 'Never'], restartPolicyRules: 'list',
-}; // prettier-ignore
-/** kubelet's own traffic to the pod, which podwire does not send: containers are ready from the start. */
-const UNSENT: Record<string, Shape> = { livenessProbe: 'map', readinessProbe: 'map', startupProbe: 'map', lifecycle: 'map' }; // prettier-ignore
+  preemptionPolicy: ['PreemptLowerPriority', 'Never'],
+} as const;
 const REFUSED_POD: Record<string, string> = {
   initContainers: 'init containers are not supported yet',
   ephemeralContainers: 'ephemeral containers are not supported yet',
@@ -49,136 +33,78 @@ const REFUSED_POD: Record<string, string> = {
   readinessGates: 'readiness gates are not supported yet',
   schedulingGates: 'scheduling gates are not supported yet',
 };
-const POD_FIELDS = ['nodeName', 'hostname', 'subdomain', 'hostNetwork', 'dnsPolicy', 'dnsConfig', 'nodeSelector', 'affinity', 'tolerations', 'topologySpreadConstraints', 'schedulerName', 'securityContext', 'containers', 'terminationGracePeriodSeconds']; // prettier-ignore
-
-/** TCP when absent or empty. */
-export const protocol = (at: At | null): Protocol =>
-  at === null || at.str() === '' ? 'TCP' : at.oneOf('TCP', 'UDP', 'SCTP');
-
-function containerPorts(at: At, hostNetwork: boolean): ContainerPort[] {
-  const names = new Set<string>();
-  return (at.opt('ports')?.list() ?? []).map((p) => {
-    p.only('name', 'containerPort', 'protocol', 'hostPort', 'hostIP');
-    const containerPort = p.req('containerPort').int(1, 65535);
-    const host = p.opt('hostPort')?.int(0, 65535) ?? 0;
-    if (host !== 0 && !hostNetwork) p.req('hostPort').fail('hostPort is not supported yet (the portmap plugin)');
-    if (host !== 0 && host !== containerPort)
-      p.req('hostPort').fail(`found ${host}, expected ${containerPort}: must match \`containerPort\` when \`hostNetwork\` is true`); // prettier-ignore
-    const n = p.opt('name');
-    const name = n === null || n.str() === '' ? '' : portName(n);
-    if (name !== '' && names.has(name)) n!.fail(`duplicate name ${quote(name)}`);
-    names.add(name);
-    return { name, containerPort, protocol: protocol(p.opt('protocol')) };
-  });
-}
-
-function container(at: At, hostNetwork: boolean): Container {
-  at.only('name', 'image', 'command', 'args', 'ports', 'env', ...Object.keys(UNREAD_CONTAINER), ...Object.keys(UNSENT));
-  unread(at, UNREAD_CONTAINER);
-  unread(at, UNSENT);
-  const words = (k: string): string[] => (at.opt(k)?.list() ?? []).map((x) => x.str());
-  const image = at.req('image').str();
-  const unsent = Object.keys(UNSENT).filter((k) => at.opt(k) !== null);
-  if (image === '' || image !== image.trim()) at.req('image').fail(`found ${quote(image)}, expected an image's name`);
-  return {
-    name: dnsLabel(at.req('name')),
-    image,
-    command: words('command'),
-    args: words('args'),
-    ports: containerPorts(at, hostNetwork),
-    env: (at.opt('env')?.list() ?? []).map((e) => ({
-      name: e.only('name', 'value', 'valueFrom').req('name').str(),
-      value: e.opt('value')?.str() ?? '',
-    })),
-    ...(unsent.length === 0 ? {} : { unsent }),
-    ...readySeconds(at.opt('readinessProbe')),
-    ...preStopSeconds(at.opt('lifecycle')?.opt('preStop') ?? null),
-  };
-}
-
-/** When a container's readiness probe has succeeded often enough: the first probe comes after the delay, then one a period. */
-function readySeconds(probe: At | null): Pick<Container, 'readySeconds'> {
-  if (probe === null) return {};
-  const of = (k: string, least: number, or: number): number => probe.opt(k)?.int(least, 2 ** 31 - 1) ?? or;
-  const [delay, period, successes] = [of('initialDelaySeconds', 0, 0), of('periodSeconds', 1, 10), of('successThreshold', 1, 1)]; // prettier-ignore
-  return { readySeconds: delay + (successes - 1) * period };
-}
-
-/** How long a preStop hook takes: `sleep: { seconds }`, or `exec: { command: [sleep, N] }` however it is wrapped in a shell. */
-function preStopSeconds(hook: At | null): Pick<Container, 'preStopSeconds'> {
-  const sleep = hook
-    ?.opt('sleep')
-    ?.req('seconds')
-    .int(0, 2 ** 31 - 1);
-  if (sleep !== undefined) return { preStopSeconds: sleep };
-  const words = (hook?.opt('exec')?.opt('command')?.list() ?? []).map((w) => w.str()).join(' ');
-  const m = /(?:^|[ /])sleep (\d+)$/.exec(words);
-  return m === null ? {} : { preStopSeconds: Number(m[1]) };
-}
-
 /** required node affinity; preferences and the affinity between pods are refused, unless the node is given anyway. */
 function nodeAffinity(at: At | null, placed: boolean): NodeSelectorTerm[] | null {
   if (at === null) return null;
-  at.only('nodeAffinity', 'podAffinity', 'podAntiAffinity');
   if (!placed)
     for (const k of ['podAffinity', 'podAntiAffinity'])
       at.opt(k)?.fail('affinity between pods is not supported yet; give spec.nodeName instead');
-  const node = at.opt('nodeAffinity')?.only('requiredDuringSchedulingIgnoredDuringExecution', 'preferredDuringSchedulingIgnoredDuringExecution') ?? null; // prettier-ignore
+  const node = at.opt('nodeAffinity') ?? null;
   if (!placed)
     node?.opt('preferredDuringSchedulingIgnoredDuringExecution')?.fail('preferences are not supported yet; give spec.nodeName instead'); // prettier-ignore
-  const required = node?.opt('requiredDuringSchedulingIgnoredDuringExecution') ?? null;
-  if (required === null) return null;
-  const terms = required.only('nodeSelectorTerms').req('nodeSelectorTerms');
-  if (terms.list().length === 0) terms.fail('found no term, expected at least one');
-  return terms.list().map((t) => {
-    t.only('matchExpressions', 'matchFields');
-    return {
-      matchExpressions: (t.opt('matchExpressions')?.list() ?? []).map((e) =>
-        requirement(e, 'In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt'),
-      ),
-      matchFields: (t.opt('matchFields')?.list() ?? []).map((e) => {
-        const r = requirement(e, 'In', 'NotIn');
-        if (r.key !== 'metadata.name') e.req('key').fail(`found ${quote(r.key)}, expected "metadata.name"`);
-        return r;
-      }),
-    };
-  });
+  const need = node?.opt('requiredDuringSchedulingIgnoredDuringExecution') ?? null;
+  if (need === null) return null;
+  const terms = need.opt('nodeSelectorTerms');
+  if (terms === null || terms.list().length === 0)
+    required(need, 'nodeSelectorTerms', 'must have at least one node selector term');
+  return terms!.list().map((t) => ({
+    matchExpressions: (t.opt('matchExpressions')?.list() ?? []).map((e) =>
+      requirement(e, 'In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt'),
+    ),
+    matchFields: (t.opt('matchFields')?.list() ?? []).map(fieldRequirement),
+  }));
+}
+
+/** ValidateNodeFieldSelectorRequirement: metadata.name only. */
+function fieldRequirement(e: At): Requirement {
+  const operator = textOf(e, 'operator');
+  if (operator !== 'In' && operator !== 'NotIn') invalidChild(e, 'operator', 'not a valid selector operator', operator);
+  const list = e.opt('values')?.list() ?? [];
+  if (list.length !== 1) required(e, 'values', "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"); // prettier-ignore
+  const key = textOf(e, 'key');
+  if (key !== 'metadata.name') invalidChild(e, 'key', 'not a valid field selector key', key);
+  return { key, operator: operator as 'In', values: [dnsSubdomain(list[0]!)] };
 }
 
 function toleration(at: At): Toleration {
-  at.only('key', 'operator', 'value', 'effect', 'tolerationSeconds');
-  const t = {
-    key: at.opt('key')?.str() ?? '',
-    operator: at.opt('operator')?.oneOf('Exists', 'Equal') ?? ('Equal' as const),
-    value: at.opt('value')?.str() ?? '',
-    effect: at.opt('effect')?.oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute') ?? '',
-  };
-  if (t.key === '' && t.operator !== 'Exists')
-    at.fail('found no key, expected operator Exists when `key` is empty, which means "match all values and all keys"');
-  if (!isLabelValue(t.value)) at.req('value').fail(`found ${quote(t.value)}, expected a label value`);
-  if (t.key !== '') qualifiedName(at.req('key'), t.key);
-  if (t.operator === 'Exists' && t.value !== '')
-    at.req('value').fail('found a value, expected none when `operator` is Exists');
-  return t;
+  const key = textOf(at, 'key') === '' ? '' : qualifiedName(at.req('key'));
+  const operator = textOf(at, 'operator') === '' ? 'Equal' : at.req('operator').str();
+  const value = textOf(at, 'value');
+  if (key === '' && operator !== 'Exists')
+    invalidChild(at, 'operator', 'operator must be Exists when `key` is empty, which means "match all values and all keys"', textOf(at, 'operator')); // prettier-ignore
+  const effect = textOf(at, 'effect');
+  if (at.opt('tolerationSeconds') !== null && effect !== 'NoExecute')
+    invalidChild(at, 'effect', "effect must be 'NoExecute' when `tolerationSeconds` is set", effect);
+  if (operator === 'Equal' && !isLabelValue(value)) labelValue(at.req('value'), `${at.path}.operator`);
+  if (operator === 'Exists' && value !== '')
+    invalid(at.req('value').called(`${at.path}.operator`), "value must be empty when `operator` is 'Exists'", value);
+  if (operator !== 'Equal' && operator !== 'Exists') unsupported(at.req('operator'), ['Equal', 'Exists']);
+  if (effect !== '') unsupportedEffect(at.req('effect'));
+  return { key, operator: operator as 'Equal' | 'Exists', value, effect };
 }
 
+/** validateTaintEffect */
+export const unsupportedEffect = (at: At): string =>
+  choice(at, ['NoSchedule', 'PreferNoSchedule', 'NoExecute'], 'NoSchedule');
+
+/** validatePodDNSConfig */
 function dnsConfig(at: At | null, policy: PodSpec['dnsPolicy'], spec: At): PodSpec['dnsConfig'] {
-  const nameservers = (at?.only('nameservers', 'searches', 'options').opt('nameservers')?.list() ?? []).map(address);
-  if (policy === 'None' && nameservers.length === 0)
-    (at ?? spec).fail('missing "nameservers": must provide at least one DNS nameserver when `dnsPolicy` is None');
-  if (nameservers.length > 3)
-    at!.req('nameservers').fail(`found ${nameservers.length} nameservers, expected at most 3`);
-  const searches = (at?.opt('searches')?.list() ?? []).map((x) => {
-    const v = x.str();
-    if (!/^(\.|[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?\.?)$/.test(v)) x.fail(`found ${quote(v)}, expected a DNS name`);
-    return v;
-  });
-  if (searches.length > 32) at!.req('searches').fail(`found ${searches.length} search paths, expected at most 32`);
+  if (policy === 'None' && at === null)
+    required(spec, 'dnsConfig', 'must provide `dnsConfig` when `dnsPolicy` is None');
+  const servers = at?.opt('nameservers')?.list() ?? [];
+  if (policy === 'None' && servers.length === 0)
+    required(at!, 'nameservers', 'must provide at least one DNS nameserver when `dnsPolicy` is None');
+  if (servers.length > 3) invalid(at!.req('nameservers'), 'must not have more than 3 nameservers');
+  const list = at?.opt('searches')?.list() ?? [];
+  if (list.length > 32) invalid(at!.req('searches'), 'must not have more than 32 search paths');
+  const nameservers = servers.map(address);
+  const searches = list.map(searchPath);
   return {
     nameservers,
     searches,
     options: (at?.opt('options')?.list() ?? []).map((o) => {
-      const name = o.only('name', 'value').req('name').str();
+      const name = textOf(o, 'name');
+      if (name === '') o.fail('Required value: must not be empty');
       const value = o.opt('value')?.str();
       for (const v of [name, value ?? ''])
         if (/\s/.test(v)) o.fail(`found ${quote(v)}, expected an option without blanks`);
@@ -187,61 +113,67 @@ function dnsConfig(at: At | null, policy: PodSpec['dnsPolicy'], spec: At): PodSp
   };
 }
 
-/** Reads a PodSpec. */
-export function podSpec(at: At): PodSpec {
-  at.only(...POD_FIELDS, ...Object.keys(UNREAD_POD), ...Object.keys(REFUSED_POD));
-  unread(at, UNREAD_POD);
+/** hostNetwork is also where securityContext shares the node's namespaces; sysctls are not applied there. */
+function refusedYet(at: At): void {
   for (const [k, why] of Object.entries(REFUSED_POD)) {
     const x = at.opt(k);
-    if (x !== null && !(Array.isArray(x.plain()) && x.list().length === 0)) x.fail(why);
+    if (x !== null && !(x.jsonType === 'array' && x.list().length === 0)) x.fail(why);
   }
-  unread(at, { securityContext: 'map' });
   at.opt('securityContext')?.opt('sysctls')?.fail('sysctls of pods are not supported yet');
-  const nodeAt = at.opt('nodeName');
-  const nodeName = nodeAt === null || nodeAt.str() === '' ? '' : dnsSubdomain(nodeAt);
-  if (nodeName === '') {
-    at.opt('topologySpreadConstraints')?.fail('spread constraints are not supported yet; give spec.nodeName instead');
-    const scheduler = at.opt('schedulerName');
-    if (scheduler !== null && scheduler.str() !== 'default-scheduler')
-      scheduler.fail(`found ${quote(scheduler.str())}, expected default-scheduler (no other scheduler runs)`);
-  }
+}
+
+/** The node that is given; only then may what the scheduler does not do stand in the pod. */
+function nodeName(at: At): string {
+  const given = textOf(at, 'nodeName');
+  if (given !== '') return dnsSubdomain(at.req('nodeName'));
+  at.opt('topologySpreadConstraints')?.fail('spread constraints are not supported yet; give spec.nodeName instead');
+  const scheduler = textOf(at, 'schedulerName');
+  if (scheduler !== '' && scheduler !== 'default-scheduler')
+    at.req('schedulerName').fail(`found ${quote(scheduler)}, expected default-scheduler (no other scheduler runs)`);
+  return '';
+}
+
+/** Reads a PodSpec. */
+export function podSpec(at: At): PodSpec {
+  refusedYet(at);
   const hostNetwork = at.opt('hostNetwork')?.bool() ?? false;
-  const dnsPolicy =
-    at.opt('dnsPolicy')?.oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None') ?? 'ClusterFirst';
+  const list = at.opt('containers')?.list() ?? [];
+  if (list.length === 0) required(at, 'containers');
+  const all = containers(list, hostNetwork, new Set());
+  for (const [key, values] of Object.entries(UNREAD_CHOICES)) {
+    if (textOf(at, key) !== '' && !values.includes(textOf(at, key) as never)) unsupported(at.req(key), values);
+  }
+  const policy = at.opt('dnsPolicy');
+  const policies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'] as const;
+  const dnsPolicy = choice(policy === null || policy.str() === '' ? null : policy, policies, 'ClusterFirst');
   if (hostNetwork && (dnsPolicy === 'ClusterFirstWithHostNet' || dnsPolicy === 'None'))
-    at.req('dnsPolicy').fail(`found ${dnsPolicy}, expected ClusterFirst or Default with hostNetwork (a resolv.conf of its own in the node's namespace is not supported yet)`); // prettier-ignore
-  const list = at.req('containers').list();
-  if (list.length === 0) at.req('containers').fail('found no container, expected at least one');
-  const containers = list.map((c) => container(c, hostNetwork));
-  list.forEach((c, i) => {
-    const twin = containers.findIndex((x) => x.name === containers[i]!.name);
-    if (twin < i) c.req('name').fail(`duplicate name ${quote(containers[i]!.name)}`);
-  });
-  const grace = at.opt('terminationGracePeriodSeconds')?.int(0, 2 ** 31 - 1);
-  const label = (k: string): string => (at.opt(k) === null || at.req(k).str() === '' ? '' : dnsLabel(at.req(k)));
+    policy!.fail(`found ${dnsPolicy}, expected ClusterFirst or Default with hostNetwork (a resolv.conf of its own in the node's namespace is not supported yet)`); // prettier-ignore
+  const nodeSelector = labels(at.opt('nodeSelector'));
+  const node = nodeName(at);
+  const affinity = nodeAffinity(at.opt('affinity'), node !== '');
+  const grace = at.opt('terminationGracePeriodSeconds');
+  if (grace !== null) notNegative(grace);
+  const label = (k: string): string => (textOf(at, k) === '' ? '' : dnsLabel(at.req(k)));
   return {
-    nodeName,
+    nodeName: node,
     hostname: label('hostname'),
     subdomain: label('subdomain'),
     hostNetwork,
     dnsPolicy,
     dnsConfig: dnsConfig(at.opt('dnsConfig'), dnsPolicy, at),
-    nodeSelector: labels(at.opt('nodeSelector')),
-    nodeAffinity: nodeAffinity(at.opt('affinity'), nodeName !== ''),
+    nodeSelector,
+    nodeAffinity: affinity,
     tolerations: (at.opt('tolerations')?.list() ?? []).map(toleration),
-    containers,
-    ...(grace === undefined ? {} : { terminationGracePeriodSeconds: grace }),
+    containers: all,
+    ...(grace === null ? {} : { terminationGracePeriodSeconds: Number(grace.plain()) }),
   };
 }
 
-const POD_STATUS = ['observedGeneration', 'phase', 'conditions', 'message', 'reason', 'nominatedNodeName', 'hostIP', 'hostIPs', 'podIP', 'podIPs', 'startTime', 'initContainerStatuses', 'containerStatuses', 'qosClass', 'ephemeralContainerStatuses', 'resize', 'resourceClaimStatuses', 'extendedResourceClaimStatus']; // prettier-ignore
-
 /** Of a given status: podIP, the phase, the condition Ready and the restarts. Absent (or still Pending): it runs and is ready. */
 function podStatus(at: At | null): Pod['status'] {
-  at?.only(...POD_STATUS);
   const ip = at?.opt('podIP') ?? null;
   for (const [i, x] of (at?.opt('podIPs')?.list() ?? []).entries()) {
-    const v = address(x.only('ip').req('ip'));
+    const v = address(x.req('ip'));
     if (i === 0 && ip !== null && v !== ip.str()) x.fail(`found ${v}, expected the podIP ${ip.str()}`);
   }
   const given = at?.opt('phase')?.oneOf('Pending', 'Running', 'Succeeded', 'Failed', 'Unknown') ?? 'Running';
@@ -260,11 +192,10 @@ function podStatus(at: At | null): Pod['status'] {
 }
 
 export function pod(at: At): Pod {
-  at.only('apiVersion', 'kind', 'metadata', 'spec', 'status');
   return {
     kind: 'Pod',
     metadata: objectMeta(at, true, dnsSubdomain),
-    spec: podSpec(at.req('spec')),
+    spec: podSpec(at.opt('spec') ?? at.failAbsent('spec.containers', 'Required value')),
     status: podStatus(at.opt('status')),
   };
 }

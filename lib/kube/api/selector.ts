@@ -3,12 +3,12 @@
  * @module
  */
 import { type At, quote } from './at.js';
-import { isLabelValue, labels, qualifiedName } from './names.js';
+import { forbidden, invalidChild, required, textOf } from './field-error.js';
+import { isLabelValue, labels, labelValue, qualifiedName } from './names.js';
 import type { LabelSelector, Requirement } from './types.js';
 
 /** Reads metav1.LabelSelector with the API server's validation. */
 export function labelSelector(at: At): LabelSelector {
-  at.only('matchLabels', 'matchExpressions');
   return {
     matchLabels: labels(at.opt('matchLabels')),
     matchExpressions: (at.opt('matchExpressions')?.list() ?? []).map((e) =>
@@ -17,22 +17,24 @@ export function labelSelector(at: At): LabelSelector {
   };
 }
 
-/** One `{ key, operator, values }`. */
+/** One `{ key, operator, values }`, as ValidateLabelSelectorRequirement and ValidateNodeSelectorRequirement have it. */
 export function requirement(e: At, ...operators: Requirement['operator'][]): Requirement {
-  e.only('key', 'operator', 'values');
-  const key = e.req('key').str();
-  qualifiedName(e.req('key'), key);
-  const operator = e.req('operator').oneOf(...operators);
+  const forNodes = operators.includes('Gt');
+  const operator = textOf(e, 'operator') as Requirement['operator'];
   const list = e.opt('values')?.list() ?? [];
-  for (const v of list)
-    if (!isLabelValue(v.str())) v.fail(`found ${quote(v.str())}, expected a label value of at most 63 characters`);
-  const values = list.map((v) => v.str());
+  const values = list.map((v) => v.text());
   if ((operator === 'In' || operator === 'NotIn') && values.length === 0)
-    e.fail("missing \"values\": must be specified when `operator` is 'In' or 'NotIn'");
+    required(e, 'values', "must be specified when `operator` is 'In' or 'NotIn'");
   if ((operator === 'Exists' || operator === 'DoesNotExist') && values.length > 0)
-    e.req('values').fail("found values, expected none: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"); // prettier-ignore
-  if ((operator === 'Gt' || operator === 'Lt') && (values.length !== 1 || !/^-?\d+$/.test(values[0]!)))
-    e.fail(`found ${values.length} values, expected one whole number for operator ${operator}`);
+    forbidden(e.req('values'), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+  if ((operator === 'Gt' || operator === 'Lt') && forNodes && values.length !== 1)
+    required(e, 'values', "must be specified single value when `operator` is 'Lt' or 'Gt'");
+  if (!operators.includes(operator)) invalidChild(e, 'operator', 'not a valid selector operator', operator);
+  if (textOf(e, 'key') === '') invalidChild(e, 'key', 'name part must be non-empty', '');
+  const key = qualifiedName(e.req('key'));
+  for (const v of list) labelValue(v);
+  if ((operator === 'Gt' || operator === 'Lt') && !/^-?\d+$/.test(values[0]!))
+    e.req('values').fail(`found ${quote(values[0]!)}, expected a whole number for operator ${operator}`);
   return { key, operator, values };
 }
 

@@ -2,49 +2,63 @@
  * Services: YAML to defaulted objects, validated as the API server does (pkg/apis/core/validation, validateService).
  * @module
  */
-import { type At, quote } from './at.js';
+import type { At } from './at.js';
+import { choice, duplicate, forbidden, invalid, required, textOf } from './field-error.js';
 import { appProtocol, objectMeta } from './meta.js';
-import { addressOfEither, addressWithPrefix, dns1035Label, dnsLabel, dnsSubdomain, labels, plainAddress, portName, qualifiedName } from './names.js'; // prettier-ignore
-import { protocol } from './pod.js';
+import { address, addressOfEither, dns1035Label, dnsLabel, dnsSubdomain, labels, plainAddress, portName, portNumber, qualifiedName, sourceRange } from './names.js'; // prettier-ignore
+import { protocol } from './container.js';
 import type { Service, ServicePort } from './types.js';
 
 type Type = Service['spec']['type'];
 
 /** The range of --service-node-port-range's default. */
 export const NODE_PORTS = { first: 30000, last: 32767 };
+export const NODE_PORT_ERROR = `provided port is not in the valid range. The range of valid ports is ${NODE_PORTS.first}-${NODE_PORTS.last}`;
 
+/** 0: none. The range is checked where ports are allotted. */
 function nodePort(at: At | null, type: Type): number {
-  if (at === null || at.int(0, 65535) === 0) return 0;
-  if (type === 'ClusterIP' || type === 'ExternalName')
-    at.fail(`found ${at.int(0, 65535)}, expected none: may not be used when \`type\` is '${type}'`);
-  return at.int(NODE_PORTS.first, NODE_PORTS.last);
+  const port = at?.int(-(2 ** 31), 2 ** 31 - 1) ?? 0;
+  if (port !== 0 && type === 'ClusterIP') forbidden(at!, "may not be used when `type` is 'ClusterIP'");
+  if (port !== 0 && type === 'ExternalName') forbidden(at!, "may not be used when `type` is 'ExternalName'");
+  if (port !== 0 && (port < NODE_PORTS.first || port > NODE_PORTS.last)) invalid(at!, NODE_PORT_ERROR);
+  return port;
+}
+
+function servicePort(p: At, type: Type, several: boolean): ServicePort {
+  const n = textOf(p, 'name');
+  if (several && n === '') required(p, 'name');
+  const name = n === '' ? '' : dnsLabel(p.req('name'));
+  const portAt = p.opt('port');
+  const port =
+    portAt === null
+      ? p.failAbsent('port', 'Invalid value: 0: must be between 1 and 65535, inclusive')
+      : portNumber(portAt);
+  const one = protocol(p.opt('protocol'));
+  const target = p.opt('targetPort');
+  const zero = target === null || target.plain() === 0 || target.plain() === '';
+  const targetPort = zero ? port : target.jsonType === 'number' ? portNumber(target) : portName(target);
+  appProtocol(p.opt('appProtocol'));
+  return { name, protocol: one, port, targetPort, nodePort: nodePort(p.opt('nodePort'), type) };
 }
 
 function ports(s: At, type: Type): ServicePort[] {
   const list = s.opt('ports')?.list() ?? [];
   const out: ServicePort[] = [];
   for (const p of list) {
-    p.only('name', 'protocol', 'port', 'targetPort', 'nodePort', 'appProtocol');
-    appProtocol(p.opt('appProtocol'));
-    const port = p.req('port').int(1, 65535);
-    const n = p.opt('name');
-    if (list.length > 1 && (n === null || n.str() === ''))
-      p.fail('missing "name": every port of a Service with several ports is named');
-    const target = p.opt('targetPort');
-    const targetPort = target?.intOrStr() ?? port;
-    const one = {
-      name: n === null || n.str() === '' ? '' : dnsLabel(n),
-      protocol: protocol(p.opt('protocol')),
-      port,
-      targetPort: typeof targetPort === 'string' ? portName(target!) : targetPort,
-      nodePort: nodePort(p.opt('nodePort'), type),
-    };
+    const one = servicePort(p, type, list.length > 1);
     for (const x of out) {
-      if (one.name !== '' && x.name === one.name) n!.fail(`duplicate name ${quote(one.name)}`);
+      if (one.name !== '' && x.name === one.name) duplicate(p.req('name'));
       if (x.protocol !== one.protocol) continue;
-      if (x.port === port) p.req('port').fail(`found ${port}/${one.protocol} twice, expected it once`);
-      if (one.nodePort > 0 && x.nodePort === one.nodePort)
-        p.req('nodePort').fail(`found ${one.nodePort} twice, expected it once`);
+      if (one.nodePort > 0 && x.nodePort === one.nodePort) duplicate(p.req('nodePort'));
+      if (x.port === one.port)
+        duplicate(p, {
+          Name: '',
+          Protocol: one.protocol,
+          AppProtocol: null,
+          Port: one.port,
+          TargetPort: 0,
+          NodePort: 0,
+        });
     }
     out.push(one);
   }
@@ -52,48 +66,58 @@ function ports(s: At, type: Type): ServicePort[] {
 }
 
 function clusterIPs(s: At, type: Type): { clusterIP: string; clusterIPs: string[] } {
-  const one = s.opt('clusterIP');
+  const first = textOf(s, 'clusterIP');
   const list = s.opt('clusterIPs')?.list() ?? [];
-  const first = one === null ? '' : one.str();
   if (type === 'ExternalName') {
-    if (first !== '') one!.fail(`found ${quote(first)}, expected none: may not be set for ExternalName services`);
-    if (list.length > 0) s.req('clusterIPs').fail('found addresses, expected none: may not be set for ExternalName services'); // prettier-ignore
+    if (list.length > 0 || first !== '') forbidden(s.deep('clusterIPs').path.endsWith('clusterIPs') ? s.req('clusterIPs') : s.req('clusterIP'), 'may not be set for ExternalName services'); // prettier-ignore
     return { clusterIP: '', clusterIPs: [] };
   }
-  const clusterIP = first === '' || first === 'None' ? first : addressOfEither(one!);
-  if (clusterIP === 'None' && type !== 'ClusterIP')
-    one!.fail(`found "None", expected an address: may not be set to 'None' for ${type} services`);
-  if (list.length > 0 && clusterIP === '')
-    s.req('clusterIPs').fail('found addresses, expected none: must be empty when `clusterIP` is not specified');
-  const all = list.map((x) => (x.str() === 'None' ? 'None' : addressOfEither(x)));
-  if (all.length > 0 && all[0] !== clusterIP)
-    list[0]!.fail(`found ${quote(all[0]!)}, expected "${clusterIP}": first value must match \`clusterIP\``);
-  if (all.length > 2) list[2]!.fail('found a third address, expected at most 2');
-  if (all.length === 2 && (all.includes('None') || isV6(all[0]!) === isV6(all[1]!)))
-    list[1]!.fail(`found ${quote(all[1]!)}, expected no more than one IP for each IP family`);
-  return { clusterIP, clusterIPs: all.length > 0 ? all : clusterIP === '' ? [] : [clusterIP] };
+  if (first === 'None' && type !== 'ClusterIP')
+    invalid(list[0] ?? s.req('clusterIP'), `may not be set to 'None' for ${type} services`);
+  if (list.length > 0 && first === '') invalid(s.req('clusterIPs'), 'must be empty when `clusterIP` is not specified');
+  if (list.length > 0 && list[0]!.text() !== first) invalid(s.req('clusterIPs'), 'first value must match `clusterIP`');
+  if (first === 'None' && list.length > 1) invalid(s.req('clusterIPs'), "'None' must be the first and only value");
+  const all = (list.length > 0 ? list : first === '' ? [] : [s.req('clusterIP')]).map((x) =>
+    x.text() === 'None' && first === 'None' ? 'None' : addressOfEither(x),
+  );
+  if (all.length > 2) invalid(s.req('clusterIPs'), 'may only hold up to 2 values');
+  if (all.length === 2 && isV6(all[0]!) === isV6(all[1]!))
+    invalid(s.req('clusterIPs'), 'may specify no more than one IP for each IP family');
+  return { clusterIP: all[0] ?? '', clusterIPs: all };
 }
 
 const isV6 = (v: string): boolean => v.includes(':');
 
 /** Checks ipFamilies; gives the policy. */
-function families(s: At, ips: string[]): Service['spec']['ipFamilyPolicy'] {
-  const seen: string[] = [];
-  for (const f of s.opt('ipFamilies')?.list() ?? []) {
-    const v = f.oneOf('IPv4', 'IPv6');
-    const ip = ips[seen.length] ?? 'None';
-    if (seen.includes(v)) f.fail(`found ${v} twice, expected it once`);
-    if (ip !== 'None' && isV6(ip) !== (v === 'IPv6')) f.fail(`found ${v}, expected the family of ${ip}`);
-    seen.push(v);
+function families(s: At, ips: string[], type: Type): Service['spec']['ipFamilyPolicy'] {
+  const list = s.opt('ipFamilies')?.list() ?? [];
+  if (type === 'ExternalName') {
+    if (list.length > 0) forbidden(s.req('ipFamilies'), 'may not be set for ExternalName services');
+    if (s.opt('ipFamilyPolicy') !== null)
+      forbidden(s.req('ipFamilyPolicy'), 'may not be set for ExternalName services');
+    return undefined;
   }
-  return s.opt('ipFamilyPolicy')?.oneOf('SingleStack', 'PreferDualStack', 'RequireDualStack');
+  list.forEach((f, i) => {
+    const v = choice(f, ['IPv4', 'IPv6'], 'IPv4');
+    if (list.slice(0, i).some((x) => x.text() === v)) duplicate(f);
+    const ip = ips[i] ?? 'None';
+    if (ip !== 'None' && isV6(ip) !== (v === 'IPv6'))
+      invalid(s.deep(`clusterIPs[${i}]`), `expected an ${v} value as indicated by \`ipFamilies[${i}]\``, ip);
+  });
+  const policy = s.opt('ipFamilyPolicy');
+  return policy === null
+    ? undefined
+    : choice(policy, ['PreferDualStack', 'RequireDualStack', 'SingleStack'], 'SingleStack');
 }
 
 function affinity(s: At): { sessionAffinity: 'None' | 'ClientIP'; sessionAffinityTimeoutSeconds: number } {
-  const sessionAffinity = s.opt('sessionAffinity')?.oneOf('None', 'ClientIP') ?? 'None';
-  const config = s.opt('sessionAffinityConfig')?.only('clientIP') ?? null;
-  // Without ClientIP the API server drops the configuration.
-  const seconds = config?.opt('clientIP')?.only('timeoutSeconds').opt('timeoutSeconds')?.int(1, 86400) ?? 10800;
+  const at = s.opt('sessionAffinity');
+  const sessionAffinity = choice(at === null || at.str() === '' ? null : at, ['ClientIP', 'None'], 'None');
+  const config = s.opt('sessionAffinityConfig');
+  if (sessionAffinity === 'None') return { sessionAffinity, sessionAffinityTimeoutSeconds: 10800 };
+  const timeout = config?.opt('clientIP')?.opt('timeoutSeconds') ?? null;
+  const seconds = timeout === null ? 10800 : Number(timeout.plain());
+  if (seconds <= 0 || seconds > 86400) invalid(timeout!, 'must be greater than 0 and less than 86400');
   return { sessionAffinity, sessionAffinityTimeoutSeconds: seconds };
 }
 
@@ -103,81 +127,92 @@ function onlyFor(s: At, type: Type, local: boolean): void {
     for (const k of ['loadBalancerSourceRanges', 'allocateLoadBalancerNodePorts', 'loadBalancerClass']) {
       const at = s.opt(k);
       if (at !== null && !(k === 'loadBalancerSourceRanges' && at.list().length === 0))
-        at.fail("found a value, expected none: may only be used when `type` is 'LoadBalancer'");
+        forbidden(at, "may only be used when `type` is 'LoadBalancer'");
     }
   }
-  if (!(type === 'LoadBalancer' && local) && (s.opt('healthCheckNodePort')?.int(0, 65535) ?? 0) !== 0)
-    s.req('healthCheckNodePort').fail("found a port, expected none: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"); // prettier-ignore
+  const health = s.opt('healthCheckNodePort');
+  if (!(type === 'LoadBalancer' && local) && health !== null && health.plain() !== 0)
+    invalid(health, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
   s.opt('loadBalancerIP')?.fail(
     'no cloud hands out addresses; write status.loadBalancer.ingress instead of loadBalancerIP',
   );
   s.opt('trafficDistribution')?.fail('trafficDistribution is not supported yet');
 }
 
-function spec(s: At): Service['spec'] {
-  s.only('type', 'clusterIP', 'clusterIPs', 'externalIPs', 'externalName', 'ports', 'selector', 'sessionAffinity', 'sessionAffinityConfig', 'externalTrafficPolicy', 'internalTrafficPolicy', 'loadBalancerIP', 'loadBalancerSourceRanges', 'healthCheckNodePort', 'publishNotReadyAddresses', 'ipFamilies', 'ipFamilyPolicy', 'allocateLoadBalancerNodePorts', 'loadBalancerClass', 'trafficDistribution'); // prettier-ignore
-  const type = s.opt('type')?.oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName') ?? 'ClusterIP';
-  const ips = clusterIPs(s, type);
-  const list = ports(s, type);
-  if (list.length === 0 && type !== 'ExternalName' && ips.clusterIP !== 'None')
-    (s.opt('ports') ?? s).fail('found a Service without a port, expected at least one in "ports"');
-  const name = s.opt('externalName');
-  if (type === 'ExternalName' && (name === null || name.str() === '')) s.fail('missing "externalName"');
-  if (type === 'ExternalName' && !name!.str().endsWith('.')) dnsSubdomain(name!);
-  const externalIPs = (s.opt('externalIPs')?.list() ?? []).map(plainAddress);
-  const policy = s.opt('externalTrafficPolicy');
+/** ExternallyAccessible: only such a Service has a policy; Cluster by default. */
+function externalPolicy(s: At, type: Type, externalIPs: string[]): 'Cluster' | 'Local' {
+  const at = s.opt('externalTrafficPolicy');
+  const policy = at === null || at.str() === '' ? null : at;
   const external = type === 'NodePort' || type === 'LoadBalancer' || (type === 'ClusterIP' && externalIPs.length > 0);
-  if (policy !== null && policy.str() !== '' && !external)
-    policy.fail(`found ${quote(policy.str())}, expected none: may only be set for externally-accessible services`);
-  const externalTrafficPolicy = policy === null || policy.str() === '' ? 'Cluster' : policy.oneOf('Cluster', 'Local');
+  if (policy !== null && !external) invalid(policy, 'may only be set for externally-accessible services');
+  return choice(policy, ['Cluster', 'Local'], 'Cluster');
+}
+
+function healthPort(at: At | null): number {
+  const port = at === null || at.plain() === 0 ? 0 : portNumber(at);
+  if (port !== 0 && (port < NODE_PORTS.first || port > NODE_PORTS.last)) invalid(at!, NODE_PORT_ERROR);
+  return port;
+}
+
+function spec(s: At): Service['spec'] {
+  const typeAt = s.opt('type');
+  const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'] as const;
+  const type: Type = choice(typeAt === null || typeAt.str() === '' ? null : typeAt, types, 'ClusterIP');
+  const name = textOf(s, 'externalName');
+  const noPorts = (s.opt('ports')?.list() ?? []).length === 0;
+  if (noPorts && type !== 'ExternalName' && textOf(s, 'clusterIP') !== 'None') required(s, 'ports');
+  const ips = clusterIPs(s, type);
+  if (type === 'ExternalName' && name === '') required(s, 'externalName');
+  if (type === 'ExternalName' && !name.endsWith('.')) dnsSubdomain(s.req('externalName'));
+  const list = ports(s, type);
+  const externalIPs = (s.opt('externalIPs')?.list() ?? []).map(plainAddress);
+  const externalTrafficPolicy = externalPolicy(s, type, externalIPs);
   onlyFor(s, type, externalTrafficPolicy === 'Local');
-  const family = families(s, ips.clusterIPs);
+  const family = families(s, ips.clusterIPs, type);
   const allocate = s.opt('allocateLoadBalancerNodePorts')?.bool();
-  const lbClass = s.opt('loadBalancerClass')?.str();
-  if (lbClass !== undefined) qualifiedName(s.req('loadBalancerClass'), lbClass);
-  const health = s.opt('healthCheckNodePort')?.int(0, 65535) ?? 0;
+  const lbClass = s.opt('loadBalancerClass');
   return {
     type,
     ...ips,
     externalIPs,
-    externalName: name?.str() ?? '',
+    externalName: name,
     ports: list,
     selector: labels(s.opt('selector')),
     ...affinity(s),
     externalTrafficPolicy,
-    internalTrafficPolicy: s.opt('internalTrafficPolicy')?.oneOf('Cluster', 'Local') ?? 'Cluster',
-    loadBalancerSourceRanges: (s.opt('loadBalancerSourceRanges')?.list() ?? []).map(addressWithPrefix),
-    healthCheckNodePort: health === 0 ? 0 : s.req('healthCheckNodePort').int(NODE_PORTS.first, NODE_PORTS.last),
+    internalTrafficPolicy: choice(s.opt('internalTrafficPolicy'), ['Cluster', 'Local'], 'Cluster'),
+    loadBalancerSourceRanges: (s.opt('loadBalancerSourceRanges')?.list() ?? []).map((x) =>
+      sourceRange(x.called(x.path.replace('loadB', 'LoadB'))),
+    ),
+    healthCheckNodePort: healthPort(s.opt('healthCheckNodePort')),
     publishNotReadyAddresses: s.opt('publishNotReadyAddresses')?.bool() ?? false,
     ...(family === undefined ? {} : { ipFamilyPolicy: family }),
     ...(allocate === undefined ? {} : { allocateLoadBalancerNodePorts: allocate }),
-    ...(lbClass === undefined ? {} : { loadBalancerClass: lbClass }),
+    ...(lbClass === null ? {} : { loadBalancerClass: qualifiedName(lbClass) }),
   };
 }
 
 function status(at: At | null, type: Type): Service['status'] {
-  at?.only('loadBalancer', 'conditions');
-  const list = at?.opt('loadBalancer')?.only('ingress').opt('ingress')?.list() ?? [];
+  const list = at?.opt('loadBalancer')?.opt('ingress')?.list() ?? [];
   if (list.length > 0 && type !== 'LoadBalancer')
-    list[0]!.fail("found an address, expected none: may only be set when `spec.type` is 'LoadBalancer'");
+    forbidden(at!.req('loadBalancer').req('ingress'), "may only be used when `spec.type` is 'LoadBalancer'");
   return {
     loadBalancer: {
       ingress: list.map((i) => {
-        i.only('ip', 'hostname', 'ipMode', 'ports');
         if (i.opt('ip') === null) i.opt('hostname')?.fail('load balancers by name are not supported yet; give "ip"');
-        return { ip: plainAddress(i.req('ip')), ipMode: i.opt('ipMode')?.oneOf('VIP', 'Proxy') ?? ('VIP' as const) };
+        const modes = ['Proxy', 'VIP'] as const;
+        return { ip: address(i.req('ip')), ipMode: choice<'VIP' | 'Proxy'>(i.opt('ipMode'), modes, 'VIP') };
       }),
     },
   };
 }
 
 export function service(at: At): Service {
-  at.only('apiVersion', 'kind', 'metadata', 'spec', 'status');
   const metadata = objectMeta(at, true, dns1035Label);
   for (const k of ['service.kubernetes.io/topology-mode', 'service.kubernetes.io/topology-aware-hints']) {
     if (/^auto$/i.test(metadata.annotations[k] ?? ''))
       at.deep('metadata').req('annotations').req(k).fail('topology hints are not supported yet');
   }
-  const s = spec(at.req('spec'));
+  const s = spec(at.opt('spec') ?? at.failAbsent('spec.ports', 'Required value'));
   return { kind: 'Service', metadata, spec: s, status: status(at.opt('status'), s.type) };
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import { aton, maskOf, ntoa } from '../../../wire/inet.js';
-import { failAt } from '../api/meta.js';
+import { failAt, failInvalid } from '../api/meta.js';
 import { NODE_PORTS } from '../api/service.js';
 import type { Service } from '../api/types.js';
 
@@ -25,10 +25,11 @@ export function assignClusterIPs(file: string, serviceSubnet: string, services: 
   for (const v of services) {
     const ip = v.spec.clusterIP;
     if (ip === '' || ip === 'None') continue;
-    const bad = (why: string): never => failAt(file, v, 'spec.clusterIP', `found clusterIP ${ip}, expected ${why}`);
+    const bad = (why: string): never =>
+      failInvalid(file, v, 'spec.clusterIP', `spec.clusterIPs: Invalid value: ["${ip}"]: failed to allocate IP ${ip}: ${why}`); // prettier-ignore
     const a = aton(ip)!;
-    if ((a & mask) !== net || a === net || a === (net | ~mask)) bad(`an address in ${serviceSubnet}: the provided IP is not in the valid range`); // prettier-ignore
-    if (taken.has(a)) bad(`a free one: the provided IP is already allocated to "${taken.get(a)}"`);
+    if ((a & mask) !== net || a === net || a === (net | ~mask)) bad(`the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${serviceSubnet}`); // prettier-ignore
+    if (taken.has(a)) bad(`provided IP is already allocated (to Service "${taken.get(a)}")`);
     taken.set(a, v.metadata.name);
   }
   // The first address is that of the API server's own Service, in any cluster.
@@ -59,7 +60,7 @@ export function assignNodePorts(file: string, services: Service[]): void {
       if (port === 0 || own.has(port)) return;
       own.add(port);
       if (taken.has(port))
-        failAt(file, v, path, `found ${port}, expected a free port: provided port is already allocated to "${taken.get(port)}"`); // prettier-ignore
+        failInvalid(file, v, path, `${path}: Invalid value: ${port}: provided port is already allocated (to Service "${taken.get(port)}")`); // prettier-ignore
       taken.set(port, v.metadata.name);
     };
     v.spec.ports.forEach((p, i) => claim(p.nodePort, `spec.ports[${i}].nodePort`));
