@@ -69,6 +69,7 @@ const BAD: [text: string, message: string][] = [
   [scenario(`coredns: {}\n  objects: [ { apiVersion: v1, kind: Service, metadata: { name: kube-dns, namespace: kube-system }, spec: { ports: [ { port: 53 } ] } } ]`), 's.yaml:6:65: spec.objects[0].metadata.name: Service "kube-dns": duplicate name: "kube-dns" is made by spec.coredns'],
   [object('{ apiVersion: apps/v1, kind: Deployment, metadata: { name: d }, spec: { replicas: 2000000000, selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [ { name: a, image: b } ] } } } }'), 's.yaml:6:87: spec.objects[0].spec.replicas: Deployment "d": found 2000000000 replicas, expected at most 150000 pods in a cluster'],
   [object('{ apiVersion: apps/v1, kind: Deployment, metadata: { name: d }, spec: { replicas: 254, selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [ { name: a, image: b } ] } } } }'), 's.yaml:6:75: spec.objects[0].spec: Deployment "d": no IP addresses available in 10.0.1.0/24 of node1, expected a free one for each of 254 pods'],
+  [scenario('coredns: {}\n  objects: [ { apiVersion: v1, kind: Service, metadata: { name: a }, spec: { clusterIP: 10.96.0.10, ports: [ { port: 53 } ] } } ]'), 's.yaml:6:89: The Service "a" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated (to Service "kube-dns")'],
 ]; // prettier-ignore
 
 const Scenario = suite('lib/kube/scenario');

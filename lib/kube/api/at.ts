@@ -199,8 +199,6 @@ export class At {
     return v as T;
   }
 
-  /** A port number, or the text of a name. */
-
   list(): At[] {
     if (!isSeq(this.node)) this.fail(`found ${this.found()}, expected a list`);
     return this.node.items.map((n, i) => new At(this.source, `${this.path}[${i}]`, n, this.offset));

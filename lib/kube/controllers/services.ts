@@ -7,7 +7,7 @@
  * @module
  */
 import { aton, maskOf, ntoa } from '../../../wire/inet.js';
-import { failAt, failInvalid } from '../api/meta.js';
+import { failAt, failInvalid, placeOf } from '../api/meta.js';
 import { NODE_PORTS } from '../api/service.js';
 import type { Service } from '../api/types.js';
 
@@ -15,14 +15,17 @@ import type { Service } from '../api/types.js';
 const staticBand = (size: number, step: number, most: number): number =>
   size <= 16 ? 0 : Math.min(most, Math.max(16, Math.floor(size / step)));
 
-/** Sets clusterIP and clusterIPs of every Service that needs one. Throws InputError for a bad or taken one. */
+/**
+ * Sets clusterIP and clusterIPs of every Service that needs one. Throws InputError for a bad or taken one; the cluster's own
+ * Services (kube-dns) are there first.
+ */
 export function assignClusterIPs(file: string, serviceSubnet: string, services: Service[]): void {
   const [base, bits] = serviceSubnet.split('/') as [string, string];
   const net = aton(base)!;
   const mask = maskOf(Number(bits));
   const size = 2 ** (32 - Number(bits));
   const taken = new Map<number, string>();
-  for (const v of services) {
+  for (const v of [...services].sort((x, y) => Number(placeOf(x) !== null) - Number(placeOf(y) !== null))) {
     const ip = v.spec.clusterIP;
     if (ip === '' || ip === 'None') continue;
     const bad = (why: string): never =>
