@@ -41,12 +41,23 @@ function hostsLines(p: Proc): [Uint8Array, string[]][] {
   return out;
 }
 
+/** An IPv6 line as one of IPv4 (nss/nss_files/files-hosts.c): ::1 is 127.0.0.1, a mapped address the one in it; null: none. */
+function asV4(a: Uint8Array): Uint8Array | null {
+  if (a.length === 4) return a;
+  const head = a.subarray(0, 10).every((x) => x === 0);
+  if (head && a[10] === 0xff && a[11] === 0xff) return a.slice(12);
+  return head && a[10] === 0 && a[11] === 0 && a[12] === 0 && a[13] === 0 && a[14] === 0 && a[15] === 1
+    ? v4(0x7f000001)
+    : null;
+}
+
 /** /etc/hosts with `multi on`: the addresses of every line that names `name`, the names of all of them. */
 function fromFiles(p: Proc, name: string, length: number): Host | null {
   const wanted = name.replace(/\.$/, '').toLowerCase();
   let host: Host | null = null;
-  for (const [a, names] of hostsLines(p)) {
-    if (a.length !== length || !names.some((n) => n.toLowerCase() === wanted)) continue;
+  for (const [address, names] of hostsLines(p)) {
+    const a = length === 4 ? asV4(address) : address;
+    if (a === null || a.length !== length || !names.some((n) => n.toLowerCase() === wanted)) continue;
     if (host === null) host = { canonical: names[0]!, aliases: names.slice(1), addresses: [a] };
     else {
       host.addresses.push(a);

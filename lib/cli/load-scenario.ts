@@ -8,9 +8,14 @@ import { type Lab, parseLab } from '../lab/lab.js';
 import type { Command } from '../shell/script.js';
 import type { ClusterView, Loaded } from './load.js';
 
-/** Loads a Scenario text; `read` gives the manifests it names. */
-export function loadScenario(text: string, file: string, read: (path: string) => string): Loaded {
-  const cluster = reconcile(parseScenario(text, file, read));
+/** Loads a Scenario text; `read` gives the manifests it names, `expand` the files of a folder or pattern. */
+export function loadScenario(
+  text: string,
+  file: string,
+  read: (path: string) => string,
+  expand: (path: string) => string[],
+): Loaded {
+  const cluster = reconcile(parseScenario(text, file, read, expand));
   const c = compile(cluster);
   const lab = placed(parseLab(c.text, file), c);
   return {

@@ -80,7 +80,14 @@ export async function load(file: string): Promise<Loaded> {
   }
   if (kind === 'Scenario') {
     const { loadScenario } = await import('./load-scenario.js');
-    return loadScenario(text, file, (path) => readInput(join(dirname(file), path)));
+    const { manifestFiles } = await import('./manifest-files.js');
+    const dir = dirname(file);
+    return loadScenario(
+      text,
+      file,
+      (path) => readInput(join(dir, path)),
+      (path) => manifestFiles(dir, path),
+    );
   }
   throw new InputError(
     file,

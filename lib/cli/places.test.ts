@@ -49,7 +49,7 @@ for (const [what, text, code, err] of [
   ['a kubectl command that fails', steps('run: kubectl get pod nosuch'), 0, /^s\.yaml:14:20: note: exit 1: Error from server/],
   ['a pod that is not there', steps('in: pod/nosuch, run: ip link'), 2, /^s\.yaml:14:19: spec.*found "pod\/nosuch", expected pod\/NAME/],
   ['a manifest that is not there', `${HEAD}  manifests: [ nosuch.yaml ]\n`, 2, /^s\.yaml:8:16: .*found "nosuch\.yaml", expected a manifest's file: no such file/],
-  ['a manifest that is a folder', `${HEAD}  manifests:\n  - .\n`, 2, /^s\.yaml:9:5: .*found "\.", expected a manifest's file: found a folder/],
+  ['a pattern of manifests that nothing matches', `${HEAD}  manifests:\n  - no*.yaml\n`, 2, /^s\.yaml:9:5: .*found "no\*\.yaml", expected manifests: no \*\.yaml, /],
   ['a Corefile', `${HEAD}  coredns:\n    corefile: |\n      .:53 {\n        frobnicate\n      }\n`, 2, /^s\.yaml:11:9: .*frobnicate/],
   ['a kind that is not read yet', `${HEAD}  objects: [ { apiVersion: apps/v1, kind: HorizontalPodAutoscaler } ]\n`, 2, /^s\.yaml:8:43: .*kind HorizontalPodAutoscaler is not supported yet, expected one of: Namespace/],
   ['two documents', `${HEAD}---\nkind: Lab\n`, 2, /^s\.yaml:9:1: .*found 2 documents, expected one Scenario/],

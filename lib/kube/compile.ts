@@ -17,6 +17,7 @@ import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
 import { kubeProxySetup } from './kube-proxy/index.js';
 import { nodeAddresses } from './kube-proxy/node-addresses.js';
+import { etcHosts, podSysctls } from './kubelet.js';
 import { parseKubectl } from './kubectl/args.js';
 import { machineCommands } from './machines.js';
 import type { Machine, ScenarioStep } from './scenario.js';
@@ -154,6 +155,7 @@ function setup(c: Cluster, warnings: string[], places: (Command | null)[]): stri
   const podsOn = (n: Machine): Pod[] => pods.filter((p) => p.spec.nodeName === n.name);
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
+  for (const p of pods) out.push(...podSysctls(p), ...etcHosts(p, s.dnsDomain));
   for (const n of s.nodes) {
     out.push(...c.cni.nodeAdd(n));
     for (const p of podsOn(n)) if (!p.spec.hostNetwork) out.push(...c.cni.podAdd(n, sandboxOf(p)).commands);

@@ -3,8 +3,8 @@
  * cluster IPs and node ports, EndpointSlices and Endpoints.
  *
  * Given values (`nodeName`, `status.podIP`, `clusterIP`, EndpointSlice objects) are respected. What the real controllers choose
- * at random is chosen by a written rule, said at its place in controllers/. Not here: the `kubernetes` Service (podwire's
- * network has no API server), capacities of nodes, anything that happens after the start.
+ * at random is chosen by a written rule, said at its place in controllers/. Not here: capacities of nodes, anything that happens
+ * after the start.
  * @module
  */
 import { Address4 } from 'ip-address';
@@ -24,11 +24,13 @@ import type {
 } from './api/types.js';
 import { cniPlugin } from './cni/index.js';
 import type { CniPlugin } from './cni/plugin.js';
+import { apiServerObjects } from './controllers/api-server.js';
 import { corednsObjects } from './controllers/coredns.js';
 import { hasSelector, isControllers, mirror, slicesOf } from './controllers/endpoint-slices.js';
 import { endpointsOf } from './controllers/endpoints.js';
 import { assignPodIPs } from './controllers/ipam.js';
 import { derivedMeta } from './controllers/names.js';
+import { said } from './controllers/said.js';
 import { schedule } from './controllers/scheduler.js';
 import { assignClusterIPs, assignNodePorts } from './controllers/services.js';
 import { podsOfWorkloads } from './controllers/workloads.js';
@@ -55,7 +57,7 @@ export interface Cluster {
 
 /** Runs the controllers once over a scenario's objects. Throws InputError where they ask for what cannot be. */
 export function reconcile(s: Scenario): Cluster {
-  const objects = [...s.objects, ...corednsObjects(s)];
+  const objects = [...s.objects, ...apiServerObjects(s), ...corednsObjects(s)];
   const of = <K extends KubeObject['kind']>(k: K): Extract<KubeObject, { kind: K }>[] =>
     objects.filter((o): o is Extract<KubeObject, { kind: K }> => o.kind === k);
   const warnings: string[] = [];
@@ -98,6 +100,7 @@ export function reconcile(s: Scenario): Cluster {
     endpoints.push(e);
     slices.push(...mirror(e, services));
   }
+  warnings.push(...said(objects, services, pods, s.cni));
   const all = [
     ...namespaces,
     ...nodes,

@@ -31,7 +31,7 @@ const svc = (name: string, spec: string): string => `{ apiVersion: v1, kind: Ser
 
 const BAD: [text: string, message: string][] = [
   ['kind: Lab\n', 's.yaml:1:7: kind: found "Lab", expected one of: Scenario'],
-  [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, hosts, ingressControllers, manifests, objects, steps, until'],
+  [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, apiServer, hosts, ingressControllers, manifests, objects, steps, until'],
   [scenario('').replace('name: t', 'name: ../t'), `s.yaml:2:19: metadata.name: found "../t", expected letters, digits, '-', '_' and '.'`],
   [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:23: spec.ingressControllers: ingress controllers are not supported yet'],
   [scenario('cni: { plugin: flannel }'), 's.yaml:5:18: spec.cni.plugin: found "flannel", expected bridge (other plugins are not supported yet)'],
@@ -70,6 +70,8 @@ const BAD: [text: string, message: string][] = [
   [object('{ apiVersion: apps/v1, kind: Deployment, metadata: { name: d }, spec: { replicas: 2000000000, selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [ { name: a, image: b } ] } } } }'), 's.yaml:6:87: spec.objects[0].spec.replicas: Deployment "d": found 2000000000 replicas, expected at most 150000 pods in a cluster'],
   [object('{ apiVersion: apps/v1, kind: Deployment, metadata: { name: d }, spec: { replicas: 254, selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [ { name: a, image: b } ] } } } }'), 's.yaml:6:75: spec.objects[0].spec: Deployment "d": no IP addresses available in 10.0.1.0/24 of node1, expected a free one for each of 254 pods'],
   [scenario('coredns: {}\n  objects: [ { apiVersion: v1, kind: Service, metadata: { name: a }, spec: { clusterIP: 10.96.0.10, ports: [ { port: 53 } ] } } ]'), 's.yaml:6:89: The Service "a" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated (to Service "kube-dns")'],
+  [scenario('apiServer: node9'), 's.yaml:5:14: spec.apiServer: found "node9", expected one of: node1'],
+  [scenario('apiServer: node1\n  objects: [ { apiVersion: v1, kind: Service, metadata: { name: kubernetes }, spec: { ports: [ { port: 443 } ] } } ]'), 's.yaml:6:65: spec.objects[0].metadata.name: Service "kubernetes": duplicate name: "kubernetes" is made by spec.apiServer'],
 ]; // prettier-ignore
 
 const Scenario = suite('lib/kube/scenario');
@@ -114,5 +116,31 @@ Scenario('a node whose name is no interface name has a numbered port on the swit
 Scenario('probes are named on stderr, since none is sent', () => {
   const c = build(object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, image: busybox, livenessProbe: { tcpSocket: { port: 80 } } } ] } }')); // prettier-ignore
   assert.equal(c.warnings, ['livenessProbe: no probes or hooks are run, containers are ready from the start']);
+});
+
+Scenario('what is fine and seldom meant is said: a selector that chooses no pod, a policy that nobody enforces', () => {
+  const policy =
+    '{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: deny }, spec: { podSelector: {} } }';
+  const c = build(object(`${svc('a', 'selector: { app: web, tier: x }, ports: [ { port: 80 } ]')}\n  - ${policy}`));
+  assert.equal(c.warnings, [
+    'Service "a": its selector app=web,tier=x chooses no pod of namespace default',
+    'NetworkPolicy "deny" has no effect: the CNI plugin bridge enforces none',
+  ]);
+});
+
+Scenario('hostAliases are in /etc/hosts as kubelet writes it, sysctls are set in the pod', () => {
+  const c = build(object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { hostname: h, subdomain: s, hostAliases: [ { ip: 1.2.3.4, hostnames: [ a, b.c ] } ], securityContext: { sysctls: [ { name: net/ipv4/tcp_fin_timeout, value: "5" } ] }, containers: [ { name: a, image: busybox } ] } }')); // prettier-ignore
+  for (const l of ["ip netns exec default_p sysctl -q -w net.ipv4.tcp_fin_timeout='5'", "cat > /etc/netns/default_p/hosts <<'EOF'", '10.0.1.2\th.s.default.svc.cluster.local\th', '1.2.3.4\ta\tb.c'])
+    assert.ok(c.text.includes(l), l); // prettier-ignore
+});
+
+Scenario('a folder and a pattern of manifests are all their files', () => {
+  const read = (path: string): string =>
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${path.replace(/\W/g, '-')} }\n`;
+  const expand = (path: string): string[] =>
+    path === 'dir' ? ['dir/a.yaml', 'dir/b.json'] : path === 'none' ? [] : [path];
+  const s = parseScenario(scenario('manifests: [ dir, x.yaml ]'), 's.yaml', read, expand);
+  assert.equal(s.objects.map((o) => o.metadata.name), ['dir-a-yaml', 'dir-b-json', 'x-yaml']); // prettier-ignore
+  assert.throws(() => parseScenario(scenario('manifests: [ none ]'), 's.yaml', read, expand), /^s\.yaml:5:16: .*found "none", expected manifests: no/); // prettier-ignore
 });
 Scenario.run();

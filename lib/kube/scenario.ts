@@ -54,6 +54,8 @@ export interface Scenario {
   cni: CniConfig;
   kubeProxy: KubeProxyConfig;
   coredns: { corefile: string | null; replicas: number } | null;
+  /** The node whose port 6443 is behind the Service `kubernetes`; null: there is no such Service. */
+  apiServer: string | null;
   objects: KubeObject[];
   steps: ScenarioStep[];
   untilNs: number | null;
@@ -62,8 +64,16 @@ export interface Scenario {
 /** Kubernetes' own documented limit for one cluster. */
 const MAX_NODES = 5000;
 
-/** Reads a Scenario; `read` gives the text of a manifest named relative to it. Throws InputError with a place. */
-export function parseScenario(text: string, file: string, read: (path: string) => string): Scenario {
+/**
+ * Reads a Scenario; `read` gives the text of a manifest named relative to it, `expand` the files of a folder or pattern. Throws
+ * InputError with a place.
+ */
+export function parseScenario(
+  text: string,
+  file: string,
+  read: (path: string) => string,
+  expand: (path: string) => string[] = (path) => [path],
+): Scenario {
   const docs = documents(text, file);
   const at = docs[0]?.only('apiVersion', 'kind', 'metadata', 'spec');
   if (docs.length > 1) docs[1]!.fail(`found ${docs.length} documents, expected one Scenario`);
@@ -74,18 +84,20 @@ export function parseScenario(text: string, file: string, read: (path: string) =
   const name = m.req('name').str();
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || name.length > 200)
     m.req('name').fail(`found ${quote(name)}, expected letters, digits, '-', '_' and '.'`);
-  const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'hosts', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
+  const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'apiServer', 'hosts', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
   s.opt('ingressControllers')?.fail('ingress controllers are not supported yet');
+  const machines = networks(s);
   return {
     name,
     description: m.opt('description')?.str() ?? '',
     file,
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
-    ...networks(s),
+    ...machines,
     cni: cni(s.opt('cni')),
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
-    objects: objects(s, file, read),
+    apiServer: apiServer(s.opt('apiServer'), machines.nodes),
+    objects: objects(s, file, read, expand),
     steps: (s.opt('steps')?.list() ?? []).map((x) => step(x, file)),
     untilNs: duration(s.opt('until')),
   };
@@ -96,6 +108,14 @@ function coredns(s: At): Scenario['coredns'] {
   if (!s.has('coredns')) return null;
   const dns = s.opt('coredns')?.only('corefile', 'replicas') ?? null;
   return { corefile: corefile(dns?.opt('corefile') ?? null), replicas: dns?.opt('replicas')?.int(1, 100) ?? 2 };
+}
+
+/** Absent: no Service `kubernetes`. */
+function apiServer(at: At | null, nodes: Machine[]): string | null {
+  const name = at?.str() ?? null;
+  if (name !== null && !nodes.some((n) => n.name === name))
+    at!.fail(`found ${quote(name)}, expected one of: ${nodes.map((n) => n.name).join(', ')}`);
+  return name;
 }
 
 /** A Corefile that CoreDNS would load, or an error in the Scenario's own lines. */
@@ -111,20 +131,32 @@ function corefile(at: At | null): string | null {
   return text;
 }
 
-function objects(s: At, file: string, read: (path: string) => string): KubeObject[] {
+/** The text of a manifest's file; one that cannot be read is an error where it is named. */
+function manifest(f: At, path: string, read: (path: string) => string): string {
+  try {
+    return read(path);
+  } catch (e) {
+    if (!(e instanceof InputError)) throw e;
+    return f.fail(`found ${quote(path)}, expected a manifest's file: ${e.reason}`);
+  }
+}
+
+function objects(
+  s: At,
+  file: string,
+  read: (path: string) => string,
+  expand: (path: string) => string[],
+): KubeObject[] {
   const seen: Seen = new Set();
   const out: KubeObject[] = [];
   const dir = file.includes('/') ? file.slice(0, file.lastIndexOf('/') + 1) : '';
   for (const f of s.opt('manifests')?.list() ?? []) {
-    const path = f.str();
-    let text: string;
-    try {
-      text = read(path);
-    } catch (e) {
-      if (!(e instanceof InputError)) throw e;
-      return f.fail(`found ${quote(path)}, expected a manifest's file: ${e.reason}`);
+    const paths = expand(f.str());
+    if (paths.length === 0) f.fail(`found ${quote(f.str())}, expected manifests: no *.yaml, *.yml or *.json there`);
+    for (const path of paths) {
+      const name = path.startsWith('/') ? path : dir + path;
+      for (const o of loadManifests(manifest(f, path, read), name, seen)) out.push(o);
     }
-    for (const o of loadManifests(text, path.startsWith('/') ? path : dir + path, seen)) out.push(o);
   }
   for (const o of s.opt('objects')?.list() ?? []) out.push(...readObjects(o, seen));
   return out;

@@ -3,7 +3,7 @@
  * @module
  */
 import type { At } from './at.js';
-import { choice, duplicate, invalid, required, textOf, unsupported } from './field-error.js';
+import { choice, duplicate, forbidden, invalid, required, textOf, unsupported } from './field-error.js';
 import { dnsLabel, notNegative, portName, portNumber } from './names.js';
 import { resources } from './quantities.js';
 import type { Container, ContainerPort, Protocol } from './types.js';
@@ -109,4 +109,21 @@ export function containers(list: At[], hostNetwork: boolean, taken: Set<string>)
     taken.add(c.name);
     return c;
   });
+}
+
+const ONLY_SIDECARS = 'may not be set for init containers without restartPolicy=Always';
+
+/** Init containers: sidecars, which run on beside the others, and those that end before them, by name. */
+export function initContainers(
+  list: At[],
+  hostNetwork: boolean,
+  taken: Set<string>,
+): { sidecars: Container[]; before: { initContainers?: string[] } } {
+  const all = containers(list, hostNetwork, taken);
+  const stays = list.map((at) => textOf(at, 'restartPolicy') === 'Always');
+  list.forEach((at, i) => {
+    if (!stays[i]) for (const k of UNSENT) if (at.opt(k) !== null) forbidden(at.req(k), ONLY_SIDECARS);
+  });
+  const before = all.filter((_, i) => !stays[i]).map((c) => c.name);
+  return { sidecars: all.filter((_, i) => stays[i]), before: before.length === 0 ? {} : { initContainers: before } };
 }

@@ -66,9 +66,9 @@ const BAD: [text: string, message: string][] = [
   [pod('', '{ name: a, image: busybox, ports: [ { containerPort: 80, hostPort: 80 } ] }'), 'm.yaml:4:90: spec.containers[0].ports[0].hostPort: hostPort is not supported yet (the portmap plugin)'],
   [pod('', '{ name: a, image: busybox }, { name: a, image: busybox }'), 'm.yaml:4:60: spec.containers[1].name: Duplicate value: "a"'],
   [pod('', '{ name: a, image: "" }'), 'm.yaml:4:41: spec.containers[0].image: Required value'],
-  [pod('initContainers: [ { name: i, image: busybox } ], '), 'm.yaml:4:25: spec.initContainers: init containers are not supported yet'],
-  [pod('hostAliases: [ { ip: 1.2.3.4 } ], '), 'm.yaml:4:22: spec.hostAliases: entries of /etc/hosts are not supported yet'],
-  [pod('securityContext: { sysctls: [ { name: a, value: b } ] }, '), 'm.yaml:4:37: spec.securityContext.sysctls: sysctls of pods are not supported yet'],
+  [pod('initContainers: [ { name: i, image: busybox, livenessProbe: {} } ], '), 'm.yaml:4:69: spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always'],
+  [pod('hostAliases: [ { ip: 1.2.3.4 } ], hostNetwork: true, '), 'm.yaml:4:24: spec.hostAliases[0]: hostAliases with hostNetwork are not supported yet'],
+  [pod('securityContext: { sysctls: [ { name: net.core.somaxconn, value: "1" } ] }, '), 'm.yaml:4:47: spec.securityContext.sysctls[0].name: forbidden sysctl: "net.core.somaxconn" not allowlisted, expected one of: net.ipv4.tcp_fin_timeout, kernel.shm_rmid_forced, net.ipv4.ping_group_range, net.ipv4.ip_unprivileged_port_start, net.ipv4.tcp_syncookies, net.ipv4.tcp_keepalive_time, net.ipv4.tcp_keepalive_intvl, net.ipv4.tcp_keepalive_probes, net.ipv4.ip_local_port_range, net.ipv4.ip_local_reserved_ports, net.ipv4.tcp_rmem, net.ipv4.tcp_wmem'],
   [pod('affinity: { podAntiAffinity: {} }, '), 'm.yaml:4:38: spec.affinity.podAntiAffinity: affinity between pods is not supported yet; give spec.nodeName instead'],
   [pod('schedulerName: mine, '), 'm.yaml:4:24: spec.schedulerName: found "mine", expected default-scheduler (no other scheduler runs)'],
   [pod('dnsPolicy: None, '), 'm.yaml:4:7: spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None'],
@@ -81,7 +81,7 @@ const BAD: [text: string, message: string][] = [
   [dep('{ matchExpressions: [ { key: a, operator: Gt, values: [ "1" ] } ] }', '{ a: c }'), 'm.yaml:4:61: spec.selector.matchExpressions[0].operator: Invalid value: "Gt": not a valid selector operator'],
   ['apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: a }\naddressType: IPv4\nendpoints: [ { addresses: [] } ]\n', 'm.yaml:5:27: endpoints[0].addresses: Required value: must contain at least 1 address'],
   ['apiVersion: v1\nkind: Endpoints\nmetadata: { name: a }\nsubsets: [ { ports: [ { port: 1 } ] } ]\n', 'm.yaml:4:12: subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`'],
-  ['apiVersion: v1\nkind: List\nitems: [ { kind: List, apiVersion: v1 } ]\n', 'm.yaml:3:18: items[0].kind: no matches for kind "List" in version "v1", expected one of: Namespace, Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, Endpoints, EndpointSlice'],
+  ['apiVersion: v1\nkind: List\nitems: [ { kind: List, apiVersion: v1 } ]\n', 'm.yaml:3:18: items[0].kind: no matches for kind "List" in version "v1", expected one of: Namespace, Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, Endpoints, EndpointSlice, ConfigMap, Secret, ServiceAccount, Role, RoleBinding, ClusterRole, ClusterRoleBinding, PodDisruptionBudget, PriorityClass, LimitRange, PersistentVolume, PersistentVolumeClaim, StorageClass, NetworkPolicy, CustomResourceDefinition'],
   ['apiVersion: v1\nkind: Node\nmetadata: { name: a }\nspec: { taints: [ { key: a, effect: Never } ] }\n', 'm.yaml:4:37: metadata.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"'],
 ]; // prettier-ignore
 
@@ -142,5 +142,51 @@ Manifest('of a given status: phase, readiness and restarts', () => {
   const text = `${pod('nodeName: n, ')}status: { podIP: 10.0.1.9, podIPs: [ { ip: 10.0.1.9 } ], phase: Running, conditions: [ { type: Ready, status: "False" } ], containerStatuses: [ { name: a, restartCount: 2 }, { name: b, restartCount: 3 } ] }\n`; // prettier-ignore
   const [p] = read(text) as [Pod];
   assert.equal(p.status, { podIP: '10.0.1.9', hostIP: '', phase: 'Running', ready: false, restarts: 5 });
+});
+const STORED_KINDS = `apiVersion: v1
+kind: List
+items:
+- { apiVersion: v1, kind: ConfigMap, metadata: { name: a }, data: { k: v } }
+- { apiVersion: v1, kind: Secret, metadata: { name: a }, stringData: { k: v } }
+- { apiVersion: v1, kind: ServiceAccount, metadata: { name: a } }
+- { apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: { name: "system:a" }, rules: [ { apiGroups: [ "" ], resources: [ pods ], verbs: [ get ] } ] }
+- { apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: { name: a }, spec: { minAvailable: 50% } }
+- { apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: a }, spec: { podSelector: {} } }
+- { apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: { name: ts.x.io }, spec: { group: x.io, names: { kind: T, plural: ts }, scope: Namespaced, versions: [ { name: v1, served: true, storage: true } ] } }
+- { apiVersion: x.io/v1, kind: T, metadata: { name: a }, spec: { any: [ thing ] } }
+`;
+
+Manifest(
+  'objects that no frame depends on are kept; kinds that a CustomResourceDefinition before them defines, too',
+  () => {
+    const kinds = read(STORED_KINDS).map((o) => [o.kind, o.metadata.namespace]);
+    assert.equal(kinds.slice(3, 4), [['ClusterRole', '']]);
+    assert.equal(kinds.slice(-1), [['CustomResource', 'default']]);
+    assert.match(error('apiVersion: x.io/v1\nkind: T\nmetadata: { name: a }\n'), /^m\.yaml:2:7: kind: no matches for kind "T" in version "x\.io\/v1", /); // prettier-ignore
+    assert.match(
+      error(STORED_KINDS.replace('k: v', 'a b: v')),
+      /^m\.yaml:4:69: data\[a b\]: Invalid value: "a b": a valid config key/,
+    );
+    assert.match(error(STORED_KINDS.replace('k: v', 'k: 1')), /^m\.yaml:4:72: .*cannot unmarshal number into Go struct field ConfigMap\.data of type string/); // prettier-ignore
+    assert.match(
+      error('apiVersion: v1\nkind: ResourceQuota\nmetadata: { name: a }\n'),
+      /kind ResourceQuota is not supported yet/,
+    );
+  },
+);
+
+Manifest('sidecars are containers, init containers are named', () => {
+  const [p] = read(pod('initContainers: [ { name: i, image: busybox }, { name: s, image: busybox, restartPolicy: Always } ], ')) as [Pod]; // prettier-ignore
+  assert.equal(p.spec.initContainers, ['i']);
+  assert.equal(p.spec.containers.map((c) => c.name), ['s', 'a']); // prettier-ignore
+});
+
+Manifest('JSON is read, indented with tabs as well', () => {
+  const json = JSON.stringify(
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a', labels: { b: 'c' } } },
+    null,
+    '\t',
+  );
+  assert.equal(read(json)[0]!.metadata.labels, { b: 'c' });
 });
 Manifest.run();

@@ -11,7 +11,8 @@ import { endpoints, slice } from './endpoints.js';
 import { namespace, node } from './node.js';
 import { pod } from './pod.js';
 import { service } from './service.js';
-import type { KubeObject } from './types.js';
+import { definedKinds, STORED, stored } from './stored.js';
+import type { KubeObject, StoredKind } from './types.js';
 import { daemonSet, deployment, replicaSet, statefulSet } from './workload.js';
 
 export { EPOCH } from './meta.js';
@@ -30,24 +31,23 @@ const KINDS: Record<string, { api: string; read: (at: At) => KubeObject }> = {
   EndpointSlice: { api: 'discovery.k8s.io/v1', read: slice },
 };
 
-/** Kinds of Kubernetes that change frames, or that people write beside those that do. */
+/** Kinds of Kubernetes that may change frames, and that podwire does not read. */
 const ELSEWHERE =
-  'ReplicationController Job CronJob Ingress IngressClass NetworkPolicy ConfigMap Secret ' +
-  'ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding PodDisruptionBudget HorizontalPodAutoscaler PriorityClass ' +
-  'PersistentVolume PersistentVolumeClaim StorageClass LimitRange ResourceQuota Gateway GatewayClass HTTPRoute';
+  'ReplicationController Job CronJob Ingress IngressClass HorizontalPodAutoscaler ResourceQuota Gateway GatewayClass HTTPRoute';
 
 const unread = (kind: string, api: string): string =>
   ELSEWHERE.split(' ').includes(kind)
     ? `kind ${kind} is not supported yet`
     : `no matches for kind ${quote(kind)} in version ${quote(api)}`;
 
-/** Resources, as the API server names them when an object exists already. */
-const PLURALS: Record<string, string> = {
-  Namespace: 'namespaces', Node: 'nodes', Pod: 'pods', Deployment: 'deployments.apps', Service: 'services', Endpoints: 'endpoints',
-  EndpointSlice: 'endpointslices.discovery.k8s.io',
-}; // prettier-ignore
+/** `deployments.apps "a" already exists`: the resource, with its group. */
+function resource(kind: string, api: string): string {
+  const plural =
+    kind === 'Endpoints' ? 'endpoints' : `${kind.toLowerCase().replace(/y$/, 'ie').replace(/ss$/, 'sse')}s`;
+  return api.includes('/') ? `${plural}.${api.split('/')[0]!}` : plural;
+}
 
-/** `Kind/namespace/name` of the objects read so far, for duplicates. */
+/** `Kind/namespace/name` of the objects read so far, for duplicates; `crd/GROUP/VERSION/KIND` of the kinds defined. */
 export type Seen = Set<string>;
 
 /** Reads every object of a manifest text (several documents, `List`). Throws InputError. */
@@ -75,18 +75,27 @@ function readObject(at: At, seen: Seen): KubeObject {
   const apiAt = at.opt('apiVersion');
   if (apiAt === null || apiAt.str() === '') return (apiAt ?? at).failPlain("Object 'apiVersion' is missing");
   const api = apiAt.str();
-  const entry = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
-  if (entry === undefined)
-    return kindAt.fail(`${unread(kind, api)}, expected one of: ${Object.keys(KINDS).join(', ')}`);
+  const entry = readerOf(kind, api, seen);
+  if (entry === null)
+    return kindAt.fail(`${unread(kind, api)}, expected one of: ${[...Object.keys(KINDS), ...Object.keys(STORED).slice(0, -1)].join(', ')}`); // prettier-ignore
   if (api !== entry.api)
     apiAt.fail(`no matches for kind ${quote(kind)} in version ${quote(api)}, expected "${entry.api}"`);
-  decodeStrict(at, kind, api);
+  if (!seen.has(`crd/${api}/${kind}`)) decodeStrict(at, kind, api);
   const o = entry.read(at);
-  const key = `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
+  const key = `${kind}/${o.metadata.namespace}/${o.metadata.name}`;
   if (seen.has(key))
     at.req('metadata')
       .req('name')
-      .fail(`${PLURALS[kind] ?? kind} "${o.metadata.name}" already exists`);
+      .fail(`${resource(kind, api)} "${o.metadata.name}" already exists`);
   seen.add(key);
+  if (o.kind === 'CustomResourceDefinition') for (const k of definedKinds(at)) seen.add(k);
   return o;
+}
+
+/** How a kind is read, and the version that it has here; null: unknown. Kinds of CustomResourceDefinitions before it are known. */
+function readerOf(kind: string, api: string, seen: Seen): { api: string; read: (at: At) => KubeObject } | null {
+  if (Object.hasOwn(KINDS, kind)) return KINDS[kind]!;
+  if (seen.has(`crd/${api}/${kind}`)) return { api, read: (at) => stored(at, 'CustomResource') };
+  if (!Object.hasOwn(STORED, kind) || kind === 'CustomResource') return null;
+  return { api: STORED[kind as StoredKind].api, read: (at) => stored(at, kind as StoredKind) };
 }

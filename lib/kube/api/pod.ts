@@ -12,11 +12,12 @@
  * @module
  */
 import { type At, quote } from './at.js';
-import { containers } from './container.js';
+import { containers, initContainers } from './container.js';
 import { choice, invalid, invalidChild, required, textOf, unsupported } from './field-error.js';
 import { objectMeta } from './meta.js';
-import { address, dnsLabel, dnsSubdomain, isLabelValue, labels, labelValue, notNegative, qualifiedName, searchPath } from './names.js'; // prettier-ignore
+import { address, addressOfEither, BAD_IP, dnsLabel, dnsSubdomain, isLabelValue, labels, labelValue, notNegative, qualifiedName, searchPath } from './names.js'; // prettier-ignore
 import { requirement } from './selector.js';
+import { sysctls } from './sysctls.js';
 import type { NodeSelectorTerm, Pod, PodSpec, Requirement, Toleration } from './types.js'; // prettier-ignore
 
 /** Choices of fields that are not read; the empty one is the default. */
@@ -25,10 +26,8 @@ const UNREAD_CHOICES = {
   preemptionPolicy: ['PreemptLowerPriority', 'Never'],
 } as const;
 const REFUSED_POD: Record<string, string> = {
-  initContainers: 'init containers are not supported yet',
   ephemeralContainers: 'ephemeral containers are not supported yet',
   activeDeadlineSeconds: 'pods that end are not supported yet',
-  hostAliases: 'entries of /etc/hosts are not supported yet',
   hostnameOverride: 'hostnameOverride is not supported yet',
   readinessGates: 'readiness gates are not supported yet',
   schedulingGates: 'scheduling gates are not supported yet',
@@ -113,13 +112,12 @@ function dnsConfig(at: At | null, policy: PodSpec['dnsPolicy'], spec: At): PodSp
   };
 }
 
-/** hostNetwork is also where securityContext shares the node's namespaces; sysctls are not applied there. */
+/** What podwire does not do yet. */
 function refusedYet(at: At): void {
   for (const [k, why] of Object.entries(REFUSED_POD)) {
     const x = at.opt(k);
     if (x !== null && !(x.jsonType === 'array' && x.list().length === 0)) x.fail(why);
   }
-  at.opt('securityContext')?.opt('sysctls')?.fail('sysctls of pods are not supported yet');
 }
 
 /** The node that is given; only then may what the scheduler does not do stand in the pod. */
@@ -133,13 +131,25 @@ function nodeName(at: At): string {
   return '';
 }
 
+/** ValidateHostAliases; in the node's own namespace there is one /etc/hosts for all. */
+function aliases(list: At[], hostNetwork: boolean): Pick<PodSpec, 'hostAliases'> {
+  const hostAliases = list.map((a) => ({
+    ip: addressOfEither(a.opt('ip') ?? a.failAbsent('ip', `Invalid value: "": ${BAD_IP}`)),
+    hostnames: (a.opt('hostnames')?.list() ?? []).map(dnsSubdomain),
+  }));
+  if (hostNetwork && list.length > 0) list[0]!.fail('hostAliases with hostNetwork are not supported yet');
+  return list.length === 0 ? {} : { hostAliases };
+}
+
 /** Reads a PodSpec. */
 export function podSpec(at: At): PodSpec {
   refusedYet(at);
   const hostNetwork = at.opt('hostNetwork')?.bool() ?? false;
   const list = at.opt('containers')?.list() ?? [];
   if (list.length === 0) required(at, 'containers');
-  const all = containers(list, hostNetwork, new Set());
+  const names = new Set<string>();
+  const own = containers(list, hostNetwork, names);
+  const init = initContainers(at.opt('initContainers')?.list() ?? [], hostNetwork, names);
   for (const [key, values] of Object.entries(UNREAD_CHOICES)) {
     if (textOf(at, key) !== '' && !values.includes(textOf(at, key) as never)) unsupported(at.req(key), values);
   }
@@ -149,6 +159,7 @@ export function podSpec(at: At): PodSpec {
   if (hostNetwork && (dnsPolicy === 'ClusterFirstWithHostNet' || dnsPolicy === 'None'))
     policy!.fail(`found ${dnsPolicy}, expected ClusterFirst or Default with hostNetwork (a resolv.conf of its own in the node's namespace is not supported yet)`); // prettier-ignore
   const nodeSelector = labels(at.opt('nodeSelector'));
+  const given = sysctls(at.opt('securityContext')?.opt('sysctls')?.list() ?? [], hostNetwork);
   const node = nodeName(at);
   const affinity = nodeAffinity(at.opt('affinity'), node !== '');
   const grace = at.opt('terminationGracePeriodSeconds');
@@ -164,7 +175,10 @@ export function podSpec(at: At): PodSpec {
     nodeSelector,
     nodeAffinity: affinity,
     tolerations: (at.opt('tolerations')?.list() ?? []).map(toleration),
-    containers: all,
+    ...init.before,
+    containers: [...init.sidecars, ...own],
+    ...aliases(at.opt('hostAliases')?.list() ?? [], hostNetwork),
+    ...(given.length === 0 ? {} : { sysctls: given }),
     ...(grace === null ? {} : { terminationGracePeriodSeconds: Number(grace.plain()) }),
   };
 }

@@ -103,7 +103,14 @@ export interface PodSpec {
   /** requiredDuringSchedulingIgnoredDuringExecution; null: none. */
   nodeAffinity: NodeSelectorTerm[] | null;
   tolerations: Toleration[];
+  /** Those that end before the others start, which are not run; absent: none. */
+  initContainers?: string[];
+  /** Sidecars (init containers that restart always) stand before the others. */
   containers: Container[];
+  /** Absent: none. */
+  hostAliases?: { ip: string; hostnames: string[] }[];
+  /** Applied in the pod's network namespace; absent: none. */
+  sysctls?: { name: string; value: string }[];
   /** Absent: 30. */
   terminationGracePeriodSeconds?: number;
 }
@@ -253,4 +260,15 @@ export interface Endpoints {
   }[];
 }
 
-export type KubeObject = Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints;
+/** Kinds that are kept, with their reasons in stored.ts. */
+export type StoredKind =
+  | 'ConfigMap' | 'Secret' | 'ServiceAccount' | 'Role' | 'RoleBinding' | 'ClusterRole' | 'ClusterRoleBinding' | 'PodDisruptionBudget'
+  | 'PriorityClass' | 'LimitRange' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'NetworkPolicy'
+  | 'CustomResourceDefinition' | 'CustomResource'; // prettier-ignore
+
+export interface Stored {
+  kind: StoredKind;
+  metadata: ObjectMeta;
+}
+
+export type KubeObject = Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Stored;

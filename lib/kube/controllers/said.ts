@@ -1,0 +1,28 @@
+/**
+ * What is fine, and yet seldom meant: said on stderr, once each.
+ * @module
+ */
+import { mapSelector, selects } from '../api/selector.js';
+import type { KubeObject, Pod, Service } from '../api/types.js';
+import type { CniConfig } from '../scenario.js';
+
+const text = (selector: Record<string, string>): string =>
+  Object.entries(selector).map(([k, v]) => `${k}=${v}`).join(','); // prettier-ignore
+
+/** Selectors that choose no pod; policies that nobody enforces; init containers, whose programs do not run. */
+export function said(objects: KubeObject[], services: Service[], pods: Pod[], cni: CniConfig): string[] {
+  const out: string[] = [];
+  for (const { metadata, spec } of services) {
+    if (Object.keys(spec.selector).length === 0 || spec.type === 'ExternalName') continue;
+    const wanted = mapSelector(spec.selector);
+    if (!pods.some((p) => p.metadata.namespace === metadata.namespace && selects(wanted, p.metadata.labels)))
+      out.push(`Service "${metadata.name}": its selector ${text(spec.selector)} chooses no pod of namespace ${metadata.namespace}`); // prettier-ignore
+  }
+  for (const o of objects)
+    if (o.kind === 'NetworkPolicy')
+      out.push(`NetworkPolicy "${o.metadata.name}" has no effect: the CNI plugin ${cni.plugin} enforces none`);
+  const init = new Set(pods.flatMap((p) => p.spec.initContainers ?? []));
+  if (init.size > 0)
+    out.push(`init containers (${[...init].join(', ')}): their programs are not run, they have ended before the start`);
+  return out;
+}
