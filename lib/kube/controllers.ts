@@ -100,7 +100,7 @@ export function reconcile(s: Scenario): Cluster {
     endpoints.push(e);
     slices.push(...mirror(e, services));
   }
-  warnings.push(...said(objects, services, pods, s.cni));
+  warnings.push(...said(objects, services, slices, pods, s.cni));
   const all = [
     ...namespaces,
     ...nodes,

@@ -49,7 +49,7 @@ const BASE: Json = {
   },
 }; // prettier-ignore
 
-const LEAVES: Json[] = [null, true, '', 'a', 'A_b', '-', 'a b', 'é\u0000', '../x', 'None', 'x'.repeat(300), '10.0.1.2', '10.0.0.0/8', '0.0.0.0/0', '255.255.255.255/32', '::1', 0, -1, 1, 80, 65536, 2 ** 31 - 1, 2 ** 53, 1e300, 0.5, [], {}, [null], { a: null }, '__proto__', 'constructor', '$(x)', "'", 'a | b', 'x &', 'EOF']; // prettier-ignore
+const LEAVES: Json[] = [null, true, '', 'a', 'A_b', '-', 'a b', 'é\u0000', '../x', 'None', 'x'.repeat(300), '10.0.1.2', '10.0.0.0/8', '0.0.0.0/0', '255.255.255.255/32', '::1', 0, -1, 1, 80, 65536 * 3, 2 ** 31 - 1, 2 ** 53, 1e300, 0.5, [], {}, [null], { a: null }, '__proto__', 'constructor', '$(x)', "'", 'a | b', 'x &', 'EOF']; // prettier-ignore
 
 interface Spot {
   parent: { [key: string]: Json } | Json[];

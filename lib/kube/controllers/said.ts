@@ -3,17 +3,29 @@
  * @module
  */
 import { mapSelector, selects } from '../api/selector.js';
-import type { KubeObject, Pod, Service } from '../api/types.js';
+import type { EndpointSlice, KubeObject, Pod, Service } from '../api/types.js';
 import type { CniConfig } from '../scenario.js';
 
 const text = (selector: Record<string, string>): string =>
   Object.entries(selector).map(([k, v]) => `${k}=${v}`).join(','); // prettier-ignore
 
 /** Selectors that choose no pod; policies that nobody enforces; init containers, whose programs do not run. */
-export function said(objects: KubeObject[], services: Service[], pods: Pod[], cni: CniConfig): string[] {
+export function said(
+  objects: KubeObject[],
+  services: Service[],
+  slices: EndpointSlice[],
+  pods: Pod[],
+  cni: CniConfig,
+): string[] {
   const out: string[] = [];
+  // Pods are looked through for the few Services without endpoints only.
+  const served = new Set<string>();
+  for (const e of slices)
+    if (e.endpoints.length > 0)
+      served.add(`${e.metadata.namespace}/${e.metadata.labels['kubernetes.io/service-name']}`);
   for (const { metadata, spec } of services) {
     if (Object.keys(spec.selector).length === 0 || spec.type === 'ExternalName') continue;
+    if (served.has(`${metadata.namespace}/${metadata.name}`)) continue;
     const wanted = mapSelector(spec.selector);
     if (!pods.some((p) => p.metadata.namespace === metadata.namespace && selects(wanted, p.metadata.labels)))
       out.push(`Service "${metadata.name}": its selector ${text(spec.selector)} chooses no pod of namespace ${metadata.namespace}`); // prettier-ignore
