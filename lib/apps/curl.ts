@@ -14,6 +14,8 @@ import { HttpResponse } from './http-response.js';
 import type { Proc, Program } from './program.js';
 
 const BUFFER = 102400;
+/** Seconds of silence before curl's connections are probed, and between the probes (CURLOPT_TCP_KEEPIDLE, _KEEPINTVL). */
+const KEEPALIVE = 60;
 const EAGAIN = -11;
 
 export interface Failure {
@@ -193,6 +195,7 @@ class Curl {
     const attempt = (i: number): void => {
       t.addr = addrs[i]!;
       sock = new TcpSock(this.p.net);
+      sock.setKeepalive(KEEPALIVE, KEEPALIVE);
       this.p.onKill = () => sock.close();
       this.verbose(`  Trying ${ntoa(t.addr)}:${port}...`);
       const failed = (err: number): void => {

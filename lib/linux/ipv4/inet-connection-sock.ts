@@ -48,6 +48,7 @@ export class RequestSock {
   acked = false;
   lastOowAckJ = 0;
   txhash = 0;
+  ecnOk = false;
   readonly timer: Timer;
 
   constructor(listener: TcpSock, saddr: number, sport: number, daddr: number, dport: number) {

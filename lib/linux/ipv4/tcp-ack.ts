@@ -8,6 +8,7 @@ import { after, before, type Options, SYN } from '../../../wire/tcp.js';
 import { jiffies, usecsToJiffies } from '../core/jiffies.js';
 import { caAcked, congControl, slowStartAfterIdle } from './tcp-cong.js';
 import { fastPathCheck } from './tcp-data.js';
+import { ecnAcceptCwr, ecnEcho } from './tcp-ecn.js';
 import { sendAck } from './tcp-output.js';
 import { ackProbe, scheduleLossProbe } from './tcp-probe.js';
 import { rackAdvance, rackUpdateReoWnd } from './tcp-rack.js';
@@ -270,8 +271,10 @@ export function tcpAck(sk: TcpSock, g: AckSegment, o: Options, flag: number): nu
     if (g.seq !== g.endSeq) flag |= F.FLAG_DATA;
     flag |= ackUpdateWindow(sk, g);
     if (o.sacks > 0 && sk.sackOk) flag |= F.sacktagWriteQueue(sk, g.ack, o, priorUna, st);
+    if (ecnEcho(sk, g.flags) && (g.flags & SYN) === 0) flag |= F.FLAG_ECE;
     sk.delivered += st.sackDelivered;
   }
+  if (ecnAcceptCwr(sk, g.flags, g.seq !== g.endSeq)) sk.ackPending |= T.ACK_NOW;
   sk.errSoft = 0;
   sk.probesOut = 0;
   sk.rcvTstampJ = jiffies(sk.net.kernel.sim);

@@ -7,6 +7,7 @@
  */
 import { after, before } from '../../../wire/tcp.js';
 import { jiffies, usecsToJiffies } from '../core/jiffies.js';
+import { ecnQueueCwr } from './tcp-ecn.js';
 import * as T from './tcp-sock.js';
 import type { TcpSock } from './tcp.js';
 
@@ -191,6 +192,7 @@ export function initCwndReduction(sk: TcpSock): void {
   sk.priorCwnd = sk.cwnd;
   sk.prrDelivered = sk.prrOut = 0;
   sk.ssthresh = caSsthresh(sk);
+  ecnQueueCwr(sk);
 }
 
 /** RFC 6937 (tcp_cwnd_reduction). */

@@ -9,6 +9,7 @@ import { after, before, FIN, PSH } from '../../../wire/tcp.js';
 import { drop } from '../core/drop.js';
 import { jiffies } from '../core/jiffies.js';
 import type { Skb } from '../core/skb.js';
+import { ecnCheckCe } from './tcp-ecn.js';
 import { timeWait } from './tcp-minisocks.js';
 import { dataQueueOfo, dsackSet, ofoQueue, purgeOfo, rcvSpuriousRetrans, sackRemove } from './tcp-ofo.js';
 import { selectWindowFree, sendAck, sendDelayedAck, tcpFullSpace, tcpSpace } from './tcp-output.js';
@@ -152,6 +153,7 @@ export function eventDataRecv(sk: TcpSock, skb: Skb): void {
     else if (m > sk.rto) incrQuickack(sk, T.MAX_QUICKACKS);
   }
   sk.lrcvtimeJ = now;
+  if (ecnCheckCe(sk, skb)) enterQuickackMode(sk, 2);
   if (skb.tail - skb.head >= 128) growWindow(sk, skb);
 }
 

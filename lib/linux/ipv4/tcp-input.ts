@@ -4,7 +4,7 @@
  *   tcpV4Rcv ─▶ tcpV4DoRcv ─┬─ ESTABLISHED ▶ rcvEstablished ─┐
  *                           └─ others ▶ rcvStateProcess ─────┴─▶ tcpAck (tcp-ack.ts) ─▶ dataQueue (tcp-data.ts)
  *
- * Kernel counterpart: net/ipv4/tcp_input.c. Not here: Fast Open, urgent data, ECN.
+ * Kernel counterpart: net/ipv4/tcp_input.c. Not here: Fast Open, urgent data.
  * @module
  */
 import * as tcp from '../../../wire/tcp.js';
@@ -158,7 +158,7 @@ function synChallenge(sk: TcpSock, skb: Skb): boolean {
 function predicted(sk: TcpSock, skb: Skb): boolean {
   const b = skb.buf;
   const o = skb.trans;
-  const word = ((b[o + 12]! << 24) | (b[o + 13]! << 16) | g.window) & 0xfff7ffff;
+  const word = ((b[o + 12]! << 24) | (b[o + 13]! << 16) | g.window) & 0xf0f7ffff;
   if (word !== sk.predFlags || g.seq !== sk.rcvNxt || before(g.ack, sk.sndUna) || after(g.ack, sk.sndNxt)) return false;
   if (sk.tcpHeaderLen !== 32) return true;
   fastParse(sk, skb);

@@ -31,6 +31,7 @@ import { updatePmtu } from './route-exception.js';
 import { rtoFromRtt } from './tcp-ack.js';
 import { rcvEstablished, rcvStateProcess } from './tcp-input.js';
 import { checkReq, type TimewaitSock, timewaitStateProcess, TW_ACK, TW_RST, TW_SYN } from './tcp-minisocks.js';
+import { ecnCreateRequest, ecnSendSyn } from './tcp-ecn.js';
 import { dstAdvmss, selectInitialWindow, tcpFullSpace, transmitSeg } from './tcp-output.js';
 import { simpleRetransmit } from './tcp-recovery.js';
 import * as Q from './tcp-queue.js';
@@ -205,6 +206,7 @@ function connRequest(sk: TcpSock, skb: Skb, isn: number): void {
   r.rcvIsn = skb.seq;
   r.rcvNxt = (skb.seq + 1) | 0;
   r.tsOffset = r.tstampOk ? secureTsOff(net, saddr, daddr) : 0;
+  r.ecnOk = ecnCreateRequest(sk, skb.tcpFlags, ipv4.tos(b, skb.net));
   r.txhash = T.txRndhash(net);
   r.sntIsn = isn !== 0 ? isn : secureSeq(net, saddr, daddr, r.sport, r.dport);
   const d = requestRoute(r);
@@ -239,7 +241,8 @@ export function sendSynack(r: RequestSock): void {
   const mss = dstAdvmss(dstMtu(d));
   const ws = r.wscaleOk ? r.rcvWscale : -1;
   const end = tcp.putSynOptions(skb.buf, o + tcp.HLEN, mss, r.sackOk, r.tstampOk, tsval, r.tsRecent, ws);
-  tcp.write(skb.buf, o, r.sport, r.dport, r.sntIsn, r.rcvNxt, end - o, tcp.SYN | tcp.ACK, Math.min(r.rcvWnd, 65535));
+  const flags = tcp.SYN | tcp.ACK | (r.ecnOk ? tcp.ECE : 0);
+  tcp.write(skb.buf, o, r.sport, r.dport, r.sntIsn, r.rcvNxt, end - o, flags, Math.min(r.rcvWnd, 65535));
   skb.tail = end;
   tcp.fillCsum(skb.buf, o, end, r.saddr, r.daddr);
   skb.uid = r.listener.uid;
@@ -324,7 +327,7 @@ function connectSyn(sk: TcpSock): void {
   const s = new Q.TxSeg();
   s.seq = sk.writeSeq;
   s.endSeq = sk.writeSeq = (sk.writeSeq + 1) | 0;
-  s.flags = tcp.SYN;
+  s.flags = tcp.SYN | ecnSendSyn(sk);
   s.pcount = 1;
   sk.wmemQueued += T.TX_TRUESIZE;
   T.mstampRefresh(sk);

@@ -14,6 +14,7 @@ import { bindHash, ehashInsert, ehashRemove, putPort } from './inet-hashtables.j
 import { ackUpdateRtt, oowAllowed } from './tcp-ack.js';
 import { initializeRcvMss } from './tcp-data.js';
 import { reqskSendAck, tcpSendReset } from './tcp-ipv4.js';
+import { ECN_OK } from './tcp-ecn.js';
 import { dstAdvmss } from './tcp-output.js';
 import * as F from './tcp-sack.js';
 import * as T from './tcp-sock.js';
@@ -193,6 +194,7 @@ function createChild(r: RequestSock, skb: Skb): TcpSock {
   c.reuse = sk.reuse;
   c.tos = sk.tos;
   c.txhash = r.txhash;
+  c.ecnFlags = r.ecnOk ? ECN_OK : 0;
   c.nonagle = sk.nonagle;
   c.parent = sk;
   c.state = T.SYN_RECV;

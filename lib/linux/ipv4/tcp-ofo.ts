@@ -8,6 +8,7 @@ import { after, before, FIN } from '../../../wire/tcp.js';
 import { drop } from '../core/drop.js';
 import type { Skb } from '../core/skb.js';
 import { enterQuickackMode, growWindow, queueRcv, tcpFin } from './tcp-data.js';
+import { ecnCheckCe } from './tcp-ecn.js';
 import { sendAck } from './tcp-output.js';
 import * as T from './tcp-sock.js';
 import type { TcpSock } from './tcp.js';
@@ -132,6 +133,7 @@ export function ofoQueue(sk: TcpSock): void {
 
 /** Inserts an out-of-order segment, cutting off what it covers (tcp_data_queue_ofo). */
 export function dataQueueOfo(sk: TcpSock, skb: Skb): void {
+  if (ecnCheckCe(sk, skb)) enterQuickackMode(sk, 2);
   sk.predFlags = 0;
   sk.ackPending |= T.ACK_SCHED;
   const { seq, endSeq } = skb;

@@ -1,7 +1,7 @@
 /**
  * From a TCP socket to IP: the window to advertise, options, header, and the segments that carry no data of the stream.
  *
- * Kernel counterpart: net/ipv4/tcp_output.c (the write queue is in tcp-write.ts). Not here: ECN, urgent data, Fast Open, MD5.
+ * Kernel counterpart: net/ipv4/tcp_output.c (the write queue is in tcp-write.ts). Not here: urgent data, Fast Open, MD5.
  * @module
  */
 import * as ipv4 from '../../../wire/ipv4.js';
@@ -13,6 +13,7 @@ import { ttlDefault } from './icmp.js';
 import { ipBuildAndSend } from './ip-output.js';
 import { EHOSTUNREACH, isErr } from './route.js';
 import { txStart } from './tcp-cong.js';
+import { ecnSend } from './tcp-ecn.js';
 import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import type { TcpSock } from './tcp.js';
@@ -174,6 +175,7 @@ function transmitBare(sk: TcpSock, seq: number, flags: number): number {
   const { kernel } = sk.net;
   const skb = kernel.skbs.alloc();
   const hlen = tcp.HLEN + establishedOptions(sk);
+  flags |= ecnSend(sk, false);
   tcp.write(skb.buf, skb.head, sk.sport, sk.dport, seq, sk.rcvNxt, hlen, flags, selectWindow(sk));
   putEstablishedOptions(sk, skb.buf, skb.head + tcp.HLEN);
   skb.tail = skb.head + hlen;
@@ -198,6 +200,7 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
   const hlen = tcp.HLEN + (syn ? synOptionsLen(sk) : establishedOptions(sk));
   const window = syn ? Math.min(sk.rcvWnd, 65535) : selectWindow(sk);
   const hadDsack = sk.dsack;
+  const ecn = syn ? 0 : ecnSend(sk, len > 0 && !tcp.before(s.seq, sk.sndNxt));
   let err = 0;
   for (let i = 0; i < pcount && err === 0; i++) {
     const from = i * s.mss;
@@ -206,7 +209,8 @@ export function transmitSeg(sk: TcpSock, s: Q.TxSeg): number {
     skb.room(hlen + n);
     const b = skb.buf;
     const o = skb.head;
-    const flags = i === pcount - 1 ? s.flags : s.flags & ~(tcp.FIN | tcp.PSH);
+    let flags = i === pcount - 1 ? s.flags : s.flags & ~(tcp.FIN | tcp.PSH);
+    flags |= i === 0 ? ecn : ecn & ~tcp.CWR;
     tcp.write(b, o, sk.sport, sk.dport, (s.seq + from) | 0, sk.rcvNxt, hlen, flags, window);
     if (syn) putOwnSynOptions(sk, s, b, o + tcp.HLEN);
     else {

@@ -56,7 +56,7 @@ function tryLossProbe(sk: TcpSock, mss: number): boolean {
 }
 
 /** A probe of a shut window, or the part of the data that fits (tcp_write_wakeup). */
-function writeWakeup(sk: TcpSock): number {
+export function writeWakeup(sk: TcpSock): number {
   if (sk.state === T.CLOSE) return -1;
   const s = sk.writeQueue.head;
   if (s === null || !before(s.seq, T.wndEnd(sk))) return xmitProbe(sk);

@@ -1,7 +1,7 @@
 /**
  * Loss recovery: the states Open, Disorder, CWR, Recovery, Loss, how they are entered, left and undone.
  *
- * Kernel counterpart: net/ipv4/tcp_input.c (tcp_fastretrans_alert and below). Not here: ECN; peers without SACK recover by
+ * Kernel counterpart: net/ipv4/tcp_input.c (tcp_fastretrans_alert and below). Peers without SACK recover by
  * the retransmission timer and by three duplicate ACKs as in RFC 6582.
  * @module
  */
@@ -15,6 +15,7 @@ import {
   initCwndReduction,
   setCaState,
 } from './tcp-cong.js';
+import { ecnQueueCwr, ecnWithdrawCwr } from './tcp-ecn.js';
 import { markLost, rackMarkLost, rackSkbTimeout } from './tcp-rack.js';
 import * as F from './tcp-sack.js';
 import * as Q from './tcp-queue.js';
@@ -69,6 +70,7 @@ export function enterLoss(sk: TcpSock): void {
   setCaState(sk, T.CA_LOSS);
   sk.highSeq = sk.sndNxt;
   sk.tlpActive = false;
+  ecnQueueCwr(sk);
   sk.frto = fresh || sk.retransmits !== 0;
 }
 
@@ -76,12 +78,12 @@ const anyRetransDone = (sk: TcpSock): boolean =>
   sk.retransOut !== 0 || (sk.rtxQueue.head !== null && (sk.rtxQueue.head.sacked & T.EVER_RETRANS) !== 0);
 
 /** Enters Recovery, the fast one (tcp_enter_recovery). */
-export function enterRecovery(sk: TcpSock): void {
+export function enterRecovery(sk: TcpSock, echo = false): void {
   if (!anyRetransDone(sk)) sk.retransStamp = 0;
   sk.priorSsthresh = 0;
   initUndo(sk);
   if (sk.caState !== T.CA_CWR && sk.caState !== T.CA_RECOVERY) {
-    sk.priorSsthresh = currentSsthresh(sk);
+    if (!echo) sk.priorSsthresh = currentSsthresh(sk);
     initCwndReduction(sk);
   }
   setCaState(sk, T.CA_RECOVERY);
@@ -110,7 +112,10 @@ function undoCwndReduction(sk: TcpSock, unmark: boolean): void {
   }
   if (sk.priorSsthresh !== 0) {
     sk.cwnd = caUndoCwnd(sk);
-    sk.ssthresh = Math.max(sk.ssthresh, sk.priorSsthresh);
+    if (sk.priorSsthresh > sk.ssthresh) {
+      sk.ssthresh = sk.priorSsthresh;
+      ecnWithdrawCwr(sk);
+    }
   }
   sk.cwndStampJ = jiffies(sk.net.kernel.sim);
   sk.undoMarker = 0;
@@ -160,8 +165,18 @@ export function tryKeepOpen(sk: TcpSock): void {
   sk.highSeq = sk.sndNxt;
 }
 
+/** The peer echoes congestion: a reduction that nothing undoes (tcp_enter_cwr). */
+function enterCwr(sk: TcpSock): void {
+  sk.priorSsthresh = 0;
+  if (sk.caState >= T.CA_CWR) return;
+  sk.undoMarker = 0;
+  initCwndReduction(sk);
+  setCaState(sk, T.CA_CWR);
+}
+
 function tryToOpen(sk: TcpSock): void {
   if (!anyRetransDone(sk)) sk.retransStamp = 0;
+  if ((alertResult.flag & F.FLAG_ECE) !== 0) enterCwr(sk);
   if (sk.caState !== T.CA_CWR) tryKeepOpen(sk);
 }
 
@@ -258,6 +273,8 @@ export function fastretransAlert(sk: TcpSock, priorUna: number, dupack: number, 
   alertResult.rexmit = REXMIT_NONE;
   const advanced = (flag & F.FLAG_SND_UNA_ADVANCED) !== 0;
   if (sk.packetsOut === 0 && sk.sackedOut !== 0) sk.sackedOut = 0;
+  const echo = (flag & F.FLAG_ECE) !== 0;
+  if (echo) sk.priorSsthresh = 0;
   if ((flag & F.FLAG_SACK_RENEGING) !== 0 && advanced) {
     resetXmitTimer(sk, T.TIME_RETRANS, Math.max(usecsToJiffies(sk.srttUs >> 4), 1));
     alertResult.flag &= ~F.FLAG_SET_XMIT_TIMER;
@@ -272,7 +289,7 @@ export function fastretransAlert(sk: TcpSock, priorUna: number, dupack: number, 
     identifyLoss(sk);
     if ((sk.caState as number) !== T.CA_RECOVERY) {
       if (sk.lostOut === 0) return;
-      enterRecovery(sk);
+      enterRecovery(sk, echo);
     }
     alertResult.rexmit = REXMIT_LOST;
     return;
@@ -289,7 +306,7 @@ export function fastretransAlert(sk: TcpSock, priorUna: number, dupack: number, 
   if (sk.caState <= T.CA_DISORDER) tryUndoDsack(sk);
   identifyLoss(sk);
   if (sk.lostOut === 0) return tryToOpen(sk);
-  enterRecovery(sk);
+  enterRecovery(sk, echo);
   alertResult.rexmit = REXMIT_LOST;
 }
 

@@ -109,6 +109,11 @@ export class TcpState {
   uid = 0;
   /** IP identification of the next packet (inet_id). */
   inetId = 0;
+  /** Seconds of silence before probes and between them, 0: no SO_KEEPALIVE. */
+  keepidle = 0;
+  keepintvl = 0;
+  /** What is agreed and pending of explicit congestion notification (tcp-ecn.ts). */
+  ecnFlags = 0;
   /** Names the flow to tunnels (sk_txhash). */
   txhash = 0;
   hashNext: unknown = null;

@@ -11,12 +11,13 @@ import type { Skb } from '../core/skb.js';
 import * as A from './tcp-ack.js';
 import { caInit } from './tcp-cong.js';
 import * as D from './tcp-data.js';
+import { ecnRcvSyn, ecnRcvSynack } from './tcp-ecn.js';
 import { tcpReset } from './tcp-input.js';
 import { tcpSendSynack } from './tcp-ipv4.js';
 import { sendAck } from './tcp-output.js';
 import * as F from './tcp-sack.js';
 import * as T from './tcp-sock.js';
-import { resetXmitTimer } from './tcp-timer.js';
+import { resetXmitTimer, startKeepalive } from './tcp-timer.js';
 import { setState, type TcpSock } from './tcp.js';
 import { syncMss } from './tcp-write.js';
 
@@ -101,6 +102,7 @@ export function synSent(sk: TcpSock, skb: Skb, g: A.AckSegment, opts: tcp.Option
 
 function synAckReceived(sk: TcpSock, skb: Skb, g: A.AckSegment, opts: tcp.Options): number {
   takeSynOptions(sk, opts);
+  ecnRcvSynack(sk, g.flags);
   sk.sndWl1 = g.seq;
   tryUndoSpuriousSyn(sk);
   A.tcpAck(sk, g, opts, F.FLAG_SLOWPATH);
@@ -118,6 +120,7 @@ function synAckReceived(sk: TcpSock, skb: Skb, g: A.AckSegment, opts: tcp.Option
   setState(sk, T.ESTABLISHED);
   sk.lrcvtimeJ = sk.lsndtimeJ = jiffies(sk.net.kernel.sim);
   initTransfer(sk);
+  startKeepalive(sk);
   if (sk.sndWscale === 0) D.fastPathOn(sk);
   else sk.predFlags = 0;
   if (!sk.dead) sk.wake();
@@ -142,6 +145,7 @@ function crossedSyn(sk: TcpSock, g: A.AckSegment, opts: tcp.Options): void {
   sk.rcvNxt = sk.copiedSeq = sk.rcvWup = (g.seq + 1) | 0;
   sk.sndWnd = sk.maxWindow = g.window;
   sk.sndWl1 = g.seq;
+  ecnRcvSyn(sk, g.flags);
   syncMss(sk, sk.pmtuCookie);
   D.initializeRcvMss(sk);
   tcpSendSynack(sk);

@@ -1,7 +1,8 @@
 /**
- * TCP's timers: retransmission with its loss probe and window probe, delayed ACK, FIN_WAIT2, compressed ACKs.
+ * TCP's timers: retransmission with its loss probe and window probe, delayed ACK, FIN_WAIT2 and keepalive,
+ * compressed ACKs.
  *
- * Kernel counterpart: net/ipv4/tcp_timer.c. Not here: keepalive, user timeout, limits on orphans.
+ * Kernel counterpart: net/ipv4/tcp_timer.c. Not here: user timeout, limits on orphans.
  * @module
  */
 import { jiffies, modTimer, usecsToJiffies } from '../core/jiffies.js';
@@ -10,11 +11,13 @@ import { rackReoTimeout } from './tcp-rack.js';
 import { timeWait } from './tcp-minisocks.js';
 import { sendAck, sendActiveReset } from './tcp-output.js';
 import * as T from './tcp-sock.js';
-import { sendLossProbe, sendProbe0 } from './tcp-probe.js';
+import { sendLossProbe, sendProbe0, writeWakeup } from './tcp-probe.js';
 import { retransmitSkb } from './tcp-write.js';
 import { type TcpSock, tcpDone, tcpDoneWithError } from './tcp.js';
 
 export const ETIMEDOUT = 110;
+/** Jiffies until a probe that could not be sent is tried again. */
+const RESOURCE_PROBE_INTERVAL = 50;
 
 /** Arms the one retransmission timer for `what`, `when` jiffies ahead (inet_csk_reset_xmit_timer). */
 export function resetXmitTimer(sk: TcpSock, what: number, when: number): void {
@@ -178,14 +181,38 @@ export function compressedAckTimer(sk: TcpSock): void {
   sendAck(sk);
 }
 
-/** FIN_WAIT2 of a closed socket has lasted its time (tcp_keepalive_timer's first half). */
+/** FIN_WAIT2 of a closed socket has lasted its time, or a connection has been silent for long (tcp_keepalive_timer). */
 export function keepaliveTimer(sk: TcpSock): void {
-  if (sk.state !== T.FIN_WAIT2 || !sk.dead) return;
   T.mstampRefresh(sk);
+  if (sk.state !== T.FIN_WAIT2 || !sk.dead) return keepalive(sk);
   const more = finTime(sk) - T.TIMEWAIT_LEN;
   if (more > 0) return timeWait(sk, T.FIN_WAIT2, more);
   sendActiveReset(sk);
   tcpDone(sk);
+}
+
+/** Waits for silence of a socket with SO_KEEPALIVE to grow long (inet_csk_reset_keepalive_timer). */
+export function startKeepalive(sk: TcpSock, ticks = sk.keepidle * 100): void {
+  if (sk.keepidle === 0) return;
+  const { sim } = sk.net.kernel;
+  modTimer(sim, sk.keepaliveTimer, jiffies(sim) + ticks);
+}
+
+/** Nothing has been heard for a while: asks whether the peer is there, gives up after so many probes (tcp_keepalive_timer). */
+function keepalive(sk: TcpSock): void {
+  if (sk.keepidle === 0 || sk.state === T.CLOSE || sk.state === T.SYN_SENT || sk.state === T.LISTEN) return;
+  if (sk.packetsOut !== 0 || sk.writeQueue.head !== null) return startKeepalive(sk);
+  const idle = sk.keepidle * 100;
+  const now = jiffies(sk.net.kernel.sim);
+  const silent = now - Math.max(sk.lrcvtimeJ, sk.rcvTstampJ);
+  if (silent < idle) return startKeepalive(sk, idle - silent);
+  if (sk.probesOut >= sk.sysctl('tcp_keepalive_probes', 9)) {
+    sendActiveReset(sk);
+    return writeErr(sk);
+  }
+  const sent = writeWakeup(sk) <= 0;
+  if (sent) sk.probesOut++;
+  startKeepalive(sk, sent ? sk.keepintvl * 100 : RESOURCE_PROBE_INTERVAL);
 }
 
 /** Jiffies a closed socket stays in FIN_WAIT2 (tcp_fin_time). */

@@ -16,6 +16,7 @@ import type { TcpSock } from './tcp.js';
 
 const { after, before } = tcp;
 const EBUSY = 16;
+const SYN_ECN = tcp.SYN | tcp.ECE | tcp.CWR;
 
 /** Payload per segment for a path MTU, options not counted (tcp_mtu_to_mss, tcp_sync_mss). */
 export function syncMss(sk: TcpSock, pmtu: number): number {
@@ -288,6 +289,8 @@ export function retransmitOne(sk: TcpSock, s: Q.TxSeg, segs: number): number {
     avail = Math.min(avail, mss);
     if (s.len < avail) tryCollapse(sk, s, avail);
   }
+  // RFC 3168 6.1.1.1: a SYN that got no answer goes without ECN.
+  if ((s.flags & SYN_ECN) === SYN_ECN && sk.sysctl('tcp_ecn_fallback', 1) !== 0) s.flags &= ~(tcp.ECE | tcp.CWR);
   sk.totalRetrans += s.pcount;
   const err = transmitSeg(sk, s);
   s.sacked |= T.EVER_RETRANS;

@@ -320,6 +320,54 @@ Tcp('sequential connections use even ports that rise by 2 to 16', () => {
   }
 });
 
+Tcp('keepalive probes a silent peer and gives up on one that does not answer', () => {
+  const h = hosts();
+  h.a.net.sysctl.set('net.ipv4.tcp_keepalive_probes', 2);
+  const l = new TcpSock(h.b.net);
+  l.bind(0, 80);
+  l.listen(5);
+  const c = new TcpSock(h.a.net);
+  c.setKeepalive(10, 3);
+  c.connect(B, 80);
+  h.k.sim.settle();
+  h.seen.length = 0;
+  later(h, 12);
+  assert.equal(h.seen, ['> A 0/1 0 win 502', '< A 1/1 0 win 510']);
+  h.lose = () => true;
+  later(h, 13);
+  assert.equal(h.seen.slice(2), ['> A 0/1 0 win 502', '> A 0/1 0 win 502']);
+  assert.is(c.state, T.ESTABLISHED);
+  later(h, 3);
+  assert.equal(h.seen.slice(4), ['> RA 1/1 0 win 502']);
+  assert.is(c.takeError(), 110);
+});
+
+Tcp('a socket without SO_KEEPALIVE is silent for ever', () => {
+  const h = hosts();
+  connected(h);
+  later(h, 3 * 7200);
+  assert.equal(h.seen, []);
+});
+
+Tcp('setMaxseg() bounds what is offered and what is sent', () => {
+  const h = hosts();
+  const l = new TcpSock(h.b.net);
+  l.bind(0, 80);
+  l.listen(5);
+  const c = new TcpSock(h.a.net);
+  c.setMaxseg(1220);
+  c.connect(B, 80);
+  h.k.sim.settle();
+  assert.is(h.seen[0], '> S 0 0 win 64660');
+  h.seen.length = 0;
+  c.send(bytes(1300));
+  assert.equal(
+    h.seen.filter((x) => x.startsWith('>')),
+    ['> A 1/1 1208 win 506', '> PA 1209/1 92 win 506'],
+  );
+  assert.is(l.accept()!.mssCache, 1208);
+});
+
 Tcp('calls on a socket without a connection return errors, none throws', () => {
   const h = hosts();
   const c = new TcpSock(h.a.net);

@@ -194,6 +194,12 @@ export class TcpSock extends T.TcpState implements Runnable {
     this.release();
   }
 
+  /** SO_KEEPALIVE with TCP_KEEPIDLE and TCP_KEEPINTVL in seconds, before connect(). */
+  setKeepalive(idle: number, interval: number): void {
+    this.keepidle = idle;
+    this.keepintvl = interval;
+  }
+
   /** TCP_MAXSEG before connect(): the MSS that is offered, and the longest segment that is sent. */
   setMaxseg(mss: number): void {
     this.userMss = mss;
