@@ -19,11 +19,22 @@ const MESSAGES: Record<Exclude<Status, 'ok'>, string> = {
 
 /** The IPv4 addresses of `host` (int32, in the order to try them), or getaddrinfo's message. `v4only`: AF_INET, as with -4. */
 export function getaddrinfo(p: Proc, host: string, v4only: boolean, done: (r: number[] | string) => void): void {
+  hostAddresses(p, host, v4only ? [4] : [4, 6], done);
+}
+
+/** The same, with the name's canonical form (AI_CANONNAME); '' beside a message. */
+export function hostAddresses(
+  p: Proc,
+  host: string,
+  families: readonly (4 | 6)[],
+  done: (r: number[] | string, canonical: string) => void,
+): void {
   const r = new Resolver(p);
-  if (r.conf.unsupported !== '') return done(`/etc/resolv.conf: "${r.conf.unsupported}" is not supported yet`);
-  getAddrInfo(p, r, host, v4only ? [4] : [4, 6], (status, found) => {
-    if (found === null) return done(MESSAGES[status === 'ok' ? 'nodata' : status]);
+  if (r.conf.unsupported !== '') return done(`/etc/resolv.conf: "${r.conf.unsupported}" is not supported yet`, '');
+  getAddrInfo(p, r, host, families, (status, found) => {
+    if (found === null) return done(MESSAGES[status === 'ok' ? 'nodata' : status], '');
     const v4 = found.addresses.filter((b) => b.length === 4).map((b) => i32(b, 0));
-    done(v4.length > 0 ? v4 : 'it has IPv6 addresses only, which are not supported yet');
+    if (v4.length > 0) done(v4, found.canonical);
+    else done('it has IPv6 addresses only, which are not supported yet', '');
   });
 }

@@ -40,6 +40,8 @@ export class Resolver {
   private single: boolean;
   private reopen: boolean;
   private turn = -1;
+  /** After `abandon()`. */
+  abandoned = false;
 
   constructor(p: Proc) {
     this.p = p;
@@ -149,6 +151,12 @@ export class Resolver {
     });
   }
 
+  /** The process stops in the middle of a look-up: nothing is asked any more, and nobody told. */
+  abandon(): void {
+    this.abandoned = true;
+    this.close();
+  }
+
   /** The connected socket to a server; null if it cannot be connected. */
   socket(ns: number): UdpSock | null {
     const old = this.socks[ns];
@@ -224,7 +232,9 @@ class Exchange {
     if (this.sock === null) return this.fail();
     const { sim } = this.p.net.kernel;
     sim.arm(this.timer, sim.now + this.r.seconds(this.ns) * SEC);
-    for (const i of this.r.sequential ? [0] : this.queries.keys()) if (!this.transmit(i)) return;
+    if (!this.transmit(0) || this.r.sequential || this.queries.length < 2) return;
+    // sendmmsg() gave up before the second one, because the first was refused meanwhile: it is sent by itself.
+    if (this.sendQuery(1) !== 0) this.transmit(1);
   }
 
   private open(): void {
@@ -232,8 +242,12 @@ class Exchange {
     if (this.sock !== null) this.sock.onReady = () => this.ready();
   }
 
+  private sendQuery(i: number): number {
+    return this.sock!.send(packDns(this.queries[i]!, false));
+  }
+
   private transmit(i: number): boolean {
-    if (this.sock!.send(packDns(this.queries[i]!, false)) === 0) return true;
+    if (this.sendQuery(i) === 0) return true;
     this.fail();
     return false;
   }
@@ -255,6 +269,7 @@ class Exchange {
   }
 
   private timeout(): void {
+    if (this.r.abandoned) return;
     if (this.messages.length > 0 && this.answered.includes(true)) {
       if (this.r.degrade()) return this.start();
       this.sent.messages = this.messages;

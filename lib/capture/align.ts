@@ -3,7 +3,7 @@
  * that what still differs afterwards is a real difference. Walks only as far as both frames have the same structure.
  * @module
  */
-import { equalAt, hex, u16 } from '../../wire/bytes.js';
+import { equalAt, hex, u16, u32 } from '../../wire/bytes.js';
 import { fold, pseudo, sum } from '../../wire/checksum.js';
 import * as icmp from '../../wire/icmp.js';
 import { macText } from '../../wire/inet.js';
@@ -137,8 +137,10 @@ class Aligner {
     } else if (ipv4.id(e, o) !== 0 && ipv4.id(a, o) !== 0) {
       dirty = this.map16('ip-id', `${proto}/${total}`, o + ipv4.ID);
     }
-    this.checksum(o + ipv4.CSUM, dirty, (b) => ipv4.csumOk(b, o));
-    if (!equalAt(e, o + 6, a, o + 6, 2) || !equalAt(e, o + 12, a, o + 12, hlen - 12)) return dirty;
+    if (this.timestamps(o + ipv4.HLEN, o + hlen)) dirty = true;
+    // What an error quotes may have lost its checksum to an address that a router recorded in it.
+    this.checksum(o + ipv4.CSUM, dirty, quoted ? () => this.evens(o, o + hlen) : (b) => ipv4.csumOk(b, o));
+    if (!equalAt(e, o + 6, a, o + 6, 2) || !equalAt(e, o + 12, this.n, o + 12, hlen - 12)) return dirty;
     const at = o + hlen;
     const stop = Math.min(end, o + total);
     if ((ipv4.frag(e, o) & ipv4.OFFSET) !== 0) return dirty;
@@ -149,6 +151,30 @@ class Aligner {
     else if (proto === ipv4.UDP) inner = this.l4(o, at, stop, all, 6, depth, quoted);
     else if (proto === ipv4.TCP) inner = this.l4(o, at, stop, all, 16, depth, quoted);
     return dirty || inner;
+  }
+
+  /** See the equivalence `ip-timestamp`; the options between `o` and `end`. */
+  private timestamps(o: number, end: number): boolean {
+    const { e, a, maps } = this;
+    let dirty = false;
+    for (let len = 1; o < end; o += len) {
+      const kind = e[o]!;
+      len = kind <= 1 ? 1 : (e[o + 1] ?? 0);
+      if (kind === 0 || len < 1 || o + len > end || !equalAt(e, o, a, o, Math.min(4, len))) break;
+      if (kind !== 68 || len < 4) continue;
+      const step = (e[o + 3]! & 15) === 0 ? 4 : 8;
+      let last = 0;
+      for (let at = o + step; at + 4 <= o + Math.min(len, e[o + 2]! - 1); at += step) {
+        const [x, y] = [u32(e, at), u32(a, at)];
+        if (x === 0 || y === 0 || y < last || !maps.sameTime(x, y)) break;
+        last = y;
+        if (x === y) continue;
+        maps.used('ip-timestamp');
+        this.take(at, 4);
+        dirty = true;
+      }
+    }
+    return dirty;
   }
 
   private icmp(o: number, end: number, whole: boolean, depth: number): boolean {

@@ -50,6 +50,12 @@ export const EQUIVALENCES = [
     reason: "ping's identifier is random or a process id, or chosen by NAT; mapped over the tree",
   },
   {
+    name: 'ip-timestamp',
+    reason:
+      "the timestamp option's milliseconds since midnight: one constant difference over the tree, give or take 2 s (the " +
+      'clocks drift apart as steps start late), and they never fall from hop to hop',
+  },
+  {
     name: 'ping-timestamp',
     reason: 'the first 16 bytes of an echo payload are the time of day; mapped per (id, sequence)',
   },
@@ -87,6 +93,9 @@ export interface EquivalenceOptions {
   dnsPorts?: readonly number[];
 }
 
+/** Milliseconds. */
+const DAY = 86400000;
+
 /** All mappings of one comparison and how often each was needed. */
 export class Mappings {
   readonly counts: Partial<Record<EquivalenceName, number>> = {};
@@ -98,6 +107,8 @@ export class Mappings {
   readonly tunnelPorts: Set<string>;
   /** How far apart (ones' complement) the partial and the complete sum of a packet on lo were, by protocol, destination and ports. */
   readonly partialSums: Map<string, number>;
+  /** The actual time of day less the expected one, ms; null: none seen. */
+  readonly clock: { ahead: number | null };
   private readonly forward = new Map<string, string | number>();
   private readonly backward = new Map<string, string | number>();
   private readonly base: Mappings | null;
@@ -105,6 +116,7 @@ export class Mappings {
   constructor(base: Mappings | null = null) {
     this.base = base;
     this.tcp = base === null ? new TcpFlows() : base.tcp;
+    this.clock = base === null ? { ahead: null } : base.clock;
     this.tunnelPorts = base === null ? new Set() : base.tunnelPorts;
     this.partialSums = base === null ? new Map() : base.partialSums;
   }
@@ -141,6 +153,14 @@ export class Mappings {
   /** True when both values are known as a pair already. */
   known(name: EquivalenceName, key: string, e: string | number, a: string | number): boolean {
     return this.standsFor(`${name} ${key} ${e}`) === a && this.comesFrom(`${name} ${key} ${a}`) === e;
+  }
+
+  /** Whether two times of day, ms since midnight, are as far apart as the first two were, give or take 2 s. */
+  sameTime(e: number, a: number): boolean {
+    const ahead = (a - e + DAY) % DAY;
+    this.clock.ahead ??= ahead;
+    const drift = (ahead - this.clock.ahead + DAY) % DAY;
+    return drift <= 2000 || drift >= DAY - 2000;
   }
 
   /** Records that `e` stands for `a`; false (with `note`) when one of them already stands for something else. */

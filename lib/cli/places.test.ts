@@ -43,7 +43,7 @@ for (const [what, text, code, err] of [
   ['an expectation', steps('in: pod/client, run: ip link show lo, expect: { exit: 3 }'), 1, /^s\.yaml:14: expected exit 3, got 0\n$/],
   ['an expectation of kubectl', steps('run: kubectl get pods, expect: { stdout: nosuch }'), 1, /^s\.yaml:14: kubectl get pods: expected stdout with "nosuch", got /],
   ['an unknown command', steps('in: node/node1, run: frobnicate'), 2, /^s\.yaml:14:36: unknown command "frobnicate"/],
-  ['an unsupported option', steps('in: pod/client, run: ping -Z x'), 2, /^s\.yaml:14:36: ping: option -Z is not supported yet/],
+  ['an unsupported option', steps('in: pod/client, run: ping -A x'), 2, /^s\.yaml:14:36: ping: option -A is not supported yet/],
   ['an unknown kubectl verb', steps('run: kubectl gte pods'), 2, /^s\.yaml:14:20: .*gte/],
   ['a command that fails', steps('in: pod/client, run: ip link frob'), 0, /^s\.yaml:14:36: note: exit 255: Command "frob" is unknown/],
   ['a kubectl command that fails', steps('run: kubectl get pod nosuch'), 0, /^s\.yaml:14:20: note: exit 1: Error from server/],

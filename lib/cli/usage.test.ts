@@ -91,7 +91,7 @@ const BAD: [args: string, err: RegExp][] = [
   ['walk lab.yaml --packet 1', /there is no packet 1, expected a file with packets/],
   ['bench --packets 0', /--packets: found "0", expected a number from 1/],
   ['show lab.yaml -- ip link', /^podwire: show: without --in/],
-  ['show lab.yaml --in root -- ping -Z x', /^lab\.yaml: ping: option -Z is not supported yet/],
+  ['show lab.yaml --in root -- ping -A x', /^lab\.yaml: ping: option -A is not supported yet/],
   ['app coredns --manifests nosuch.yaml', /^nosuch\.yaml: no such file/],
   ['app coredns --manifests .', /^podwire: EISDIR/],
   ['app frob', /^podwire: app: found "frob", expected echo, http or coredns/],

@@ -26,7 +26,7 @@ const refused = (steps: string, setup = ''): string => {
 const Engine = suite('lib/lab/engine');
 
 for (const [run, why] of [
-  ['ping -Z 127.0.0.1', 'ping: option -Z is not supported yet'],
+  ['ping -A 127.0.0.1', 'ping: option -A is not supported yet'],
   ['curl --http2 http://127.0.0.1/', 'curl: option --http2 is not supported yet'],
   ['nc -q 1 127.0.0.1 80', 'nc: option -q is not supported yet'],
   ['dig +keepopen x', 'dig: +keepopen is not supported yet'],
@@ -40,7 +40,7 @@ for (const [run, why] of [
   ['ipset create x hash:ip counters', 'ipset: counters is not supported yet'],
   ['conntrack -I', 'conntrack: -I is not supported yet'],
   ['ip link add d type macvlan 2>/dev/null', '"ip link add … type macvlan" is not supported yet'],
-  ['arping -c 1 127.0.0.1', 'unknown command "arping", expected one of: bridge, cat, '],
+  ['nmap 127.0.0.1', 'unknown command "nmap", expected one of: arping, bridge, cat, '],
   ['podwire app frob', 'unknown command "podwire app frob", expected one of: '],
   [
     'podwire fault conntrack-race twice',

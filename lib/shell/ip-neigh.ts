@@ -1,5 +1,5 @@
 /**
- * `ip neigh`: the ARP table of a namespace. `proxy`, `managed`, `router`, `extern_learn` and `get` are refused.
+ * `ip neigh`: the ARP table of a namespace. `managed`, `router`, `extern_learn` and `get` are refused.
  *
  * The kernel lists its hash table in the order of a hash drawn at boot; here it is the order of creation.
  * @module
@@ -41,6 +41,7 @@ function modify(c: IpContext, w: Words, verb: 'add' | 'change' | 'replace' | 'de
   let name: string | null = null;
   let ll: string | null = null;
   let nud: number = NUD_PERMANENT;
+  let proxy = false;
   while (w.more) {
     const k = w.take();
     if (matches(k, 'lladdr')) ll = w.value();
@@ -48,7 +49,12 @@ function modify(c: IpContext, w: Words, verb: 'add' | 'change' | 'replace' | 'de
       const v = w.value();
       nud = state(v) ?? wrong(v, 'nud state is bad');
     } else if (k === 'dev') name = w.value();
-    else if (matches(k, 'proxy', 'extern_learn', 'protocol') || ['router', 'use', 'managed'].includes(k))
+    else if (matches(k, 'proxy')) {
+      const a = w.value();
+      if (to !== null) fail(`Error: duplicate "address": "${a}" is the second value.`);
+      to = address(a, 'any valid');
+      proxy = true;
+    } else if (matches(k, 'extern_learn', 'protocol') || ['router', 'use', 'managed'].includes(k))
       unsupported(`ip neigh ${verb} ${k}`);
     else {
       const a = k === 'to' ? w.value() : k;
@@ -56,14 +62,24 @@ function modify(c: IpContext, w: Words, verb: 'add' | 'change' | 'replace' | 'de
       to = address(a, 'any valid');
     }
   }
-  if (name === null || to === null) return fail('Device and destination are required arguments.');
+  if (to === null || (name === null && !proxy)) return fail('Device and destination are required arguments.');
   const mac = ll === null || ll === 'null' ? null : lladdr(ll);
-  const dev = device(c.net, name);
+  if (proxy && nud !== NUD_PERMANENT) unsupported(`ip neigh ${verb} proxy … nud ${nudName(nud)}`);
+  if (proxy) return modifyProxy(c, name === null ? null : device(c.net, name), to, verb);
+  const dev = device(c.net, name!);
   if (verb === 'delete') {
     if (!c.net.neigh.delete(dev, to)) rtnl('ENOENT');
     return '';
   }
   return enter(c, dev, to, mac, nud, verb);
+}
+
+/** An address to answer for; one that is there stays (neigh_add and neigh_delete with NTF_PROXY). */
+function modifyProxy(c: IpContext, dev: Netdev | null, to: number, verb: string): string {
+  const { proxies } = c.net.neigh;
+  if (verb === 'delete' && !proxies.delete(to, dev)) rtnl('ENOENT');
+  if (verb !== 'delete') proxies.add(to, dev);
+  return '';
 }
 
 /** neigh_add: NLM_F_EXCL of `add`, no NLM_F_CREATE of `change`. */
@@ -84,10 +100,11 @@ interface Filter {
   master: Netdev | null;
   states: number;
   to: { addr: number; prefix: number } | null;
+  proxy: boolean;
 }
 
 function filter(c: IpContext, w: Words, flush: boolean): Filter {
-  const f: Filter = { dev: null, master: null, states: 0xff & ~NUD_NOARP, to: null };
+  const f: Filter = { dev: null, master: null, states: 0xff & ~NUD_NOARP, to: null, proxy: false };
   if (flush) f.states &= ~NUD_PERMANENT;
   let given = false;
   let name: string | null = null;
@@ -102,7 +119,8 @@ function filter(c: IpContext, w: Words, flush: boolean): Filter {
       const s = v === 'all' ? (flush ? 0xff & ~NUD_NOARP : 0x1ff) : (state(v) ?? wrong(v, 'nud state is bad'));
       f.states = (given ? f.states : 0) | (s === 0 ? 0x100 : s);
       given = true;
-    } else if (k === 'unused' || k === 'proxy' || k === 'nomaster' || k === 'vrf' || matches(k, 'protocol'))
+    } else if (k === 'proxy' && !flush) f.proxy = true;
+    else if (k === 'unused' || k === 'proxy' || k === 'nomaster' || k === 'vrf' || matches(k, 'protocol'))
       unsupported(`ip neigh show ${k}`);
     else f.to = prefix(k === 'to' ? w.value() : k);
   }
@@ -115,10 +133,28 @@ function show(c: IpContext, w: Words, flush: boolean): string {
   if (c.stats) unsupported('ip -s neigh');
   const f = filter(c, w, flush);
   let out = '';
+  if (f.proxy) return showProxies(c, f);
   for (const n of c.net.neigh.list()) {
     if (!selected(f, n)) continue;
     if (flush) c.net.neigh.delete(n.dev, n.addr);
     else out += text(c, f, n);
+  }
+  return out;
+}
+
+function showProxies(c: IpContext, f: Filter): string {
+  let out = '';
+  for (const p of c.net.neigh.proxies.entries()) {
+    if ((f.dev !== null && p.dev !== f.dev) || (f.to !== null && ((p.addr ^ f.to.addr) & maskOf(f.to.prefix)) !== 0)) {
+      continue;
+    }
+    const named = f.dev === null && p.dev !== null;
+    if (c.brief) {
+      out += `${ntoa(p.addr).padEnd(39)} ${named ? `${p.dev!.name.padEnd(16)} ` : ''}\n`;
+      continue;
+    }
+    const dev = named ? `dev ${p.dev!.name} ` : '';
+    out += `${ntoa(p.addr)} ${dev}proxy \n`;
   }
   return out;
 }

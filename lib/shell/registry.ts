@@ -2,6 +2,7 @@
  * Every command of the Lab language, by name.
  * @module
  */
+import { arping } from '../apps/arping.js';
 import { dig } from '../apps/dig.js';
 import { echoServer } from '../apps/echo.js';
 import { curl } from '../apps/curl.js';
@@ -46,7 +47,7 @@ export const commands: Record<string, SyncCommand> = {
   echo: (_k, _n, argv) => ({ exit: 0, out: `${argv.slice(1).join(' ')}\n`, err: '' }),
 };
 
-const PROGRAMS: Record<string, Program> = { ping, nc, getent, curl, dig };
+const PROGRAMS: Record<string, Program> = { ping, arping, nc, getent, curl, dig };
 
 /** Programs that run until they end or are killed. */
 export const PROGRAM_NAMES: readonly string[] = Object.keys(PROGRAMS);

@@ -94,6 +94,8 @@ export abstract class Netdev {
   tap: Tap | null = null;
   /** The bridge port this device is enslaved as (structurally bridge/bridge.ts BrPort), or null. */
   brport: BridgeHandler | null = null;
+  /** Packet sockets bound to this device (dev->ptype_specific), null: none. */
+  packetSocks: PacketHandler[] | null = null;
   addrs: InAddr[] = [];
   /** Routes out of this device that no next hop stands for, by RTCF_*. */
   dsts: (Dst | undefined)[] = [];
@@ -138,6 +140,7 @@ export abstract class Netdev {
   stopped(): void {
     this.qdisc?.reset();
     this.brport?.disable();
+    if (this.packetSocks !== null) for (const s of this.packetSocks) s.netDown();
   }
 
   /** Still up, but the other side is gone: neighbours go unless permanent (neigh_carrier_down). */
@@ -174,6 +177,13 @@ export interface BridgeHandler {
   rx(skb: Skb): void;
   /** The port has no carrier any more (br_stp_disable_port). */
   disable(): void;
+}
+
+/** A packet socket as its device sees it (structurally packet/af-packet.ts PacketSock). */
+export interface PacketHandler {
+  /** A frame for a protocol: copied, if it is the socket's. */
+  deliver(skb: Skb): void;
+  netDown(): void;
 }
 
 /** The driver dropped the frame (netdevice.h). */
@@ -265,6 +275,7 @@ export function netifReceiveSkb(dev: Netdev, skb: Skb): void {
 /** Hands a frame to its protocol: `head` at the network header (deliver_skb). */
 export function deliverSkb(dev: Netdev, skb: Skb): void {
   const net = dev.net;
+  if (dev.packetSocks !== null) for (let i = 0; i < dev.packetSocks.length; i++) dev.packetSocks[i]!.deliver(skb);
   if (skb.protocol === eth.P_IP) net.kernel.proto.ipRcv(net, skb, dev);
   else if (skb.protocol === eth.P_ARP) net.kernel.proto.arpRcv(net, skb, dev);
   else drop(net, skb, 'UNHANDLED_PROTO');

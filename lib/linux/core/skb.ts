@@ -23,6 +23,8 @@ export const PACKET_BROADCAST = 1;
 export const PACKET_MULTICAST = 2;
 export const PACKET_OTHERHOST = 3;
 export const PACKET_OUTGOING = 4;
+/** This machine's own copy of what it sent to a group. */
+export const PACKET_LOOPBACK = 5;
 
 /** enum ip_conntrack_info. */
 export const CT_ESTABLISHED = 0;

@@ -1,7 +1,7 @@
 /**
  * ARP: asking, answering, learning.
  *
- * Kernel counterpart: net/ipv4/arp.c. Not here: single proxy entries (`ip neigh add proxy`), medium_id.
+ * Kernel counterpart: net/ipv4/arp.c. Not here: medium_id.
  * @module
  */
 import * as arp from '../../../wire/arp.js';
@@ -139,7 +139,7 @@ function answers(net: Netns, dev: Netdev, sip: number, tip: number): number {
   const r = net.fib.lookup(fl)!;
   // arp_fwd_pvlan: a private VLAN's ports talk through the router, also on one device.
   if (r.dev === dev) return dev.conf.proxy_arp_pvlan !== 0 && sip !== tip ? PROXY : SILENT;
-  return orConf(net, dev, 'proxy_arp') ? PROXY : SILENT;
+  return orConf(net, dev, 'proxy_arp') || net.neigh.proxies.has(dev, tip) ? PROXY : SILENT;
 }
 
 /** arp_filter(): true when the way back to the sender is another device, or there is none. */

@@ -55,7 +55,7 @@ export function icmpReply(net: Netns, req: Skb, e: Skb, type: number, code: numb
   icmp.write(e.buf, e.head, e.tail, type, code, rest);
   const src = fl.saddr;
   e.ignoreDf = true;
-  ipBuildWithOptions(net, e, opt, src, to, ipv4.ICMP, tos, ttlDefault(net), selectIdent(net, src, to, ipv4.ICMP));
+  ipBuildWithOptions(net, e, opt, src, to, ipv4.ICMP, tos, ttlDefault(net), selectIdent(net, src, to, ipv4.ICMP), 0);
 }
 
 /**
@@ -94,7 +94,18 @@ export function icmpSend(net: Netns, skb: Skb, type: number, code: number, info:
   e.tail = e.head + icmp.HLEN + quoted;
   icmp.write(e.buf, e.head, e.tail, type, code, info);
   attachConn(e, skb);
-  ipBuildWithOptions(net, e, opt, saddr, src, ipv4.ICMP, tos, ttlDefault(net), selectIdent(net, saddr, src, ipv4.ICMP));
+  ipBuildWithOptions(
+    net,
+    e,
+    opt,
+    saddr,
+    src,
+    ipv4.ICMP,
+    tos,
+    ttlDefault(net),
+    selectIdent(net, saddr, src, ipv4.ICMP),
+    0,
+  );
 }
 
 /** The address an error comes from: the offender's destination if that is this machine, else what the route back chooses (0). */

@@ -8,7 +8,7 @@ import { i32, put32 } from '../../../wire/bytes.js';
 import { fill } from '../../../wire/checksum.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Netns } from '../core/netns.js';
-import { PACKET_HOST, type Skb } from '../core/skb.js';
+import { PACKET_HOST, Skb } from '../core/skb.js';
 import { inetSelectAddr } from './devinet.js';
 import { type Dst, nexthop } from './dst.js';
 import { RTN_LOCAL, RTN_UNICAST, SCOPE_UNIVERSE } from './fib.js';
@@ -25,6 +25,9 @@ const LSRR = 131;
 const SSRR = 137;
 const RA = 148;
 const COPY = 0x80;
+
+const EPERM = 1;
+const EINVAL = 22;
 
 const TS_ONLY = 0;
 const TS_ADDR = 1;
@@ -359,6 +362,25 @@ function echoSourceRoute(skb: Skb): void {
   d[reply.len + 2] = 4;
   reply.srr = reply.len + ipv4.HLEN;
   reply.len += to + 3;
+}
+
+/** Options that a program gives its socket, as every packet of it carries them (ip_options_get), or a negative errno. */
+export function socketOptions(net: Netns, data: Uint8Array): ReplyOptions | number {
+  const len = (data.length + 3) & ~3;
+  if (len > 40) return -EINVAL;
+  const skb = new Skb(net.kernel);
+  const at = skb.head + ipv4.HLEN;
+  skb.net = skb.head;
+  skb.buf.fill(END, skb.head, at + len);
+  skb.buf[skb.head] = 0x40 | ((ipv4.HLEN + len) >> 2);
+  skb.buf.set(data, at);
+  const ok = compileOptions(net, skb) === OPTIONS_OK;
+  const o: ReplyOptions = {
+    data: skb.buf.slice(at, at + len), len, rr: skb.optRr, ts: skb.optTs, flags: skb.optFlags, srr: skb.optSrr, faddr: 0,
+  }; // prettier-ignore
+  if (!ok) return -EINVAL;
+  // A source route takes CAP_NET_RAW, which iputils' ping has put down by then.
+  return o.srr !== 0 ? -EPERM : o;
 }
 
 /** Writes reply options behind a new header at skb.net (ip_options_build): source and time are this machine's. */

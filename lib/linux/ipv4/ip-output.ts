@@ -4,17 +4,21 @@
  *   ipLocalOut ─[LOCAL_OUT]▶ dstOutput ─[POST_ROUTING]▶ ipFinishOutput ─ fits? ─▶ neighOutput
  *                                                            └─ too long ─▶ ipFragment ─▶ one neighOutput a piece
  *
- * Kernel counterpart: net/ipv4/ip_output.c. Not here: the copy of a broadcast for this machine itself.
+ * What goes to a group that this machine is in, or to all, comes back to it as a copy (mcOutput).
+ *
+ * Kernel counterpart: net/ipv4/ip_output.c.
  * @module
  */
 import { put16 } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
+import type { Softirq } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
+import { deliverSkb } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_OUT, nfHook, type Okfn, POST_ROUTING } from '../core/nf-hook.js';
-import { IPSKB_FORWARDED, IPSKB_FRAG_PMTU, type Skb } from '../core/skb.js';
-import { dstMtu, dstMtuMaybeForward, nexthop } from './dst.js';
+import { IPSKB_FORWARDED, IPSKB_FRAG_PMTU, PACKET_LOOPBACK, type Skb } from '../core/skb.js';
+import { dstMtu, dstMtuMaybeForward, nexthop, RTCF_GROUP, RTCF_LOCAL } from './dst.js';
 import { icmpSend } from './icmp.js';
 import { buildOptions, fragmentOptions, type ReplyOptions, sendCheck } from './ip-options.js';
 import { neighOutput } from './neighbour.js';
@@ -54,10 +58,36 @@ export function ipLocalOut(net: Netns, skb: Skb): number {
 /** ip_output: POST_ROUTING, then the neighbour. */
 export function dstOutput(net: Netns, skb: Skb): number {
   const indev = skb.local ? null : skb.dev;
-  const { dev } = skb.dst!;
+  const { dev, flags } = skb.dst!;
   skb.dev = dev;
+  if ((flags & RTCF_GROUP) !== 0 && (flags & RTCF_LOCAL) !== 0 && dev !== net.lo) mcOutput(net, skb);
   return nfHook(POST_ROUTING, net, skb, indev, dev, ipFinishOutput);
 }
+
+/** ip_mc_output: a copy for this machine, which passes POST_ROUTING too. */
+function mcOutput(net: Netns, skb: Skb): void {
+  const copy = net.kernel.skbs.copy(skb);
+  copy.dev = skb.dev;
+  nfHook(POST_ROUTING, net, copy, null, copy.dev, loopbackXmit);
+}
+
+/** dev_loopback_xmit: received by the device that the original leaves by, before that leaves; no capture sees it. */
+function loopbackXmit(net: Netns, skb: Skb): number {
+  skb.head = skb.mac = skb.net;
+  skb.pktType = PACKET_LOOPBACK;
+  skb.protocol = eth.P_IP;
+  skb.local = false;
+  net.kernel.sim.raise(LOOPBACK, skb);
+  net.kernel.sim.drain();
+  return 0;
+}
+
+const LOOPBACK: Softirq<Skb> = {
+  softirq: (skb) => {
+    skb.iif = skb.dev;
+    deliverSkb(skb.dev!, skb);
+  },
+};
 
 /** __ip_finish_output: whole, or in pieces where it is too long or came in pieces. */
 export function ipFinishOutput(net: Netns, skb: Skb): number {
@@ -195,13 +225,14 @@ export function ipBuildWithOptions(
   tos: number,
   ttl: number,
   id: number,
+  frag: number,
 ): number {
   const hlen = ipv4.HLEN + opt.len;
   skb.trans = skb.head;
   skb.push(hlen);
   skb.net = skb.head;
   const to = opt.srr !== 0 ? opt.faddr : daddr;
-  ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, 0, ttl, proto, saddr, to);
+  ipv4.write(skb.buf, skb.net, tos, skb.tail - skb.net, id, frag, ttl, proto, saddr, to);
   skb.buf[skb.net] = 0x40 | (hlen >> 2);
   buildOptions(net, skb, opt, daddr, saddr);
   sendCheck(skb);

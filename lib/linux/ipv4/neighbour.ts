@@ -19,6 +19,7 @@ import type { Skb } from '../core/skb.js';
 import { arpSolicit } from './arp.js';
 import { RTN_BROADCAST } from './fib.js';
 import { icmpSend } from './icmp.js';
+import { ProxyTable } from './pneigh.js';
 import { inetAddrType } from './route.js';
 
 export const NUD_NONE = 0x00;
@@ -255,6 +256,8 @@ export class Neigh {
 export class NeighTable {
   private readonly net: Netns;
   private readonly byAddr = new Map<number, Neigh[]>();
+  /** Addresses that this machine answers for (`ip neigh add proxy`). */
+  readonly proxies = new ProxyTable();
   private count = 0;
 
   constructor(net: Netns) {
@@ -352,6 +355,7 @@ export class NeighTable {
 
   /** Device down: its entries go (neigh_ifdown). */
   flushDevice(dev: Netdev): void {
+    this.proxies.forget(dev);
     for (const n of this.list()) if (n.dev === dev) this.delete(dev, n.addr);
   }
 

@@ -8,16 +8,23 @@
 import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Runnable } from '../../sim/sim.js';
+import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
-import { dstMtu } from './dst.js';
+import { type Dst, dstMtu, RTCF_BROADCAST } from './dst.js';
 import { Flow } from './flow.js';
 import { learnFromError } from './icmp-rcv.js';
 import { ttlDefault } from './icmp.js';
-import { dontFragment, ipBuildAndSend, ipLocalOut, PMTUDISC_DO, selectIdent } from './ip-output.js';
-import { isErr, routeOutput } from './route.js';
+import { type ReplyOptions, socketOptions } from './ip-options.js';
+import {
+  dontFragment, ipBuildAndSend, ipBuildWithOptions, ipLocalOut, PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_WANT, selectIdent,
+} from './ip-output.js'; // prettier-ignore
+import {
+  EACCES, inetAddrType, isErr, routeOutput, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST,
+} from './route.js'; // prettier-ignore
 
 const EMSGSIZE = 90;
+const EADDRNOTAVAIL = 99;
 const ENOBUFS = 105;
 /** IPPROTO_RAW. */
 const RAW = 255;
@@ -25,9 +32,12 @@ const RAW = 255;
 const flow = new Flow();
 
 export interface IcmpMessage {
+  /** When it came (SO_TIMESTAMP), ns. */
+  at: number;
   src: number;
-  dst: number;
   ttl: number;
+  /** Of the IPv4 header. */
+  options: Uint8Array;
   /** From the ICMP type byte on. */
   data: Uint8Array;
 }
@@ -50,15 +60,26 @@ export class IcmpSock implements Runnable {
   readonly net: Netns;
   onReady: (() => void) | null = null;
   queued = false;
-  /** MTU of the path that the last packet was to take. */
+  /** MTU of the path that the last packet was to take, less the options: what -EMSGSIZE is about. */
   mtu = 0;
   /** User of the program that opened it. */
   uid = 0;
+  /** IP_TTL and IP_MULTICAST_TTL; -1: the system's, and 1 for groups. */
+  ttl = -1;
+  tos = 0;
+  mark = 0;
+  pmtudisc: number;
+  /** SO_BROADCAST. */
+  broadcast = false;
+  private dev: Netdev | null = null;
+  private addr = 0;
+  private options: ReplyOptions | null = null;
   private readonly queue: IcmpMessage[] = [];
   private readonly errors: IcmpErrorMessage[] = [];
 
   constructor(net: Netns) {
     this.net = net;
+    this.pmtudisc = (net.sysctl.get('net.ipv4.ip_no_pmtu_disc') ?? 0) !== 0 ? PMTUDISC_DONT : PMTUDISC_WANT;
     net.socks.icmp.push(this);
   }
 
@@ -66,50 +87,83 @@ export class IcmpSock implements Runnable {
     this.onReady?.();
   }
 
-  /** The source address a packet to `daddr` would get (ping asks with a UDP socket), or a negative errno as `err`. */
-  source(daddr: number, saddr = 0): { src: number; err: number } {
-    const fl = flow.to(daddr, saddr).ports(ipv4.UDP, 0, 1025);
-    fl.uid = this.uid;
-    const d = routeOutput(this.net, fl);
-    return { src: fl.saddr, err: isErr(d) ? d : 0 };
+  /** SO_BINDTODEVICE: sends and receives by this device only; null: by any. */
+  bindToDevice(dev: Netdev | null): void {
+    this.dev = dev;
+  }
+
+  /** Sends from and receives for one address only (raw_bind): 0 or a negative errno. */
+  bind(addr: number): number {
+    const type = inetAddrType(this.net, addr);
+    if (addr !== 0 && type !== RTN_LOCAL && type !== RTN_MULTICAST && type !== RTN_BROADCAST) return -EADDRNOTAVAIL;
+    this.addr = addr;
+    return 0;
+  }
+
+  /** IP_OPTIONS for what it sends (ip_options_get): 0 or a negative errno. */
+  setOptions(data: Uint8Array): number {
+    const o = socketOptions(this.net, data);
+    if (typeof o === 'number') return o;
+    this.options = o;
+    return 0;
+  }
+
+  /** The source address of a datagram to `daddr` and whether that is a broadcast, or a negative errno as `err`. */
+  source(daddr: number): { src: number; err: number; broadcast: boolean } {
+    const d = routeOutput(this.net, this.flow(flow.to(daddr, 0).ports(ipv4.UDP, 0, 1025)));
+    if (isErr(d)) return { src: 0, err: d, broadcast: false };
+    return { src: flow.saddr, err: 0, broadcast: (d.flags & RTCF_BROADCAST) !== 0 };
   }
 
   /**
-   * Sends one echo request: 0 or a negative errno. With PMTUDISC_DO a packet longer than the path takes is -EMSGSIZE, and
-   * `mtu` then says what would fit.
+   * Sends one ICMP message (raw_sendmsg): 0 or a negative errno. A packet longer than the path takes is -EMSGSIZE where it may
+   * not be cut, and `mtu` says what would fit; 0: no error is queued for it.
    */
-  sendEcho(
-    daddr: number,
-    id: number,
-    seq: number,
-    payload: Uint8Array,
-    opts: { ttl?: number; tos?: number; saddr?: number; pmtudisc: number },
-  ): number {
-    const { net } = this;
-    const tos = opts.tos ?? 0;
-    const fl = flow.to(daddr, opts.saddr ?? 0).ports(ipv4.ICMP, 0, icmp.ECHO << 8);
-    fl.tos = tos;
-    fl.uid = this.uid;
-    const d = routeOutput(net, fl);
+  send(daddr: number, message: Uint8Array): number {
+    const { net, options } = this;
+    this.mtu = 0;
+    if (message.length > 0xffff) return -EMSGSIZE;
+    const d = this.route(daddr, message.length);
     if (isErr(d)) return d;
-    const n = icmp.HLEN + payload.length;
-    this.mtu = dstMtu(d);
-    const force = opts.pmtudisc === PMTUDISC_DO;
-    if (n + ipv4.HLEN > (force ? this.mtu : 0xffff)) return -EMSGSIZE;
-    const src = fl.saddr;
+    const src = flow.saddr;
     const skb = net.kernel.skbs.alloc();
     skb.dst = d;
+    skb.mark = this.mark;
     skb.uid = this.uid;
-    skb.room(n);
-    skb.buf.set(payload, skb.head + icmp.HLEN);
-    skb.tail = skb.head + n;
-    icmp.write(skb.buf, skb.head, skb.tail, icmp.ECHO, 0, id * 0x10000 + seq);
-    const ttl = opts.ttl ?? ttlDefault(net);
-    const df = dontFragment(skb, opts.pmtudisc, n + ipv4.HLEN);
-    const ident = force ? 0 : selectIdent(net, src, daddr, ipv4.ICMP);
-    const sent = ipBuildAndSend(net, skb, src, daddr, ipv4.ICMP, tos, ttl, ident, df);
+    skb.room(message.length);
+    skb.buf.set(message, skb.head);
+    skb.tail = skb.head + message.length;
+    const hlen = ipv4.HLEN + (options?.len ?? 0);
+    const df = dontFragment(skb, this.pmtudisc, message.length + hlen);
+    const ident = this.pmtudisc === PMTUDISC_DO ? 0 : selectIdent(net, src, daddr, ipv4.ICMP);
+    const ttl = this.ttl >= 0 ? this.ttl : d.type === RTN_MULTICAST ? 1 : ttlDefault(net);
+    const sent =
+      options === null
+        ? ipBuildAndSend(net, skb, src, daddr, ipv4.ICMP, this.tos, ttl, ident, df)
+        : ipBuildWithOptions(net, skb, options, src, daddr, ipv4.ICMP, this.tos, ttl, ident, df);
     net.kernel.sim.drain();
     return sent;
+  }
+
+  /** The way of a message of `length` bytes, or a negative errno. */
+  private route(daddr: number, length: number): Dst | number {
+    const d = routeOutput(this.net, this.flow(flow.to(daddr, this.addr).ports(ipv4.ICMP, 0, icmp.ECHO << 8)));
+    if (isErr(d)) return d;
+    if ((d.flags & RTCF_BROADCAST) !== 0 && !this.broadcast) return -EACCES;
+    const optLen = this.options?.len ?? 0;
+    const room = (this.pmtudisc === PMTUDISC_DO ? dstMtu(d) : 0xffff) - ipv4.HLEN - optLen;
+    if (length <= room) return d;
+    this.mtu = dstMtu(d) - optLen;
+    return -EMSGSIZE;
+  }
+
+  /** What every question of this socket has in common. */
+  private flow(fl: Flow): Flow {
+    fl.oif = this.dev;
+    fl.tos = this.tos;
+    fl.mark = this.mark;
+    fl.uid = this.uid;
+    return fl;
   }
 
   recv(): IcmpMessage | null {
@@ -126,6 +180,11 @@ export class IcmpSock implements Runnable {
     const i = list.indexOf(this);
     if (i >= 0) list.splice(i, 1);
     this.onReady = null;
+  }
+
+  /** Whether a packet from or for `addr`, that came by `dev`, is its business (raw_v4_match). */
+  matches(addr: number, dev: Netdev | null): boolean {
+    return (this.addr === 0 || this.addr === addr) && (this.dev === null || this.dev === dev);
   }
 
   fail(m: IcmpErrorMessage): void {
@@ -165,18 +224,25 @@ export function rawSendHdrinc(net: Netns, packet: Uint8Array, daddr: number): nu
   return sent === -ENOBUFS ? 0 : sent;
 }
 
+/** The device a packet counts as received by: on lo the one that has the address it is for (inet_iif). */
+function inetIif(net: Netns, skb: Skb, dst: number): Netdev | null {
+  return skb.dev === net.lo ? (net.fib.local.lookup(dst, 0, null)?.dev ?? skb.dev) : skb.dev;
+}
+
 /** Copies a delivered packet to the raw sockets of its protocol (raw_local_deliver). True when one took it. */
 export function rawDeliver(net: Netns, skb: Skb, proto: number): boolean {
   if (proto !== ipv4.ICMP || net.socks.icmp.length === 0) return false;
-  const data = skb.buf.slice(skb.trans, skb.tail);
-  for (const s of net.socks.icmp) {
-    s.deliver({
-      src: ipv4.src(skb.buf, skb.net),
-      dst: ipv4.dst(skb.buf, skb.net),
-      ttl: ipv4.ttl(skb.buf, skb.net),
-      data,
-    });
-  }
+  const src = ipv4.src(skb.buf, skb.net);
+  const dst = ipv4.dst(skb.buf, skb.net);
+  const m = {
+    at: net.kernel.sim.now,
+    src,
+    ttl: ipv4.ttl(skb.buf, skb.net),
+    options: skb.buf.slice(skb.net + ipv4.HLEN, skb.trans),
+    data: skb.buf.slice(skb.trans, skb.tail),
+  };
+  const dev = inetIif(net, skb, dst);
+  for (const s of net.socks.icmp) if (s.matches(dst, dev)) s.deliver(m);
   return true;
 }
 
@@ -200,5 +266,6 @@ export function rawErr(net: Netns, skb: Skb, inner: number, type: number, code: 
     id: icmp.id(b, t),
     seq: icmp.seq(b, t),
   };
-  for (const s of net.socks.icmp) s.fail(m);
+  const src = ipv4.src(b, inner);
+  for (const s of net.socks.icmp) if (s.matches(src, skb.dev)) s.fail(m);
 }

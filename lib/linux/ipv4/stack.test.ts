@@ -76,7 +76,9 @@ Stack('a ping between two ports shows ARP flooded, the rest switched', () => {
   const b = listen(ports[1]!);
   const c = listen(br);
   const s = new IcmpSock(pods[0]!.net);
-  assert.is(s.sendEcho(ip('10.0.1.3'), 7, 1, new Uint8Array(8), { pmtudisc: 1 }), 0);
+  const echo = new Uint8Array(16);
+  icmp.write(echo, 0, 16, icmp.ECHO, 0, 0x70001);
+  assert.is(s.send(ip('10.0.1.3'), echo), 0);
   k.sim.settle();
   assert.equal(a, [
     'out who-has 10.0.1.3 tell 10.0.1.2',

@@ -1,7 +1,7 @@
 /**
  * UDP sockets and their receive path.
  *
- * Kernel counterpart: net/ipv4/udp.c. Not here: multicast delivery, corking.
+ * Kernel counterpart: net/ipv4/udp.c. Not here: membership of groups, corking.
  * @module
  */
 import * as icmp from '../../../wire/icmp.js';
@@ -12,7 +12,7 @@ import type { Runnable } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
-import { dstMtu, RTCF_BROADCAST } from './dst.js';
+import { dstMtu, RTCF_BROADCAST, RTCF_GROUP } from './dst.js';
 import { Flow } from './flow.js';
 import { learnFromError } from './icmp-rcv.js';
 import { icmpSend, ttlDefault } from './icmp.js';
@@ -206,6 +206,10 @@ export class UdpSock implements Runnable {
   }
 }
 
+/** Whether a socket's addresses and its peer fit a datagram to its port. */
+const accepts = (s: UdpSock, saddr: number, sport: number, daddr: number): boolean =>
+  (s.addr === 0 || s.addr === daddr) && (s.dport === 0 || (s.dport === sport && s.daddr === saddr));
+
 /** The best socket for a datagram (compute_score): connected before bound to an address before wildcard. */
 function lookup(net: Netns, saddr: number, sport: number, daddr: number, dport: number): UdpSock | null {
   const list = net.socks.udp.get(dport);
@@ -214,8 +218,7 @@ function lookup(net: Netns, saddr: number, sport: number, daddr: number, dport: 
   let top = -1;
   for (let i = 0; i < list.length; i++) {
     const s = list[i]!;
-    if (s.addr !== 0 && s.addr !== daddr) continue;
-    if (s.dport !== 0 && (s.dport !== sport || s.daddr !== saddr)) continue;
+    if (!accepts(s, saddr, sport, daddr)) continue;
     const score = (s.addr !== 0 ? 4 : 0) + (s.dport !== 0 ? 8 : 0);
     if (score > top) {
       top = score;
@@ -236,6 +239,7 @@ export function udpRcv(net: Netns, skb: Skb): void {
   if (udp.csum(b, t) !== 0 && fold(sum(b, t, t + n, pseudo(src, dst, ipv4.UDP, n))) !== 0xffff) {
     return drop(net, skb, 'UDP_CSUM');
   }
+  if ((skb.dst!.flags & RTCF_GROUP) !== 0) return groupDeliver(net, skb, src, dst, n);
   const s = lookup(net, src, udp.sport(b, t), dst, udp.dport(b, t));
   if (s === null) {
     icmpSend(net, skb, 3, 3, 0);
@@ -248,6 +252,20 @@ export function udpRcv(net: Netns, skb: Skb): void {
   const data = b.slice(t + udp.HLEN, t + n);
   if (!s.deliver({ data, src, sport: udp.sport(b, t), dst, dport: udp.dport(b, t) })) {
     return drop(net, skb, 'SOCKET_RCVBUFF');
+  }
+  net.kernel.skbs.free(skb);
+}
+
+/** A broadcast is for every socket that would take it (__udp4_lib_mcast_deliver); `n` bytes of datagram. */
+function groupDeliver(net: Netns, skb: Skb, src: number, dst: number, n: number): void {
+  const b = skb.buf;
+  const t = skb.trans;
+  const [sport, dport] = [udp.sport(b, t), udp.dport(b, t)];
+  const list = net.socks.udp.get(dport)?.filter((s) => accepts(s, src, sport, dst)) ?? [];
+  if (list.length === 0) return drop(net, skb, 'NO_SOCKET');
+  for (const s of list) {
+    if (s.encapRcv !== null) s.encapRcv(net.kernel.skbs.copy(skb));
+    else s.deliver({ data: b.slice(t + udp.HLEN, t + n), src, sport, dst, dport });
   }
   net.kernel.skbs.free(skb);
 }
