@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { put16, unhex } from '../../wire/bytes.js';
-import { pseudo } from '../../wire/checksum.js';
+import { put16, put32, unhex } from '../../wire/bytes.js';
+import { fill, pseudo } from '../../wire/checksum.js';
 import * as ethernet from '../../wire/ethernet.js';
 import * as icmp from '../../wire/icmp.js';
 import { aton } from '../../wire/inet.js';
@@ -147,6 +147,28 @@ Compare('dns: id and cookie, query and reply alike', () => {
   assert.is(run(e, [query('bbbb', c2), reply('bbbb', c2)]), 'checksum dns-cookie dns-id');
   assert.is(run(e, [query('bbbb', c2), reply('bbbc', c2)]), 'dns.id@2');
   assert.is(run(e, [query('bbbb', c2), reply('bbbb', c1)]), 'dns.data@2');
+});
+/** An echo request with a timestamp option of these times. */
+function timedFrame(times: number[]): Uint8Array {
+  const opt = 4 + times.length * 4;
+  const b = new Uint8Array(14 + 20 + opt + 8);
+  ethernet.write(b, 0, MAC, MAC, ethernet.P_IP);
+  icmp.write(b, 34 + opt, b.length, icmp.ECHO, 0, 1);
+  ipv4.write(b, 14, 0, b.length - 14, 0, ipv4.DF, 64, ipv4.ICMP, A, B);
+  b[14] = 0x45 + opt / 4;
+  b.set([68, opt, opt + 1, 0], 34);
+  times.forEach((t, i) => put32(b, 38 + i * 4, t));
+  fill(b, 14, 34 + opt, 14 + ipv4.CSUM);
+  return b;
+}
+Compare('ip-timestamp: one difference over the tree, never falling', () => {
+  const e = [timedFrame([1000, 1000]), timedFrame([5000, 5001])];
+  const field = (a: number[][]): string | undefined => compare(tree(e), tree(a.map(timedFrame))).differences[0]?.field;
+  assert.is(field([[7000, 7003], [11100, 11100]]), undefined); // prettier-ignore
+  assert.is(field([[7000, 7003], [15000, 15000]]), 'ip.options', 'four seconds off'); // prettier-ignore
+  assert.is(field([[7000, 6999], [11000, 11000]]), 'ip.options', 'falls'); // prettier-ignore
+  assert.is(field([[7000, 0], [11000, 11000]]), 'ip.options', 'not recorded'); // prettier-ignore
+  assert.is(field([[86399000, 86399900], [3000, 3001]]), undefined, 'midnight'); // prettier-ignore
 });
 Compare('lo: the partial sum stands for the complete one, only there and only exactly', () => {
   const full = udpFrame({});
