@@ -9,6 +9,7 @@
  */
 import { Address4 } from 'ip-address';
 import { failAt, placeOf } from './api/meta.js';
+import { STORED } from './api/stored.js';
 import type {
   DaemonSet,
   Deployment,
@@ -112,6 +113,7 @@ export function reconcile(s: Scenario): Cluster {
     ...endpoints,
     ...pods,
     ...slices,
+    ...objects.filter((o) => Object.hasOwn(STORED, o.kind)),
   ];
   return {
     scenario: s,

@@ -7,6 +7,7 @@
  */
 import { parseSelector } from '../api/selector.js';
 import type { Requirement } from '../api/types.js';
+import { DESCRIBED } from './describe.js';
 import { findResource, KNOWN_ELSEWHERE, type Resource, RESOURCES } from './resources.js';
 
 export interface Request {
@@ -16,13 +17,20 @@ export interface Request {
   targets: { resource: Resource; name: string | null }[];
   namespace: string;
   all: boolean;
-  output: '' | 'wide' | 'name';
+  format: '' | 'wide' | 'name' | 'yaml' | 'json' | 'jsonpath' | 'jsonpath-as-json' | 'custom-columns';
+  /** What stands behind the `=` of the format. */
+  template: string;
   headers: boolean;
   showKind: boolean;
   showLabels: boolean;
   labelColumns: string[];
   ignoreNotFound: boolean;
   selector: Requirement[];
+  selectorText: string;
+  fieldSelector: string;
+  sortBy: string;
+  allowMissing: boolean;
+  showEvents: boolean;
   /** `TYPE NAME` alone: describe takes a name that does not exist for the beginning of one. */
   prefix: boolean;
 }
@@ -36,6 +44,8 @@ export interface ArgError {
   expected: string;
 }
 
+const FORMATS = 'wide, name, yaml, json, jsonpath=…, jsonpath-as-json=… or custom-columns=…';
+
 class Refusal extends Error {
   readonly error: ArgError;
   constructor(message: string, exit: 1 | 2, expected: string) {
@@ -44,7 +54,7 @@ class Refusal extends Error {
   }
 }
 
-const VERBS = 'get, describe svc';
+const VERBS = 'get, describe';
 /** Verbs of kubectl that podwire's does not answer. */
 const OTHER_VERBS = 'annotate api-resources api-versions apply attach auth autoscale certificate cluster-info completion config cordon cp create debug delete diff drain edit events exec explain expose kustomize label logs options patch plugin port-forward proxy replace rollout run scale set taint top uncordon version wait'.split(' '); // prettier-ignore
 
@@ -52,13 +62,13 @@ const OTHER_VERBS = 'annotate api-resources api-versions apply attach auth autos
 const GET_FLAGS: Record<string, 'value' | 'bool' | null> = {
   '--output': 'value', '--namespace': 'value', '--selector': 'value', '--label-columns': 'value', '--all-namespaces': 'bool',
   '--no-headers': 'bool', '--show-labels': 'bool', '--show-kind': 'bool', '--ignore-not-found': 'bool', '--watch': null,
-  '--watch-only': null, '--sort-by': null, '--field-selector': null, '--filename': null, '--chunk-size': null, '--kustomize': null,
-  '--output-watch-events': null, '--raw': null, '--recursive': null, '--server-print': null, '--show-managed-fields': null,
-  '--subresource': null, '--template': null, '--allow-missing-template-keys': null,
+  '--watch-only': null, '--sort-by': 'value', '--field-selector': 'value', '--filename': null, '--chunk-size': 'value', '--kustomize': null,
+  '--output-watch-events': null, '--raw': null, '--recursive': null, '--server-print': null, '--show-managed-fields': 'bool',
+  '--subresource': null, '--template': null, '--allow-missing-template-keys': 'bool',
 }; // prettier-ignore
 const DESCRIBE_FLAGS: typeof GET_FLAGS = {
-  '--namespace': 'value', '--selector': 'value', '--all-namespaces': null, '--chunk-size': null, '--filename': null, '--kustomize': null,
-  '--recursive': null, '--show-events': null,
+  '--namespace': 'value', '--selector': 'value', '--all-namespaces': 'bool', '--chunk-size': 'value', '--filename': null, '--kustomize': null,
+  '--recursive': null, '--show-events': 'bool',
 }; // prettier-ignore
 /** kubectl's global flags that choose a cluster or talk of it. */
 const GLOBAL = ['--kubeconfig', '--context', '--cluster', '--user', '--server', '--token', '--v', '--request-timeout', '--as', '--as-group', '--as-uid', '--cache-dir', '--certificate-authority', '--client-certificate', '--client-key', '--insecure-skip-tls-verify', '--match-server-version', '--password', '--profile', '--profile-output', '--tls-server-name', '--username', '--vmodule', '--warnings-as-errors', '--log-flush-frequency', '--disable-compression']; // prettier-ignore
@@ -96,21 +106,28 @@ class Parser {
       targets: this.targets(verb),
       namespace: flag('--namespace') || 'default',
       all: on('--all-namespaces'),
-      output: this.output(output),
+      ...this.output(output),
       headers: !on('--no-headers'),
       showKind: on('--show-kind'),
       showLabels: on('--show-labels'),
       labelColumns: flag('--label-columns') === '' ? [] : flag('--label-columns').split(','),
       ignoreNotFound: on('--ignore-not-found'),
       selector: [],
+      selectorText: text,
+      fieldSelector: flag('--field-selector'),
+      sortBy: flag('--sort-by'),
+      allowMissing: flag('--allow-missing-template-keys') !== 'false',
+      showEvents: flag('--show-events') !== 'false',
       prefix: this.words.length === 2 && !this.words.some((w) => w.includes('/')),
     };
     if (request.targets.some((t) => t.name !== null)) {
-      if (text !== '')
+      if (text !== '' || request.fieldSelector !== '')
         throw new Refusal('error: name cannot be provided when a selector is specified', 1, 'one of them');
       if (request.all)
         throw new Refusal('error: a resource cannot be retrieved by name across all namespaces', 1, 'one of them');
     }
+    if (request.showLabels && request.format !== '' && request.format !== 'wide')
+      throw new Refusal(`error: --show-labels option cannot be used with ${output} printer`, 1, 'no --show-labels');
     const selector = parseSelector(text);
     if (selector === null)
       throw new Refusal(`Error from server (BadRequest): unable to parse the label selector "${text}"`, 1, 'a selector such as a=b or a in (b,c)'); // prettier-ignore
@@ -197,12 +214,16 @@ class Parser {
     return flags.filter(([, t]) => t !== null).map(([f]) => f).join(', '); // prettier-ignore
   }
 
-  private output(text: string): Request['output'] {
-    if (text === '' || text === 'wide' || text === 'name') return text;
+  private output(text: string): Pick<Request, 'format' | 'template'> {
+    const cut = text.indexOf('=');
+    const format = cut < 0 ? text : text.slice(0, cut);
+    const template = cut < 0 ? '' : text.slice(cut + 1);
+    if (cut < 0 && ['', 'wide', 'name', 'yaml', 'json'].includes(format)) return { format: format as Request['format'], template }; // prettier-ignore
+    if (format === 'jsonpath' || format === 'jsonpath-as-json' || format === 'custom-columns') return { format, template }; // prettier-ignore
     const formats = 'custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml'; // prettier-ignore
-    if (formats.split(',').includes(text.split('=')[0]!))
-      throw new Refusal(`podwire's kubectl: output format "${text}" is not supported yet`, 2, 'wide or name');
-    throw new Refusal(`error: unable to match a printer suitable for the output format "${text}", allowed formats are: ${formats}`, 1, 'wide or name'); // prettier-ignore
+    if (formats.split(',').includes(format) && !['wide', 'name', 'yaml', 'json'].includes(format))
+      throw new Refusal(`podwire's kubectl: output format "${format}" is not supported yet`, 2, FORMATS);
+    throw new Refusal(`error: unable to match a printer suitable for the output format "${text}", allowed formats are: ${formats}`, 1, FORMATS); // prettier-ignore
   }
 
   private targets(verb: 'get' | 'describe'): Request['targets'] {
@@ -239,8 +260,9 @@ class Parser {
 
   private resource(verb: 'get' | 'describe', type: string): Resource {
     const r = findResource(type);
-    const known = verb === 'get' ? RESOURCES.map((x) => x.plural).join(', ') : 'services';
-    if (r !== null && (verb === 'get' || r.plural === 'services')) return r;
+    const all = verb === 'get' ? RESOURCES : RESOURCES.filter((x) => DESCRIBED.has(x.kind));
+    const known = all.map((x) => x.plural).join(', ');
+    if (r !== null && all.includes(r)) return r;
     if (r !== null || KNOWN_ELSEWHERE.includes(type.toLowerCase()))
       throw new Refusal(`podwire's kubectl: ${verb} "${type}" is not supported yet`, 2, known);
     throw new Refusal(`error: the server doesn't have a resource type "${type.split('.')[0]}"`, 1, known);

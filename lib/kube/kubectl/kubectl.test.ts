@@ -1,8 +1,9 @@
 /**
  * kubectl's output, command by command, as kubectl itself prints it.
  *
- * testdata/transcript.txt was recorded with kubectl v1.33.1, answered by the printers of the Kubernetes v1.34.3 API server for
- * the objects that podwire's controllers make of testdata/cluster.yaml, ten days after their creation. Lines `E: …` are stderr.
+ * testdata/transcript.txt was recorded with kubectl v1.33.1, answered by the codecs, defaults and printers of the Kubernetes
+ * v1.34.3 API server for the objects that podwire's controllers make of testdata/cluster.yaml (names, uids, addresses and states
+ * are podwire's; pods, Deployments and Services were given without their defaults). Lines `E: …` are stderr.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,25 +16,29 @@ import { humanDuration } from './age.js';
 import { kubectl } from './index.js';
 
 const DATA = join('lib', 'kube', 'kubectl', 'testdata');
-const DAY = 86400e9;
+/** When the transcript was recorded, from EPOCH. */
+const RECORDED = 91448243e9;
 const file = join(DATA, 'cluster.yaml');
 const cluster = reconcile(parseScenario(readFileSync(file, 'utf8'), file, () => ''));
-const run = (line: string, now = 10 * DAY): string => {
+const run = (line: string, now = RECORDED): string => {
   const v = kubectl(parseScript(line, 'test')[0]!.argv.slice(1), cluster, now);
-  const err = v.stderr.split('\n').slice(0, -1).map((l) => `E: ${l}\n`).join(''); // prettier-ignore
+  const err = v.stderr === '' ? '' : `${v.stderr.replace(/\n$/, '').replace(/^/gm, 'E: ')}\n`;
   return v.stdout + err + (v.exit === 0 ? '' : `[exit ${v.exit}]\n`);
 };
 
 const Kubectl = suite('lib/kube/kubectl');
-const transcript = readFileSync(join(DATA, 'transcript.txt'), 'utf8').split(/^\$ /m).slice(1);
-Kubectl('the transcript is whole', () => assert.ok(transcript.length >= 80, `${transcript.length} commands`));
+// Output without a newline at its end has the next command behind it.
+const transcript = readFileSync(join(DATA, 'transcript.txt'), 'utf8')
+  .split(/\$ (?=kubectl )/)
+  .slice(1);
+Kubectl('the transcript is whole', () => assert.ok(transcript.length >= 285, `${transcript.length} commands`));
 for (const part of transcript) {
   const [line, ...rest] = part.split('\n') as [string, ...string[]];
   Kubectl(`prints what the real one does: ${line}`, () => assert.fixture(run(line), rest.join('\n')));
 }
 
 Kubectl('refuses with exit 2 what the real one knows and podwire does not', () => {
-  for (const line of ['scale deploy/backend --replicas=3', 'get svc -o yaml', 'get svc -w', 'get cm', 'describe pod client', 'get svc --context=x'])
+  for (const line of ['scale deploy/backend --replicas=3', 'get svc -o go-template=x', 'get svc -w', 'get jobs', 'describe sa', 'get svc --context=x'])
     assert.match(run(`kubectl ${line}`), /^E: podwire's kubectl: .* is not supported yet\n\[exit 2\]\n$/); // prettier-ignore
 });
 Kubectl('AGE counts on the virtual clock', () => {
