@@ -48,6 +48,11 @@ export interface Task {
   ranAt: number;
 }
 
+/** Work put off until the frames of this instant are dealt with. */
+export interface Tasklet {
+  tasklet(): void;
+}
+
 /** A process waiting for the CPU. */
 export interface Runnable {
   run(): void;
@@ -76,6 +81,7 @@ export class Sim {
   /** What was done since the clock last moved. */
   private atOnce = 0;
   private preemptq: Runnable[] = [];
+  private tasklets: Tasklet[] = [];
   /** The process that runs now, null in softirqs and timers. */
   current: Task | null = null;
 
@@ -100,8 +106,21 @@ export class Sim {
       this.ringArg[this.ringHead] = undefined;
       this.ringHead = (this.ringHead + 1) & (this.ringTo.length - 1);
       to.softirq(arg);
+      if (this.ringHead === this.ringTail) this.runTasklets();
     }
     this.inSoftirq = false;
+  }
+
+  /** Runs `t` once the ring is empty (tasklet_schedule, TASKLET_SOFTIRQ). */
+  tasklet(t: Tasklet): void {
+    this.tasklets.push(t);
+  }
+
+  private runTasklets(): void {
+    if (this.tasklets.length === 0) return;
+    const due = this.tasklets;
+    this.tasklets = [];
+    for (const t of due) t.tasklet();
   }
 
   /** Puts a process on the run queue unless it is there already. */

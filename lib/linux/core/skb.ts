@@ -43,6 +43,12 @@ export const IPSKB_FRAG_PMTU = 2;
 /** It goes out where it came in, and its sender could have sent it to the next hop. */
 export const IPSKB_DOREDIRECT = 4;
 
+/** Whoever counts what has not left this machine yet. */
+export interface SkbOwner {
+  /** tcp_wfree: so many bytes have gone. */
+  uncharge(truesize: number): void;
+}
+
 export class Skb {
   readonly kernel: Kernel;
   buf: Uint8Array;
@@ -118,6 +124,9 @@ export class Skb {
   tailroom = 0;
   /** Its checksum has been verified (skb->csum_valid); true also when other headers stand before it since. */
   csumValid = false;
+  /** The socket whose send buffer pays for it (skb->sk with tcp_wfree), null: none. */
+  owner: SkbOwner | null = null;
+  charge = 0;
   /** Flow hash of the sending socket (skb->hash with l4_hash), 0: none. */
   hash = 0;
   /** One number for a packet at all its hops; copies keep it. */
@@ -279,6 +288,7 @@ export class SkbPool {
     this.live--;
     s.dev = s.iif = s.physin = s.physout = null;
     s.dst = null;
+    if (s.owner !== null) orphan(s);
     if (s.ct !== null) s.ct.put();
     s.ct = null;
     s.frags = null;
@@ -357,4 +367,12 @@ export function scrubXnet(s: Skb): void {
   scrub(s);
   s.mark = 0;
   s.ipvs = false;
+}
+
+/** Whoever sent it no longer pays for it (skb_orphan). */
+export function orphan(s: Skb): void {
+  const { owner } = s;
+  if (owner === null) return;
+  s.owner = null;
+  owner.uncharge(s.charge);
 }

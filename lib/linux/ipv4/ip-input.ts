@@ -15,7 +15,7 @@ import { drop } from '../core/drop.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { LOCAL_IN, nfHook, PRE_ROUTING } from '../core/nf-hook.js';
-import { clearCb, PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
+import { clearCb, orphan, PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from '../core/skb.js';
 import { type Dst, INPUT_ERROR, INPUT_FORWARD, INPUT_LOCAL, RTCF_GROUP } from './dst.js';
 import { icmpRcv } from './icmp-rcv.js';
 import { icmpSend } from './icmp.js';
@@ -59,6 +59,7 @@ function ipRcvCore(net: Netns, skb: Skb): boolean {
   skb.trans = o + ipv4.headerLen(b, o);
   // Even what br_netfilter has put together of fragments is not known as such any more.
   clearCb(skb);
+  orphan(skb);
   return true;
 }
 

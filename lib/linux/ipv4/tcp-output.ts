@@ -121,6 +121,11 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   skb.dstConfirm = sk.dstConfirm;
   sk.dstConfirm = false;
   skb.uid = sk.uid;
+  if (skb.truesize !== 0) {
+    skb.owner = sk;
+    skb.charge = skb.truesize;
+    sk.wmemAlloc += skb.truesize;
+  }
   skb.hash = sk.txhash;
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;

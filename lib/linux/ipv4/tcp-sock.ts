@@ -220,6 +220,11 @@ export class TcpState {
   txBase = 0;
   sndBuf = 16384;
   wmemQueued = 0;
+  /** Bytes of packets that have not left this machine (sk_wmem_alloc), and what waits for them (sk_tsq_flags). */
+  wmemAlloc = 1;
+  tsqThrottled = false;
+  tsqQueued = false;
+  tsqDeferred = false;
   noSpace = false;
   dstConfirm = false;
   bytesAcked = 0;

@@ -2,7 +2,7 @@
  * The write queue and the retransmit queue: what goes out when, in which pieces.
  *
  * Kernel counterpart: net/ipv4/tcp_output.c (tcp_write_xmit and its tests, tcp_fragment, tcp_retransmit_skb).
- * Not here: MTU probing, pacing, small-queue limits (podwire's devices never hold packets back).
+ * Not here: MTU probing, pacing.
  * @module
  */
 import * as tcp from '../../../wire/tcp.js';
@@ -146,6 +146,30 @@ function tsoDefer(sk: TcpSock, s: Q.TxSeg, maxSegs: number): number {
   return (s.flags & tcp.FIN) !== 0 ? 0 : 3;
 }
 
+/** Bytes that may wait below a socket whatever its rate (tcp_limit_output_bytes). */
+const LIMIT_OUTPUT = 1 << 20;
+
+/** Two bursts, or a millisecond's worth, wait on this machine already: the rest goes when they have left (tcp_small_queue_check). */
+function smallQueueFull(sk: TcpSock, s: Q.TxSeg, factor: number): boolean {
+  const rate = Math.floor(sk.pacingRate / 1024);
+  const limit = Math.min(Math.max(2 * (T.TX_TRUESIZE + s.len), rate), LIMIT_OUTPUT) * 2 ** factor;
+  if (sk.wmemAlloc <= limit || sk.rtxQueue.head === sk.rtxQueue.tail) return false;
+  sk.tsqThrottled = true;
+  return true;
+}
+
+/** Sends what was held back (tcp_tsq_write). */
+export function tsqWrite(sk: TcpSock): void {
+  const sends =
+    sk.state === T.ESTABLISHED || sk.state === T.FIN_WAIT1 || sk.state === T.CLOSING || sk.state === T.CLOSE_WAIT || sk.state === T.LAST_ACK; // prettier-ignore
+  if (!sends) return;
+  if (sk.lostOut > sk.retransOut && sk.cwnd > T.packetsInFlight(sk)) {
+    T.mstampRefresh(sk);
+    xmitRetransmitQueue(sk);
+  }
+  writeXmit(sk, currentMss(sk), sk.nonagle, 0);
+}
+
 /** The head of the write queue has gone out (tcp_event_new_data_sent). */
 export function eventNewDataSent(sk: TcpSock, s: Q.TxSeg): void {
   const prior = sk.packetsOut;
@@ -185,6 +209,7 @@ export function writeXmit(sk: TcpSock, mss: number, nonagle: number, pushOne: nu
     }
     const limit = s.pcount > 1 ? splitPoint(sk, s, mss, Math.min(quota, maxSegs), nonagle) : mss;
     if (s.len > limit) fragment(sk, sk.writeQueue, s, limit, mss);
+    if (smallQueueFull(sk, s, 0)) break;
     if (s.endSeq === s.seq) break;
     if (transmitSeg(sk, s) !== 0) break;
     eventNewDataSent(sk, s);
@@ -335,6 +360,7 @@ export function xmitRetransmitQueue(sk: TcpSock): void {
       continue;
     }
     if ((s.sacked & (T.SACKED_ACKED | T.SACKED_RETRANS)) !== 0) continue;
+    if (smallQueueFull(sk, s, 1)) break;
     if (retransmitSkb(sk, s, segs) !== 0) break;
     if (sk.caState === T.CA_CWR || sk.caState === T.CA_RECOVERY) sk.prrOut += s.pcount;
     if (s === head && sk.pending !== T.TIME_REO_TIMEOUT) rearm = true;

@@ -7,10 +7,10 @@
  */
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
-import type { Runnable, Task } from '../../sim/sim.js';
+import type { Runnable, Task, Tasklet } from '../../sim/sim.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
-import type { Skb } from '../core/skb.js';
+import type { Skb, SkbOwner } from '../core/skb.js';
 import { type Dst, dstMtu, dstValid } from './dst.js';
 import { Flow } from './flow.js';
 import { reqskDrop } from './inet-connection-sock.js';
@@ -25,7 +25,7 @@ import * as T from './tcp-sock.js';
 import * as timers from './tcp-timer.js';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL } from './udp.js';
 import { recvmsg, sendmsg } from './tcp-msg.js';
-import { currentMss, pushPending, sendFin, unlinkRtx } from './tcp-write.js';
+import { currentMss, pushPending, sendFin, tsqWrite, unlinkRtx } from './tcp-write.js';
 
 export const EAGAIN = 11;
 export const EINPROGRESS = 115;
@@ -38,7 +38,7 @@ const SOMAXCONN = 4096;
 const MAX_RECV = 1 << 20;
 
 /** A SOCK_STREAM socket. Addresses and ports are host-order numbers. Calls return 0 (or a count) or a negative errno. */
-export class TcpSock extends T.TcpState implements Runnable {
+export class TcpSock extends T.TcpState implements Runnable, SkbOwner, Tasklet {
   /** Called from the run queue when the socket's state, data or room has changed. */
   onReady: (() => void) | null = null;
   queued = false;
@@ -57,6 +57,22 @@ export class TcpSock extends T.TcpState implements Runnable {
 
   run(): void {
     this.onReady?.();
+  }
+
+  /** tcp_wfree: a socket that was held back sends on once this softirq's frames are dealt with. */
+  uncharge(truesize: number): void {
+    this.wmemAlloc -= truesize;
+    if (!this.tsqThrottled || this.tsqQueued) return;
+    this.tsqThrottled = false;
+    this.tsqQueued = true;
+    this.net.kernel.sim.tasklet(this);
+  }
+
+  /** tcp_tasklet_func, tcp_tsq_handler. */
+  tasklet(): void {
+    this.tsqQueued = false;
+    if (this.owned) this.tsqDeferred = true;
+    else tsqWrite(this);
   }
 
   /** Wakes the process that polls this socket. */
@@ -242,6 +258,10 @@ export class TcpSock extends T.TcpState implements Runnable {
   release(): void {
     this.flushBacklog();
     this.owned = false;
+    if (this.tsqDeferred) {
+      this.tsqDeferred = false;
+      tsqWrite(this);
+    }
     if (this.mtuInfo !== 0) {
       const mtu = this.mtuInfo;
       this.mtuInfo = 0;

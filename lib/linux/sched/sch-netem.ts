@@ -11,7 +11,7 @@ import type { Rng } from '../../sim/rng.js';
 import { Timer } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import { devHardStartXmit, NET_XMIT_DROP, type Netdev } from '../core/netdev.js';
-import type { Skb } from '../core/skb.js';
+import { orphan, type Skb } from '../core/skb.js';
 import { Qdisc } from './sch-generic.js';
 
 /** Certainty: probabilities and correlations are fractions of it. */
@@ -165,6 +165,8 @@ export class Netem extends Qdisc {
       this.lose(skb);
       return 0;
     }
+    // Whoever waits for this packet to leave is not to wait for its way (skb_orphan_partial).
+    if (this.latencyNs > 0 || this.jitterNs > 0 || this.rate > 0) orphan(skb);
     const twin = count > 1 ? this.dev.kernel.skbs.copy(skb) : null;
     if (this.corrupt > 0 && this.corrupt >= this.corruptCor.next()) {
       skb.buf[skb.head + this.rng.below(skb.tail - skb.head)]! ^= 1 << this.rng.below(8);
