@@ -25,6 +25,8 @@ export interface Proc {
   exit(code: number): void;
   /** Set by long-running programs: called when the Lab ends or kills the program. */
   onKill: (() => void) | null;
+  /** Set by programs that handle SIGHUP; it ends all others. */
+  onHup: (() => void) | null;
 }
 
 export type Program = (p: Proc) => void;

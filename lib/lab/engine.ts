@@ -5,7 +5,7 @@
 import { EN10MB, RAW } from '../../wire/pcap.js';
 import { Tap, CaptureClock } from '../capture/tap.js';
 import type { Narrator } from '../capture/narrator.js';
-import type { Files, Proc, Program } from '../apps/program.js';
+import type { Files, Program } from '../apps/program.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import { bootKernel } from '../linux/core/machine.js';
 import { ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
@@ -16,6 +16,7 @@ import { InputError } from '../sim/input-error.js';
 import { EndlessLoop, SEC } from '../sim/sim.js';
 import type { Lab, LabStep } from './lab.js';
 import { cat, sleepTime } from './builtins.js';
+import { Processes } from './processes.js';
 
 /** What one step printed and how it ended; `exit` null: still running at the end. */
 export interface StepResult {
@@ -24,6 +25,8 @@ export interface StepResult {
   exit: number | null;
   stdout: string;
   stderr: string;
+  /** The component of a cluster whose step it is; absent: the user's. */
+  by?: string;
 }
 
 export interface LabRun {
@@ -76,11 +79,6 @@ export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
   };
 }
 
-interface Running {
-  proc: Proc;
-  ended: boolean;
-}
-
 /** The outputs of one script. */
 interface Streams {
   out(text: string): void;
@@ -96,13 +94,14 @@ class Machine {
   private readonly lab: Lab;
   private readonly options: LabOptions;
   private readonly files = new Map<string, string>();
-  private readonly running: Running[] = [];
+  private readonly processes: Processes;
   private phase: 'setup' | 'steps' | 'over' = 'setup';
 
   constructor(lab: Lab, options: LabOptions) {
     this.lab = lab;
     this.options = options;
     this.kernel = bootKernel(options.seed ?? lab.seed);
+    this.processes = new Processes(this.kernel.sim);
   }
 
   setup(): void {
@@ -170,7 +169,14 @@ class Machine {
     const { endWith } = this.options;
     let open = endWith === undefined ? this.lab.steps.length : 1;
     for (const [i, step] of this.lab.steps.entries()) {
-      const r: StepResult = { at: step.atNs, command: step.text, exit: null, stdout: '', stderr: '' };
+      const r: StepResult = {
+        at: step.atNs,
+        command: step.text,
+        exit: null,
+        stdout: '',
+        stderr: '',
+        ...(step.by === undefined ? {} : { by: step.by }),
+      };
       this.results.push(r);
       const streams = { out: (t: string) => void (r.stdout += t), err: (t: string) => void (r.stderr += t) };
       sim.after(step.atNs, () =>
@@ -187,17 +193,10 @@ class Machine {
       sim.runUntil(sim.now + TAIL);
     }
     this.detach();
-    this.kill();
+    this.phase = 'over';
+    this.processes.killAll();
     if (this.options.stopAt === undefined) this.checkCaptures();
     this.failures.push(...failedExpectations(this.lab, this.results));
-  }
-
-  /** Ends the programs that still run, all at once: none has an exit code because another's socket closed first. */
-  private kill(): void {
-    this.phase = 'over';
-    const left = this.running.filter((p) => !p.ended);
-    for (const p of left) p.ended = true;
-    for (const p of left) p.proc.onKill?.();
   }
 
   /** Runs commands one after the other; `done` gets the last exit code. */
@@ -238,7 +237,8 @@ class Machine {
 
   /** A program in the background ended: an error in the setup, a note later. */
   private died(c: Command, code: number, said: string): void {
-    if (code === 0 || this.phase === 'over') return;
+    // 129 and more: a signal ended it, which a step has sent.
+    if (code === 0 || code > 128 || this.phase === 'over') return;
     const what = `"${c.argv.join(' ')}" ended at once with exit ${code}`;
     if (this.phase === 'steps') return this.note(c, what.replace(' at once', ''), said);
     throw this.error(c, `${what}: ${said.trim().split('\n')[0]}`);
@@ -283,6 +283,15 @@ class Machine {
     const view = this.view(net);
     if (argv[0] === 'cat') return finish(cat(argv, c.stdin ?? '', view, out, err));
     if (argv[0] === 'mkdir') return finish(0);
+    if (argv[0] === 'kill') return finish(this.processes.kill(argv, err));
+    if (argv[0] === 'xargs') return this.xargs(c, netns, argv, { out, err: told }, finish);
+    const asked = pidsAsked(argv);
+    if (asked !== null) {
+      const there = this.kernel.netns.get(asked);
+      if (there === undefined) err(`Cannot open network namespace "${asked}": No such file or directory\n`);
+      else for (const pid of this.processes.pidsOf(there)) out(`${pid}\n`);
+      return finish(there === undefined ? 255 : 0);
+    }
     if (argv[0] === 'sleep') {
       const ns = sleepTime(argv, err);
       if (ns === null) return finish(1);
@@ -301,42 +310,35 @@ class Machine {
     if (program === null) {
       throw this.error(c, unknownCommand(argv));
     }
-    if (!c.background) return this.start(program, net, argv, c.stdin ?? '', out, err, finish);
+    const start = { net, files: view, argv, stdin: c.stdin ?? '' };
+    if (!c.background) return this.processes.start(program, { ...start, out, err }, finish);
     let said = '';
     const hear = (t: string): void => {
       said += t;
       err(t);
     };
-    this.start(program, net, argv, c.stdin ?? '', out, hear, (code) => this.died(c, code, said));
+    this.processes.start(program, { ...start, out, err: hear }, (code) => this.died(c, code, said));
     finish(0);
   }
 
-  private start(
-    program: Program,
-    net: Netns,
+  /** Runs what `xargs` is given, with the words of its input behind. */
+  private xargs(
+    c: Command,
+    netns: string | null,
     argv: readonly string[],
-    stdin: string,
-    out: (t: string) => void,
-    err: (t: string) => void,
+    streams: Streams,
     done: (code: number) => void,
   ): void {
-    const entry: Running = { proc: null as unknown as Proc, ended: false };
-    entry.proc = {
-      net,
-      files: this.view(net),
-      argv,
-      stdin: new TextEncoder().encode(stdin),
-      out: (t) => (entry.ended ? undefined : out(t)),
-      err: (t) => (entry.ended ? undefined : err(t)),
-      exit: (code) => {
-        if (entry.ended) return;
-        entry.ended = true;
-        done(code);
-      },
-      onKill: null,
-    };
-    this.running.push(entry);
-    this.kernel.sim.runAs({ ranAt: 0 }, () => program(entry.proc));
+    const words = (c.stdin ?? '').split(/\s+/).filter((w) => w !== '');
+    const some = argv[1] === '-r';
+    const rest = argv.slice(some ? 2 : 1);
+    if (rest[0] === undefined || rest[0].startsWith('-') || !/^[^'"\\]*$/.test(c.stdin ?? '')) {
+      throw this.error(c, `found "${argv.join(' ')}", expected xargs [-r] COMMAND, and no quotes in its input`);
+    }
+    if (some && words.length === 0) return done(0);
+    const inside = netns === null ? [] : ['ip', 'netns', 'exec', netns];
+    const failed = (code: number): void => done(code === 0 ? 0 : code < 128 ? 123 : 125);
+    this.exec({ ...c, stdin: null, redirect: null, argv: [...inside, ...rest, ...words] }, streams, failed);
   }
 
   /** `/etc/netns/NAME/x` stands over `/etc/x` (ip netns exec). */
@@ -371,6 +373,10 @@ export function failedExpectations(lab: Lab, results: readonly StepResult[]): st
 function unknownCommand(argv: readonly string[]): string {
   if (argv[0] === 'kubectl') return 'kubectl needs a cluster: it is answered in a Scenario, in a step without `in`';
   const words = argv[0] === 'podwire' ? argv.slice(0, 3).join(' ') : argv[0];
-  const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep'].sort().join(', ');
+  const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'xargs'].sort().join(', ');
   return `unknown command "${words}", expected one of: ${list}, podwire app echo|http|coredns, podwire fault`;
 }
+
+/** The namespace that `ip netns pids NAME` asks for; null for other commands. */
+const pidsAsked = (argv: readonly string[]): string | null =>
+  argv[0] === 'ip' && argv[1] === 'netns' && argv[2] === 'pids' && argv.length === 4 ? argv[3]! : null;

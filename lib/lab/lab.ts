@@ -20,6 +20,8 @@ export interface LabStep {
   text: string;
   expect: Expect | null;
   line: number;
+  /** The component of a cluster that runs these commands; absent: the user. */
+  by?: string;
 }
 
 /** A Lab as read from its file. */
@@ -110,7 +112,7 @@ class Reader {
   }
 
   private step(node: Node): LabStep {
-    const f = this.fields(node, 0, 'a step', ['at', 'run'], ['expect']);
+    const f = this.fields(node, 0, 'a step', ['at', 'run'], ['expect', 'by']);
     const run = this.script(f.get('run')!, 'run');
     if (run.commands.length === 0) this.fail(this.at(f.get('run')), 'found no command in run, expected one');
     let expect: Expect | null = null;
@@ -126,6 +128,7 @@ class Reader {
       text: run.text,
       expect,
       line: this.line(node),
+      ...(f.has('by') ? { by: this.string(f.get('by')!, 'by') } : {}),
     };
   }
 
@@ -231,6 +234,7 @@ function kindOf(node: unknown): string {
 export function formatLab(lab: Lab): string {
   const steps = lab.steps.map((s) => ({
     at: formatDuration(s.atNs),
+    ...(s.by !== undefined && { by: s.by }),
     run: s.text,
     ...(s.expect && { expect: s.expect }),
   }));
