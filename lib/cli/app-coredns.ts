@@ -11,6 +11,7 @@ import { addressBytes } from '../../wire/inet6.js';
 import { DnsSession } from '../apps/dns-session.js';
 import { InputError } from '../sim/input-error.js';
 import { loadManifests } from '../kube/api/manifest.js';
+import type { KubeObject } from '../kube/api/types.js';
 import { coreDnsArgs } from '../kube/coredns/args.js';
 import type { DnsIo, Upstream } from '../kube/coredns/forward.js';
 import type { Client } from '../kube/coredns/handler.js';
@@ -134,11 +135,11 @@ export async function main(args: string[]): Promise<number> {
     exchange: (to, transport, query, timeout, expire, done) =>
       (transport === 'udp' ? overUdp : overTcp)(to, query, timeout / 1e6, expire / 1e6, done),
   };
-  const objects = a.manifests.flatMap((f) => loadManifests(text(f), f));
+  const objects = (): KubeObject[] => a.manifests.flatMap((f) => loadManifests(text(f), f));
   const start = (now: string | null): CoreDns =>
     new CoreDns({
       corefile: now === null ? null : { text: now, file: a.corefile! },
-      objects,
+      objects: objects(),
       serial: 0,
       readFile,
       localAddresses: localAddresses(a.listen),
@@ -148,6 +149,14 @@ export async function main(args: string[]): Promise<number> {
   const corefile = a.corefile === null ? null : text(a.corefile);
   const serving = { dns: start(corefile) };
   const { listeners } = serving.dns;
+  process.on('SIGHUP', () => {
+    try {
+      serving.dns.update(objects());
+    } catch (e) {
+      if (!(e instanceof InputError)) throw e;
+      process.stderr.write(`${e.message}\n`);
+    }
+  });
   const dir = process.env['PODWIRE_READY_DIR'];
   await Promise.all(
     listeners.map((l, i) => serve(serving, i, l.address === '' ? a.listen : l.address, a.port || l.port)),

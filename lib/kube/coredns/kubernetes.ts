@@ -26,16 +26,28 @@ const DNS_VERSION = '1.1.0';
 
 export class KubernetesPlugin {
   readonly config: KubernetesConfig;
-  private readonly cluster: Cluster;
-  private readonly serial: number;
+  private readonly localAddresses: string[];
+  /** 0: the newest creationTimestamp of the objects. */
+  private readonly given: number;
+  private cluster: Cluster;
   private readonly primary: string | undefined;
 
   /** `serial` 0: the newest creationTimestamp of the objects. */
   constructor(config: KubernetesConfig, objects: KubeObject[], serial: number, localAddresses: string[]) {
     this.config = config;
+    this.localAddresses = localAddresses;
+    this.given = serial;
     this.cluster = new Cluster(config, objects, localAddresses);
-    this.serial = serial > 0 ? serial : this.cluster.newest;
     this.primary = config.zones.find((z) => !/(^|\.)(in-addr|ip6)\.arpa\.$/.test(z));
+  }
+
+  /** The cluster is this now. */
+  update(objects: KubeObject[]): void {
+    this.cluster = new Cluster(this.config, objects, this.localAddresses);
+  }
+
+  private get serial(): number {
+    return this.given > 0 ? this.given : this.cluster.newest;
   }
 
   /** The zone's SOA, spelled as the query spells the zone. */

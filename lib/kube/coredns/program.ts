@@ -23,13 +23,13 @@ export const corednsProgram: Program = (p: Proc): void => {
   };
   if (typeof a === 'string') return fail(a);
   if (a.listen !== '0.0.0.0') return fail(`coredns: found --listen ${a.listen}, expected 0.0.0.0 in a Lab`);
-  const objects: KubeObject[] = [];
-  try {
-    for (const f of a.manifests) {
+  const objects = (): KubeObject[] =>
+    a.manifests.flatMap((f) => {
       const text = p.files.read(f);
-      if (text === null) return fail(`coredns: ${f}: no such file`);
-      objects.push(...loadManifests(text, f));
-    }
+      if (text === null) throw new InputError(f, 0, 0, 'no such file');
+      return loadManifests(text, f);
+    });
+  try {
     const text = a.corefile === null ? null : p.files.read(a.corefile);
     if (a.corefile !== null && text === null) return fail(`coredns: ${a.corefile}: no such file`);
     const orders = p.net.kernel.rng('coredns-order');
@@ -42,7 +42,7 @@ export const corednsProgram: Program = (p: Proc): void => {
     const start = (now: string | null): CoreDns =>
       new CoreDns({
         corefile: now === null ? null : { text: now, file: a.corefile! },
-        objects,
+        objects: objects(),
         serial: 0,
         readFile: (path) => p.files.read(path),
         localAddresses: p.net.devs.flatMap((d) => d.addrs.map((x) => ntoa(x.addr))),
@@ -70,6 +70,8 @@ export const corednsProgram: Program = (p: Proc): void => {
         dns.handle(q, client, send, i);
       });
     });
+    // What the watches of the real program tell it comes as a changed file and a signal.
+    p.onHup = () => dns.update(objects());
   } catch (e) {
     if (!(e instanceof InputError)) throw e;
     fail(e.message);

@@ -60,6 +60,11 @@ export class CoreDns {
     this.stopped = true;
   }
 
+  /** The objects of the cluster are these now; answers in the caches stay until their TTL. */
+  update(objects: KubeObject[]): void {
+    for (const c of this.chains) c.kubernetes?.update(objects);
+  }
+
   /**
    * Answers one message that came to a listener (its index): `send` is called at most once, at once or later; never for
    * what is silently ignored.
