@@ -34,14 +34,17 @@ export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outc
   const failures = [...run.failures];
   const notes = [...run.notes];
   for (const s of l.cluster?.steps ?? []) {
-    const r = l.cluster!.kubectl(s.args, s.at);
+    const r = s.result ?? l.cluster!.kubectl(s.args, s.at);
     steps.splice(s.index, 0, { at: s.at, command: s.command, exit: r.exit, stdout: r.stdout, stderr: r.stderr });
     if (s.expect?.exit === undefined && r.exit !== 0) {
       const first = r.stderr.trim().split('\n')[0]!;
-      notes.push(`${l.file}:${s.line}:${s.column}: note: exit ${r.exit}: ${first}`);
+      const how = r.exit === null ? 'still waiting at the end' : `exit ${r.exit}: ${first}`;
+      notes.push(`${l.file}:${s.line}:${s.column}: note: ${how}`);
     }
     if (s.expect?.exit !== undefined && s.expect.exit !== r.exit) {
-      failures.push(`${l.file}:${s.line}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit}`);
+      failures.push(
+        `${l.file}:${s.line}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit ?? 'none (still waiting)'}`,
+      );
     }
     if (s.expect?.stdout !== undefined && !r.stdout.includes(s.expect.stdout)) {
       failures.push(

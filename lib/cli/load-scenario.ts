@@ -2,6 +2,7 @@
 import { podNetns } from '../kube/cni/sandbox.js';
 import { type Compiled, compile, namespaceOf } from '../kube/compile.js';
 import { type Cluster, reconcile } from '../kube/controllers.js';
+import { parseChange } from '../kube/kubectl/change/index.js';
 import { kubectl } from '../kube/kubectl/index.js';
 import { parseScenario } from '../kube/scenario.js';
 import { type Lab, parseLab } from '../lab/lab.js';
@@ -24,17 +25,21 @@ export function loadScenario(
     lab,
     text: c.text,
     cluster: {
-      kubectl: (args, now) => kubectl(args, cluster, now),
-      netnsOf: (where) => namespaceOf(cluster, where),
+      kubectl: (args, now) => {
+        if (parseChange(args) === null) return kubectl(args, c.at(now), now);
+        const stderr = `podwire's kubectl: a change of the cluster is a step of a Scenario\n`;
+        return { exit: 2, stdout: '', stderr };
+      },
+      netnsOf: (where, now) => namespaceOf(c.at(now), where),
       steps: c.kubectl,
       warnings: c.warnings,
-      ...describe(cluster),
+      ...describe(cluster, c),
     },
   };
 }
 
 /** Names for Wireshark: `NODE`, `HOST`, `POD.NAMESPACE.pod`, `SERVICE.NAMESPACE.svc`. */
-function describe(c: Cluster): Pick<ClusterView, 'names' | 'roles'> {
+function describe(c: Cluster, compiled: Compiled): Pick<ClusterView, 'names' | 'roles'> {
   const names = new Map<string, string[]>();
   const roles = new Map<string, string>();
   const add = (ip: string, name: string): void => {
@@ -49,11 +54,12 @@ function describe(c: Cluster): Pick<ClusterView, 'names' | 'roles'> {
       roles.set(m.name, `${kind} ${m.name}`);
     }
   } // prettier-ignore
-  for (const s of c.services) {
+  const { services, pods } = compiled.ever();
+  for (const s of services) {
     add(s.spec.clusterIP, `${s.metadata.name}.${s.metadata.namespace}.svc`);
     for (const ip of s.spec.externalIPs) add(ip, `${s.metadata.name}.${s.metadata.namespace}.svc`);
   }
-  for (const p of c.pods) {
+  for (const p of pods) {
     add(p.status.podIP, `${p.metadata.name}.${p.metadata.namespace}.pod`);
     if (!p.spec.hostNetwork) {
       roles.set(podNetns(p, p.spec.nodeName), `pod ${p.metadata.namespace}/${p.metadata.name}`);
@@ -78,7 +84,8 @@ function placed(lab: Lab, c: Compiled): Lab {
     // The commands of annotations stand last.
     setup: lab.setup.map((x, i) => chain(x, c.containers[i - lab.setup.length + c.containers.length] ?? nowhere)),
     steps: lab.steps.map((s, i) => {
-      const from = c.steps[i]!;
+      const from = c.steps[i] ?? null;
+      if (from === null) return { ...s, run: s.run.map((x) => chain(x, nowhere)), line: 0 };
       const run = s.run.map((x, k) => chain(x, from.commands[k]!));
       return { ...s, run, line: from.place.position.line };
     }),

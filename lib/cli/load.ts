@@ -23,8 +23,8 @@ export interface Loaded {
 /** Answers kubectl, and holds the steps that only podwire itself evaluates. */
 export interface ClusterView {
   kubectl(args: string[], nowNs: number): { exit: number; stdout: string; stderr: string };
-  /** The namespace of `pod/NAME`, `pod/NAMESPACE/NAME`, `node/NAME` or `host/NAME`; null when there is none. */
-  netnsOf(where: string): string | null;
+  /** The namespace of `pod/NAME`, `pod/NAMESPACE/NAME`, `node/NAME` or `host/NAME` at a time; null when there is none. */
+  netnsOf(where: string, nowNs: number): string | null;
   steps: {
     at: number;
     index: number;
@@ -34,6 +34,8 @@ export interface ClusterView {
     line: number;
     column: number;
     expect: { exit?: number; stdout?: string } | null;
+    /** What a change printed, exit null: it had not ended at the end; null: a view, to be asked for. */
+    result: { exit: number | null; stdout: string; stderr: string } | null;
   }[];
   warnings: string[];
   /** IPv4 address → names of pods, services, nodes and hosts. */

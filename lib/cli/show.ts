@@ -21,7 +21,7 @@ export async function main(args: string[]): Promise<number> {
     process.stderr.write(r.stderr);
     return r.exit;
   }
-  const netns = l.cluster?.netnsOf(where) ?? where;
+  const netns = l.cluster?.netnsOf(where, at) ?? where;
   const text = `ip netns exec ${[netns, ...rest].map((w) => `'${w.replaceAll("'", "'\\''")}'`).join(' ')}`;
   const step = { atNs: at, run: parseScript(text, l.file, 0), text, expect: null, line: 0 };
   // What starts later has not happened yet; the Lab's own end would cut the command off.

@@ -1,100 +1,191 @@
 /**
- * Kubernetes compiles to Linux: a cluster becomes a Lab, the commands a real CNI plugin, kube-proxy and kubelet would issue.
- *
- *   machines and their switch `lan` ─▶ CNI ─▶ resolv.conf ─▶ kube-proxy ─▶ containers ─▶ steps
+ * Kubernetes compiles to Linux: a cluster becomes a Lab, the commands a real CNI plugin, kube-proxy and kubelet would issue, at
+ * its start (setup.ts) and whenever a step changes it (control-plane/).
  * @module
  */
 import { stringify } from 'yaml';
-import { formatDuration } from '../lab/lab.js';
-import { type Command, parseScript } from '../shell/script.js';
-import { InputError } from '../sim/input-error.js';
+import { formatDuration, parseLab } from '../lab/lab.js';
+import { runLab } from '../lab/engine.js';
+import type { Command } from '../shell/script.js';
+import { ApiServer } from './api-server/server.js';
 import { quote } from './api/at.js';
-import { placeOf } from './api/meta.js';
-import type { Pod } from './api/types.js';
-import { podNetns, sandboxOf } from './cni/sandbox.js';
+import { podNetns } from './cni/sandbox.js';
+import { type Action, type Change, live, still, type Timeline } from './control-plane/index.js';
+import { ipvsConnections, type Observe } from './control-plane/proxies.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
-import { KUBEADM_COREFILE } from './coredns/corefile.js';
-import { kubeProxySetup } from './kube-proxy/index.js';
-import { nodeAddresses } from './kube-proxy/node-addresses.js';
-import { etcHosts, podSysctls } from './kubelet.js';
+import { corednsProgram } from './coredns/program.js';
 import { parseKubectl } from './kubectl/args.js';
-import { machineCommands } from './machines.js';
-import type { Machine, ScenarioStep } from './scenario.js';
+import { change, type ChangeRequest, LastApplied, parseChange, type Session } from './kubectl/change/index.js';
+import type { View } from './kubectl/index.js';
+import { containers, inNetns } from './pod-commands.js';
+import type { ScenarioStep } from './scenario.js';
+import { filesOf, sandboxFiles, type Setup, setupOf } from './setup.js';
 
 export interface KubectlStep {
   at: number;
+  /** Where it stands among all steps that run. */
   index: number;
   command: string;
   args: string[];
   line: number;
   column: number;
   expect: { exit?: number; stdout?: string } | null;
+  /** What a change printed, and how it ended (null: not before the end); null: a view, asked for at its time. */
+  result: ChangeResult | null;
 }
+
+export type ChangeResult = Omit<View, 'exit'> & { exit: number | null };
 
 export interface Compiled {
   /** The Lab as YAML. */
   text: string;
   kubectl: KubectlStep[];
-  /** The scenario's steps that became steps of the Lab, in its order: their commands have the scenario's places. */
-  steps: ScenarioStep[];
+  /** The steps of the Lab, in its order: the scenario's, whose commands have its places; null: a component's. */
+  steps: (ScenarioStep | null)[];
   /** The last commands of the setup that come from annotations or images, with their places; null: from an image. */
   containers: (Command | null)[];
   /** Things the user should know, once each. */
   warnings: string[];
+  /** The cluster at a time. */
+  at(ns: number): Cluster;
+  /** Every Service and pod there ever was, as it was last. */
+  ever(): Pick<Cluster, 'services' | 'pods'>;
 }
-
-const CLIENTS =
-  /^(docker\.io\/(library\/)?)?(busybox|alpine|curlimages\/curl|nicolaka\/netshoot|debian|ubuntu)([:@]|$)/;
 
 /** Compiles a cluster. Throws InputError where a step names what does not exist. */
 export function compile(cluster: Cluster): Compiled {
   const s = cluster.scenario;
   const warnings = [...cluster.warnings, ...probes(cluster)];
-  const kubectl: KubectlStep[] = [];
-  const lab: ScenarioStep[] = [];
-  const containers: (Command | null)[] = [];
-  const steps: { at: string; run: string; expect?: object }[] = [];
-  s.steps.forEach((step, index) => {
-    if (step.in === '') {
-      kubectl.push(kubectlStep(step, index));
-      return;
-    }
-    const run = inNetns(step.commands, netnsOf(cluster, step), s.file);
-    lab.push(step);
-    steps.push({ at: formatDuration(step.atNs), run, ...(step.expect === null ? {} : { expect: step.expect }) });
+  const kubectl = s.steps.flatMap((step, index) => (step.in === '' ? [kubectlStep(step, index)] : []));
+  const changing = kubectl.filter((k) => k.request !== null);
+  const setup = setupOf(cluster, changing.length > 0, warnings);
+  const timeline = changing.length === 0 ? still(cluster) : run(cluster, setup, changing, warnings);
+  const order = ordered(s.steps, timeline.actions);
+  for (const k of kubectl) k.index = order.findIndex((x) => x === s.steps[k.index]);
+  const lab = order.filter((x) => !isStep(x) || x.in !== '');
+  return {
+    text: labText(cluster, setup, lab, timeline.at),
+    kubectl,
+    steps: lab.map((x) => (isStep(x) ? x : null)),
+    containers: setup.containers,
+    warnings: [...new Set([...warnings, ...timeline.warnings])],
+    at: timeline.at,
+    ever: timeline.ever,
+  };
+}
+
+type Entry = ScenarioStep | Action;
+const isStep = (x: Entry): x is ScenarioStep => 'in' in x;
+
+/** Components' actions among the scenario's steps: before the first one that is later. */
+function ordered(steps: readonly ScenarioStep[], actions: readonly Action[]): Entry[] {
+  const out: Entry[] = [];
+  let i = 0;
+  for (const step of steps) {
+    for (; i < actions.length && actions[i]!.atNs < step.atNs; i++) out.push(actions[i]!);
+    out.push(step);
+  }
+  return [...out, ...actions.slice(i)];
+}
+
+function labText(c: Cluster, setup: Setup, entries: readonly Entry[], at: Timeline['at']): string {
+  const s = c.scenario;
+  const steps = entries.map((x) => {
+    const when = formatDuration(x.atNs);
+    if (!isStep(x)) return { at: when, by: x.by, run: `${x.lines.join('\n')}${x.lines.length > 1 ? '\n' : ''}` };
+    const run = inNetns(x.commands, netnsOf(at(x.atNs), x), s.file);
+    return { at: when, run, ...(x.expect === null ? {} : { expect: x.expect }) };
   });
   const spec = {
     seed: s.seed,
-    setup: `${setup(cluster, warnings, containers).join('\n')}\n`,
+    setup: `${setup.lines.join('\n')}\n`,
     steps,
     ...(s.untilNs === null ? {} : { until: formatDuration(s.untilNs) }),
   };
   const metadata = s.description === '' ? { name: s.name } : { name: s.name, description: s.description };
-  return {
-    text: stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 }),
-    kubectl,
-    steps: lab,
-    containers,
-    warnings,
+  return stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 });
+}
+
+/** Runs the control plane through the changes of the steps. */
+function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: string[]): Timeline {
+  const last = new LastApplied(c.objects);
+  let api: ApiServer | null = null;
+  const changes = changing.map((k): Change => ({
+    atNs: k.at,
+    run: (loop) => {
+      api ??= new ApiServer(loop);
+      change(sessionOf(c, k, k.request!, api), last);
+    },
+  })); // prettier-ignore
+  const commands = {
+    sandbox: (p: Parameters<typeof filesOf>[1]) => sandboxFiles(c, p),
+    files: (p: Parameters<typeof filesOf>[1]) => filesOf(c, p),
+    programs: (p: Parameters<typeof filesOf>[1]) => containers(p, warnings).map((x) => x.text),
   };
+  return live(
+    c,
+    changes,
+    commands,
+    (actions) => setup.proxies(() => actions.flatMap((a) => a.lines)),
+    (actions, at) => observer(c, setup, actions, at),
+  );
+}
+
+/** What IPVS holds at a time: the Lab so far, run on podwire's own kernel. */
+function observer(c: Cluster, setup: Setup, actions: readonly Action[], at: Timeline['at']): Observe {
+  return (node, now) => {
+    const entries = ordered(
+      c.scenario.steps.filter((x) => x.atNs <= now && x.in !== ''),
+      actions,
+    );
+    const lab = parseLab(labText(c, setup, entries, at), c.scenario.file);
+    const programFor = (argv: readonly string[]) => (argv[0] === 'podwire' && argv[2] === 'coredns' ? corednsProgram : null);
+    const { kernel } = runLab({ ...lab, captures: [] }, { programFor, stopAt: now });
+    return ipvsConnections(kernel, node);
+  }; // prettier-ignore
+}
+
+interface Parsed extends KubectlStep {
+  request: ChangeRequest | null;
+  step: ScenarioStep;
 }
 
 /** A step without `in` is one kubectl command that podwire answers. */
-function kubectlStep(step: ScenarioStep, index: number): KubectlStep {
+function kubectlStep(step: ScenarioStep, index: number): Parsed {
   const place = step.place.req('run');
   const c = step.commands[0]!;
   let head = c;
   while (head.pipeFrom !== null) head = head.pipeFrom;
   if (head.argv[0] !== 'kubectl')
     place.fail(`found no "in", expected one for ${quote(head.argv[0]!)} (only kubectl runs without)`);
-  if (step.commands.length > 1 || c.pipeFrom !== null || c.redirect !== null || c.stdin !== null || c.background || c.quiet)
-    place.fail('found more than a kubectl command, expected one alone'); // prettier-ignore
   const args = c.argv.slice(1);
-  const parsed = parseKubectl(args);
+  const parsed = parseChange(args) ?? parseKubectl(args);
+  const takes = parsed.kind === 'change' && parsed.flags.get('filename') === '-';
+  if (step.commands.length > 1 || c.pipeFrom !== null || c.redirect !== null || (c.stdin !== null) !== takes || c.background || c.quiet)
+    place.fail('found more than a kubectl command, expected one alone (with a heredoc where it reads -f -)'); // prettier-ignore
   if (parsed.kind === 'error') place.fail(`${parsed.message.split('\n')[0]} (expected ${parsed.expected})`);
   const { line, column } = c;
-  return { at: step.atNs, index, command: step.run.trim(), args, line, column, expect: step.expect };
+  const request = parsed.kind === 'change' ? parsed : null;
+  const result = request === null ? null : { exit: null, stdout: '', stderr: '' };
+  return { at: step.atNs, index, command: step.run.trim(), args, line, column, expect: step.expect, result, request, step }; // prettier-ignore
+}
+
+function sessionOf(c: Cluster, k: Parsed, request: ChangeRequest, api: ApiServer): Session {
+  const result = k.result!;
+  const command = k.step.commands[0]!;
+  return {
+    request,
+    api,
+    loop: api.loop,
+    out: (t) => void (result.stdout += t),
+    err: (t) => void (result.stderr += t),
+    exit: (code) => void (result.exit ??= code),
+    file: (path) => {
+      if (path === '-') return { text: command.stdin ?? '', file: c.scenario.file, line: command.stdinLine };
+      return { ...c.scenario.read(path), line: 1 };
+    },
+  };
 }
 
 /** kubelet's probes and hooks would be frames; podwire sends none, and says so. */
@@ -105,22 +196,8 @@ function probes(c: Cluster): string[] {
     : [`${[...fields].join(', ')}: no probes or hooks are run, containers are ready from the start`];
 }
 
-/** Commands as they run in a namespace: each part of a pipeline under `ip netns exec`. */
-function inNetns(commands: Command[], netns: string, file: string): string {
-  const prefix = `ip netns exec ${netns} `;
-  const text = (c: Command): string => {
-    if (c.pipeFrom === null) return prefix + c.text;
-    const before = c.pipeFrom.text;
-    if (!c.text.startsWith(before))
-      throw new InputError(file, c.line, c.column, 'found a pipeline with a heredoc, expected <<< WORD or no pipeline');
-    const rest = c.text.slice(before.length).replace(/^([\s\\]*\|[\s\\]*)/, (m) => m + prefix);
-    return text(c.pipeFrom) + rest;
-  };
-  return commands.map(text).join('\n');
-}
-
 /** The pod that `pod/NAME` or `pod/NAMESPACE/NAME` names. */
-function podOf(c: Cluster, where: string): Pod | undefined {
+function podOf(c: Cluster, where: string) {
   const [kind, ...rest] = where.split('/');
   if (kind !== 'pod' || rest.length < 1 || rest.length > 2) return undefined;
   const [ns, name] = rest.length === 2 ? [rest[0], rest[1]] : ['default', rest[0]];
@@ -146,164 +223,4 @@ function netnsOf(c: Cluster, step: ScenarioStep): string {
   return step.place
     .req('in')
     .fail(`found ${quote(step.in)}, expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists`);
-}
-
-function setup(c: Cluster, warnings: string[], places: (Command | null)[]): string[] {
-  const s = c.scenario;
-  const out = machineCommands(s);
-  const pods = c.pods.filter(isRunning);
-  const podsOn = (n: Machine): Pod[] => pods.filter((p) => p.spec.nodeName === n.name);
-  for (const p of pods)
-    if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
-  for (const p of pods) out.push(...podSysctls(p), ...etcHosts(p, s.dnsDomain));
-  for (const n of s.nodes) {
-    out.push(...c.cni.nodeAdd(n));
-    for (const p of podsOn(n)) if (!p.spec.hostNetwork) out.push(...c.cni.podAdd(n, sandboxOf(p)).commands);
-    out.push(...c.cni.peersAdd(n));
-  }
-  for (const n of s.nodes) {
-    const lines = kubeProxySetup({
-      node: {
-        name: n.name,
-        addresses: nodeAddresses(out, n.name, n.addresses[0]!.split('/')[0]!),
-        podCIDR: n.podCIDR,
-        zone: n.labels['topology.kubernetes.io/zone'] ?? '',
-      },
-      config: s.kubeProxy,
-      clusterCIDR: s.podSubnet,
-      services: c.services,
-      slices: c.slices,
-    });
-    if (c.services.length > 0) out.push(...lines.replace(/\n+$/, '').split('\n'));
-  }
-  if (s.coredns !== null) {
-    out.push('mkdir -p /etc/podwire', "cat > /etc/podwire/objects.yaml <<'EOF'", ...manifests(c), 'EOF');
-    const corefile = (s.coredns.corefile ?? KUBEADM_COREFILE).trimEnd().split('\n');
-    if (corefile.includes('EOF'))
-      throw new InputError(s.file, 0, 0, 'spec.coredns.corefile: found a line EOF, expected none');
-    out.push("cat > /etc/podwire/Corefile <<'EOF'", ...corefile, 'EOF');
-    const dns = c.services.find((v) => v.metadata.name === 'kube-dns' && v.metadata.namespace === 'kube-system')!;
-    for (const p of pods) out.push(...resolvConf(p, dns.spec.clusterIP, s.dnsDomain));
-  }
-  for (const p of pods) {
-    for (const { text, from } of containers(p, warnings)) {
-      out.push(text);
-      places.push(from);
-    }
-  }
-  return out;
-}
-
-/** The pod's /etc/resolv.conf (kubelet, pkg/kubelet/network/dns). */
-function resolvConf(p: Pod, dnsIP: string, domain: string): string[] {
-  if (p.spec.hostNetwork || p.spec.dnsPolicy === 'Default') return [];
-  const first = p.spec.dnsPolicy !== 'None';
-  const search = [
-    ...(first ? [`${p.metadata.namespace}.svc.${domain}`, `svc.${domain}`, domain] : []),
-    ...p.spec.dnsConfig.searches,
-  ];
-  const servers = [...(first ? [dnsIP] : []), ...p.spec.dnsConfig.nameservers].slice(0, 3);
-  const options = new Map<string, string>(first ? [['ndots', '5']] : []);
-  for (const o of p.spec.dnsConfig.options) options.set(o.name, o.value ?? '');
-  const dir = `/etc/netns/${podNetns(p, '')}`;
-  return [
-    `mkdir -p ${dir}`,
-    `cat > ${dir}/resolv.conf <<'EOF'`,
-    ...(search.length > 0 ? [`search ${[...new Set(search)].join(' ')}`] : []),
-    ...[...new Set(servers)].map((x) => `nameserver ${x}`),
-    ...(options.size > 0 ? [`options ${[...options].map(([k, v]) => (v === '' ? k : `${k}:${v}`)).join(' ')}`] : []),
-    'EOF',
-  ];
-}
-
-/** A command line of a container, and the command it was made of. */
-interface ContainerLine {
-  text: string;
-  from: Command | null;
-}
-
-function containers(p: Pod, warnings: string[]): ContainerLine[] {
-  const netns = podNetns(p, p.spec.nodeName);
-  const own = p.metadata.annotations['podwire.dev/run'];
-  if (own !== undefined) return annotated(p, netns);
-  const out: ContainerLine[] = [];
-  for (const c of p.spec.containers) {
-    if (/coredns\/coredns(:|$)/.test(c.image)) {
-      const files = '--manifests /etc/podwire/objects.yaml --corefile /etc/podwire/Corefile';
-      out.push({ text: `ip netns exec ${netns} podwire app coredns ${files} &`, from: null });
-    } else if (!CLIENTS.test(c.image)) {
-      const w = `image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`;
-      if (!warnings.includes(w)) warnings.push(w);
-    }
-  }
-  return out;
-}
-
-/** The annotation's command lines, each a program in the background. */
-function annotated(p: Pod, netns: string): ContainerLine[] {
-  const at = placeOf(p)!;
-  const owner = at.req('kind').str() === 'Pod' ? at : at.req('spec').req('template');
-  const run = owner.req('metadata').req('annotations').req('podwire.dev/run');
-  const { text, line, column } = run.script();
-  return parseScript(text, at.file, line, column).map((c) => {
-    if (c.text.includes('\n'))
-      throw new InputError(at.file, c.line, c.column, 'found a command of several lines, expected one line each');
-    return { text: `${inNetns([c], netns, at.file).replace(/\s*&$/, '')} &`, from: c };
-  });
-}
-
-const SERVICE_NAME = 'kubernetes.io/service-name';
-const serviceName = (labels: Record<string, string>): Record<string, string> =>
-  Object.hasOwn(labels, SERVICE_NAME) ? { [SERVICE_NAME]: labels[SERVICE_NAME]! } : {};
-
-/** The objects CoreDNS watches, as manifests. */
-function manifests(c: Cluster): string[] {
-  const meta = (
-    m: { name: string; namespace: string; creationTimestamp: string },
-    labels?: Record<string, string>,
-  ) => ({
-    name: m.name,
-    ...(m.namespace === '' ? {} : { namespace: m.namespace }),
-    creationTimestamp: m.creationTimestamp,
-    ...(labels === undefined ? {} : { labels }),
-  });
-  const docs: unknown[] = c.services.map((v) => ({
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: meta(v.metadata),
-    spec:
-      v.spec.type === 'ExternalName'
-        ? { type: 'ExternalName', externalName: v.spec.externalName }
-        : {
-            clusterIP: v.spec.clusterIP,
-            ...(v.spec.clusterIPs.length > 1 ? { clusterIPs: v.spec.clusterIPs } : {}),
-            ports: v.spec.ports.map((x) => ({
-              ...(x.name === '' ? {} : { name: x.name }),
-              protocol: x.protocol,
-              port: x.port,
-            })),
-          },
-  }));
-  for (const e of c.slices) {
-    docs.push({
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: meta(e.metadata, serviceName(e.metadata.labels)),
-      addressType: e.addressType,
-      endpoints: e.endpoints.map((x) => ({
-        addresses: x.addresses,
-        conditions: { ready: x.conditions.ready },
-        ...(x.hostname === '' ? {} : { hostname: x.hostname }),
-      })),
-      ports: e.ports.map((x) => ({
-        ...(x.name === '' ? {} : { name: x.name }),
-        protocol: x.protocol,
-        ...(x.port === 0 ? {} : { port: x.port }),
-      })),
-    });
-  }
-  return docs
-    .map((d) => stringify(d, { lineWidth: 0 }).trimEnd())
-    .join('\n---\n')
-    .split('\n');
 }

@@ -44,6 +44,8 @@ export interface Cluster {
   pods: Pod[];
   services: Service[];
   slices: EndpointSlice[];
+  /** Those of the manifests. */
+  givenSlices: EndpointSlice[];
   endpoints: Endpoints[];
   deployments: Deployment[];
   replicaSets: ReplicaSet[];
@@ -122,6 +124,7 @@ export function reconcile(s: Scenario): Cluster {
     pods,
     services,
     slices,
+    givenSlices: of('EndpointSlice'),
     endpoints,
     deployments,
     replicaSets,

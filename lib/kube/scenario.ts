@@ -57,6 +57,8 @@ export interface Scenario {
   /** The node whose port 6443 is behind the Service `kubernetes`; null: there is no such Service. */
   apiServer: string | null;
   objects: KubeObject[];
+  /** The text of a file named relative to the scenario, and its name in messages. Throws InputError. */
+  read(path: string): { text: string; file: string };
   steps: ScenarioStep[];
   untilNs: number | null;
 }
@@ -98,6 +100,7 @@ export function parseScenario(
     coredns: coredns(s),
     apiServer: apiServer(s.opt('apiServer'), machines.nodes),
     objects: objects(s, file, read, expand),
+    read: (path) => ({ text: read(path), file: path.startsWith('/') ? path : dirOf(file) + path }),
     steps: (s.opt('steps')?.list() ?? []).map((x) => step(x, file)),
     untilNs: duration(s.opt('until')),
   };
@@ -131,6 +134,8 @@ function corefile(at: At | null): string | null {
   return text;
 }
 
+const dirOf = (file: string): string => file.slice(0, file.lastIndexOf('/') + 1);
+
 /** The text of a manifest's file; one that cannot be read is an error where it is named. */
 function manifest(f: At, path: string, read: (path: string) => string): string {
   try {
@@ -149,12 +154,11 @@ function objects(
 ): KubeObject[] {
   const seen: Seen = new Set();
   const out: KubeObject[] = [];
-  const dir = file.includes('/') ? file.slice(0, file.lastIndexOf('/') + 1) : '';
   for (const f of s.opt('manifests')?.list() ?? []) {
     const paths = expand(f.str());
     if (paths.length === 0) f.fail(`found ${quote(f.str())}, expected manifests: no *.yaml, *.yml or *.json there`);
     for (const path of paths) {
-      const name = path.startsWith('/') ? path : dir + path;
+      const name = path.startsWith('/') ? path : dirOf(file) + path;
       for (const o of loadManifests(manifest(f, path, read), name, seen)) out.push(o);
     }
   }

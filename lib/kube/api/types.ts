@@ -15,6 +15,8 @@ export interface ObjectMeta {
   ownerReferences: { kind: string; name: string }[];
   /** Set on objects that are being deleted. */
   deletionTimestamp?: string;
+  /** The same on the virtual clock, unrounded; absent: the manifest has the timestamp, and nothing ends the object. */
+  deletionAtNs?: number;
   /** Of the API server's store; absent: never written since the start. */
   resourceVersion?: string;
   generation?: number;

@@ -12,6 +12,7 @@ import { derivedMeta, suffix } from './names.js';
 const SERVICE = 'kubernetes.io/service-name';
 const MANAGED = 'endpointslice.kubernetes.io/managed-by';
 const CONTROLLER = 'endpointslice-controller.k8s.io';
+const MIRRORING = 'endpointslicemirroring-controller.k8s.io';
 const HEADLESS = 'service.kubernetes.io/headless';
 const ZONE = 'topology.kubernetes.io/zone';
 /** --max-endpoints-per-slice, --mirroring-max-endpoints-per-subset. */
@@ -122,6 +123,12 @@ export const isControllers = (e: EndpointSlice, svc: Service): boolean =>
   e.metadata.labels[SERVICE] === svc.metadata.name &&
   e.metadata.labels[MANAGED] === CONTROLLER;
 
+/** True for a slice that mirrors the Endpoints object of a Service without a selector. */
+export const isMirrored = (e: EndpointSlice, svc: Service): boolean =>
+  e.metadata.namespace === svc.metadata.namespace &&
+  e.metadata.labels[SERVICE] === svc.metadata.name &&
+  e.metadata.labels[MANAGED] === MIRRORING;
+
 /**
  * The slices that mirror an Endpoints object; none unless its Service exists and has no selector, and none when the
  * label `endpointslice.kubernetes.io/skip-mirror` says so.
@@ -131,7 +138,7 @@ export function mirror(e: Endpoints, services: Service[]): EndpointSlice[] {
   const svc = services.find((x) => x.metadata.name === name && x.metadata.namespace === namespace);
   if (svc === undefined || Object.keys(svc.spec.selector).length > 0) return [];
   if (e.metadata.labels['endpointslice.kubernetes.io/skip-mirror'] === 'true') return [];
-  const labels = { ...e.metadata.labels, [MANAGED]: 'endpointslicemirroring-controller.k8s.io', [SERVICE]: name };
+  const labels = { ...e.metadata.labels, [MANAGED]: MIRRORING, [SERVICE]: name };
   const endpoint = (a: Endpoints['subsets'][number]['addresses'][number], ready: boolean): Endpoint => ({
     addresses: [a.ip],
     // `serving` is left out by the controller, which means the same as ready.

@@ -13,7 +13,7 @@ import type { Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from '..
 
 const UNSCHEDULABLE: Taint = { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' };
 
-const tolerates = (list: Toleration[], t: Taint): boolean =>
+export const tolerates = (list: Toleration[], t: Taint): boolean =>
   list.some(
     (x) =>
       (x.effect === '' || x.effect === t.effect) &&

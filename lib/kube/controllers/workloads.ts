@@ -15,7 +15,7 @@ const HASH = 'pod-template-hash';
 const REVISION = 'controller-revision-hash';
 
 /** The pod-template-hash of a Deployment's first ReplicaSet. */
-const firstHash = (d: Deployment): string => suffix(`rs/${d.metadata.namespace}/${d.metadata.name}`, 10);
+export const firstHash = (d: Deployment): string => suffix(`rs/${d.metadata.namespace}/${d.metadata.name}`, 10);
 
 /** A hash of a template that is not an owner's first. */
 export const templateHash = (owner: { metadata: ObjectMeta }, template: PodTemplate, n: number): string =>

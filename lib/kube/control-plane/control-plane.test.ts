@@ -1,0 +1,193 @@
+/** The control plane over time: what kubectl's changes become, instant by instant. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseLab } from '../../lab/lab.js';
+import { type Compiled, compile } from '../compile.js';
+import { reconcile } from '../controllers.js';
+import { parseScenario } from '../scenario.js';
+
+const NODES = `
+  - { name: node1, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 }
+  - { name: node2, address: 192.168.56.12/24, podCIDR: 10.0.2.0/24 }`;
+const template = (name: string, spec = ''): string =>
+  `selector: { matchLabels: { app: ${name} } }, template: { metadata: { labels: { app: ${name} }, annotations: { podwire.dev/run: podwire app echo --tcp 80 } }, spec: { ${spec} containers: [ { name: a, image: x } ] } }`;
+const workload = (kind: string, name: string, spec: string, pod = ''): string =>
+  `{ apiVersion: apps/v1, kind: ${kind}, metadata: { name: ${name} }, spec: { ${spec} ${template(name, pod)} } }`;
+const svc = (name: string): string =>
+  `{ apiVersion: v1, kind: Service, metadata: { name: ${name} }, spec: { selector: { app: ${name} }, ports: [ { port: 80 } ] } }`; // prettier-ignore
+
+/** A scenario of these objects and steps `TIME COMMAND`, compiled. */
+function cluster(objects: string[], steps: string[], until = '60s', more = ''): Compiled {
+  const list = steps.map((s) => `  - { at: ${s.split(' ')[0]}, run: ${JSON.stringify(s.slice(s.indexOf(' ') + 1))} }`);
+  const text = `kind: Scenario\nmetadata: { name: t }\nspec:\n  nodes:${NODES}\n${more}  objects:\n${objects.map((o) => `  - ${o}`).join('\n')}\n  steps:\n${list.join('\n')}\n  until: ${until}\n`; // prettier-ignore
+  return compile(reconcile(parseScenario(text, 's.yaml', () => '')));
+}
+/** What the changes printed and how they ended. */
+const said = (c: Compiled): string[] =>
+  c.kubectl.map((k) => `${k.result!.stdout}${k.result!.stderr}`.trim() + (k.result!.exit === 0 ? '' : ` [${k.result!.exit}]`)); // prettier-ignore
+const S = 1e9;
+/** ReplicaSets' sizes and ready pods at a time. */
+const sizes = (c: Compiled, at: number): string => {
+  const now = c.at(at * S);
+  const live = now.pods.filter((p) => p.metadata.deletionTimestamp === undefined);
+  return `${now.replicaSets.map((r) => r.spec.replicas).join('+')} ready ${live.filter((p) => p.status.ready).length}`;
+};
+/** `time by` of the components' steps. */
+const instants = (c: Compiled, by: RegExp): string[] =>
+  parseLab(c.text, 't').steps.filter((s) => s.by !== undefined && by.test(s.by)).map((s) => `${s.atNs / S} ${s.by}`); // prettier-ignore
+
+const Living = suite('lib/kube/control-plane');
+Living('a cluster that nothing changes has no steps of components', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 2,')], ['1s kubectl get pods']);
+  assert.equal(instants(c, /./), []);
+});
+Living('scaling: each component acts at its instant', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 1,'), svc('web')], ['1s kubectl scale deployment/web --replicas=2']); // prettier-ignore
+  assert.equal(said(c), ['deployment.apps/web scaled']);
+  // Deployment, ReplicaSet, scheduler, kubelet: 10 ms each; sandbox 200 ms, containers 300 ms, relist at 2 s, slice, proxy.
+  const expected = ['1.24 kubelet node2', '1.54 kubelet node2', '2.02 kube-proxy node1', '2.02 kube-proxy node2'];
+  assert.equal(instants(c, /./), expected);
+  assert.is(sizes(c, 1.99), '2 ready 1');
+  assert.is(sizes(c, 2), '2 ready 2');
+});
+Living('a rolling update keeps within maxSurge and maxUnavailable', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 4, strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } },')], ['0s kubectl rollout restart deployment/web', '1ms kubectl rollout status deploy/web']); // prettier-ignore
+  for (let t = 0; t < 20; t += 0.05) {
+    const now = c.at(t * S);
+    const live = now.pods.filter((p) => p.metadata.deletionTimestamp === undefined);
+    assert.ok(live.length <= 5, `${live.length} pods at ${t}`);
+    assert.ok(live.filter((p) => p.status.ready).length >= 3, `at ${t}`);
+  }
+  assert.is(sizes(c, 20), '0+4 ready 4');
+  const [restart, status] = said(c);
+  assert.is(restart, 'deployment.apps/web restarted');
+  assert.match(
+    status!,
+    /^Waiting for deployment "web" rollout to finish: .*\n[^]*deployment "web" successfully rolled out$/,
+  );
+});
+Living('25% and 25% of one replica are one more and none missing', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 1,')], ['0s kubectl rollout restart deploy web']);
+  assert.is(sizes(c, 0.5), '1+1 ready 1');
+  assert.is(sizes(c, 0.99), '1+1 ready 1');
+  assert.is(sizes(c, 1.1), '0+1 ready 1');
+});
+Living('Recreate ends all pods before it makes the first', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 2, strategy: { type: Recreate },')], ['0s kubectl rollout restart deploy web']); // prettier-ignore
+  assert.is(sizes(c, 0.5), '0 ready 0');
+  assert.is(sizes(c, 10), '0+2 ready 2');
+});
+Living('undo goes back to the ReplicaSet of before, under its old name', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 1,')], ['0s kubectl set image deploy/web a=y', '5s kubectl rollout undo deploy/web', '9s kubectl rollout undo deploy/web --to-revision=7']); // prettier-ignore
+  assert.equal(said(c), ['deployment.apps/web image updated', 'deployment.apps/web rolled back', 'error: unable to find specified revision 7 in history [1]']); // prettier-ignore
+  assert.is(sizes(c, 4), '0+1 ready 1');
+  assert.is(sizes(c, 20), '1+0 ready 1');
+  assert.is(c.at(20 * S).deployments[0]!.spec.template.spec.containers[0]!.image, 'x');
+});
+Living('termination: endpoint at once, SIGTERM, SIGKILL after the grace, then the sandbox', () => {
+  const grace = cluster([workload('Deployment', 'web', 'replicas: 1,', 'nodeName: node1, terminationGracePeriodSeconds: 4,').replace('podwire.dev/run: podwire app echo --tcp 80', ''), svc('web')], ['1s kubectl delete pod -l app=web']); // prettier-ignore
+  const e = (t: number) => grace.at(t * S).slices[0]!.endpoints[0]?.conditions;
+  assert.equal(e(1.005), { ready: true, serving: true, terminating: false });
+  assert.equal(e(1.01), { ready: false, serving: true, terminating: true });
+  const kills = parseLab(grace.text, 't').steps.filter((s) => /kill|netns del/.test(s.text)).map((s) => [s.atNs / S, /kill -(\w+)|netns (del)/.exec(s.text)!.slice(1).join('')]); // prettier-ignore
+  // No program of podwire's: nothing to hear SIGTERM.
+  assert.equal(kills, [[5.01, 'KILL'], [5.21, 'del']]); // prettier-ignore
+  assert.match(said(grace)[0]!, /^pod "web-\w+-\w+" deleted from default namespace$/);
+});
+Living('a preStop hook puts SIGTERM off, and leaves two seconds at least', () => {
+  const hook = (n: number): Compiled => cluster([workload('Deployment', 'web', 'replicas: 1,', 'terminationGracePeriodSeconds: 4,').replace('image: x', `image: x, lifecycle: { preStop: { sleep: { seconds: ${n} } } }`)], ['1s kubectl delete pod -l app=web']); // prettier-ignore
+  const term = (c: Compiled): number | undefined => parseLab(c.text, 't').steps.find((s) => s.text.includes('kill -TERM'))?.atNs; // prettier-ignore
+  assert.is(term(hook(3)), 4.01 * S);
+  assert.is(term(hook(9)), 5.01 * S);
+});
+Living('labels decide what a ReplicaSet and a Service have', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 1,'), svc('web')], ['1s kubectl label pod -l app=web app=x --overwrite', '5s kubectl patch svc web -p \'{"spec":{"selector":{"app":"x"}}}\'']); // prettier-ignore
+  const names = (t: number) => c.at(t * S).slices[0]!.endpoints.map((x) => x.targetRef!.name);
+  const first = names(0);
+  assert.equal(
+    c.at(4 * S).pods.map((p) => p.metadata.ownerReferences.length),
+    [0, 1],
+  );
+  assert.is.not(names(4)[0], first[0]);
+  assert.equal(names(6), first);
+  assert.is(said(c)[1], 'service/web patched');
+});
+Living('a StatefulSet goes up by ordinals, down from the last, and updates from the last', () => {
+  const c = cluster([workload('StatefulSet', 's', 'replicas: 1, serviceName: s,')], ['0s kubectl scale sts/s --replicas=3', '10s kubectl rollout restart sts/s', '30s kubectl scale sts/s --replicas=1']); // prettier-ignore
+  const names = (t: number): string[] => c.at(t * S).pods.filter((p) => p.metadata.deletionTimestamp === undefined).map((p) => p.metadata.name).sort(); // prettier-ignore
+  assert.equal(names(0.9), ['s-0', 's-1']);
+  assert.equal(names(5), ['s-0', 's-1', 's-2']);
+  assert.equal(names(10.1), ['s-0', 's-1']);
+  assert.is(c.at(30 * S).pods.filter((p) => p.status.ready).length, 3);
+  assert.equal(names(30.5), ['s-0', 's-1']);
+  assert.equal(names(33), ['s-0']);
+});
+Living('a DaemonSet restarts one node after the other', () => {
+  const c = cluster([workload('DaemonSet', 'd', '')], ['0s kubectl rollout restart ds/d', '1ms kubectl rollout status ds/d']); // prettier-ignore
+  for (let t = 0; t < 20; t += 0.05)
+    assert.ok(c.at(t * S).pods.filter((p) => p.status.ready && p.metadata.deletionTimestamp === undefined).length >= 1);
+  assert.match(said(c)[1]!, /daemon set "d" successfully rolled out$/);
+});
+Living('drain: cordon, evict, wait; what it will not touch is an error', () => {
+  const pod = '{ apiVersion: v1, kind: Pod, metadata: { name: bare }, spec: { nodeName: node1, containers: [ { name: a, image: busybox } ] } }'; // prettier-ignore
+  const c = cluster([workload('Deployment', 'web', 'replicas: 2,'), workload('DaemonSet', 'd', ''), pod], ['0s kubectl drain node1', '1s kubectl delete pod bare --now', '5s kubectl drain node1 --ignore-daemonsets', '20s kubectl uncordon node1', '21s kubectl uncordon node1', '22s kubectl cordon node9']); // prettier-ignore
+  const [first, , second, ...rest] = said(c);
+  assert.match(first!, /^node\/node1 cordoned\nerror: unable to drain node "node1" due to error: \[cannot delete .*, cannot delete .*\], continuing command\.\.\.\nThere are pending nodes to be drained:\n node1\nerror: .* \[1\]$/); // prettier-ignore
+  assert.match(second!, /^node\/node1 already cordoned\nevicting pod default\/(web-\S+)\npod\/\1 evicted\nnode\/node1 drained\nWarning: ignoring DaemonSet-managed Pods: default\/d-\w{5}$/); // prettier-ignore
+  assert.equal(rest, ['node/node1 uncordoned', 'node/node1 already uncordoned', 'Error from server (NotFound): nodes "node9" not found [1]']); // prettier-ignore
+  assert.equal(c.at(19 * S).pods.filter((p) => p.metadata.name.startsWith('web')).map((p) => p.spec.nodeName), ['node2', 'node2']); // prettier-ignore
+});
+Living('a Service comes and goes: its address is allotted, its slice follows', () => {
+  const make = `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'late' }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } })}\nEOF`;
+  const c = cluster([workload('Deployment', 'web', 'replicas: 1,'), svc('web')], [`1s ${make}`, `2s ${make}`, '5s kubectl delete svc late', '6s kubectl delete svc late']); // prettier-ignore
+  assert.equal(said(c), ['service/late created', 'service/late unchanged', 'service "late" deleted from default namespace', 'Error from server (NotFound): services "late" not found [1]']); // prettier-ignore
+  const late = c.at(3 * S).services.find((s) => s.metadata.name === 'late')!;
+  assert.is(late.spec.clusterIP, '10.96.1.2');
+  assert.is(c.at(3 * S).slices.length, 2);
+  assert.is(c.at(6 * S).slices.length, 1);
+  assert.equal(instants(c, /kube-proxy node1/), ['1.01 kube-proxy node1', '2.01 kube-proxy node1', '5.01 kube-proxy node1', '6.01 kube-proxy node1']); // prettier-ignore
+});
+Living('apply merges three ways: what others have changed stays', () => {
+  const manifest = (replicas: string) => `kubectl apply -f - <<'EOF'\n${workload('Deployment', 'web', replicas)}\nEOF`;
+  const c = cluster([workload('Deployment', 'web', '')], ['1s kubectl scale deploy/web --replicas=3', '2s kubectl label deploy/web by=hand', `3s ${manifest('')}`, `4s ${manifest('replicas: 2,')}`, `5s ${manifest('')}`]); // prettier-ignore
+  assert.equal(said(c).slice(2), ['deployment.apps/web unchanged', 'deployment.apps/web configured', 'deployment.apps/web configured']); // prettier-ignore
+  const d = (t: number) => c.at(t * S).deployments[0]!;
+  assert.is(d(3).spec.replicas, 3);
+  assert.is(d(4).spec.replicas, 2);
+  assert.equal(d(4).metadata.labels, { by: 'hand' });
+  assert.is(d(5).spec.replicas, 1);
+});
+Living('what the API server refuses is said in its words, with exit 1', () => {
+  const c = cluster([workload('Deployment', 'web', ''), svc('web')], [
+    '1s kubectl patch deploy web -p \'{"spec":{"selector":{"matchLabels":{"app":"other"}}}}\'',
+    '2s kubectl patch svc web --type merge -p \'{"spec":{"clusterIP":"10.96.0.77"}}\'',
+    '3s kubectl scale deploy nope --replicas=1',
+    '4s kubectl label pod -l app=web app=other',
+    '5s kubectl delete nothing x',
+    '6s kubectl scale deploy web --replicas=-1',
+    '7s kubectl patch svc web --type json -p \'[{"op":"replace","path":"/spec/ports/0/port","value":99999}]\'',
+  ]); // prettier-ignore
+  const texts = said(c);
+  assert.match(texts[0]!, /^The Deployment "web" is invalid: .* \[1\]$/);
+  assert.is(texts[1], 'The Service "web" is invalid: spec.clusterIPs[0]: Invalid value: ["10.96.0.77"]: may not change once set [1]'); // prettier-ignore
+  assert.is(texts[2], 'Error from server (NotFound): deployments.apps "nope" not found [1]');
+  assert.is(texts[3], "error: 'app' already has a value (web), and --overwrite is false [1]");
+  assert.is(texts[4], 'error: the server doesn\'t have a resource type "nothing" [1]');
+  assert.match(texts[5]!, /^error: The --replicas=COUNT flag is required.* \[1\]$/);
+  assert.match(texts[6]!, /^The Service "web" is invalid: .*expected a whole number from 1 to 65535 \[1\]$/);
+});
+Living('a deleted namespace takes its objects with it; a deleted Deployment its pods, unless orphaned', () => {
+  const c = cluster([workload('Deployment', 'web', ''), workload('Deployment', 'own', '')], ['1s kubectl create namespace n', '2s kubectl delete deploy web', '2s kubectl delete deploy own --cascade=orphan', '3s kubectl delete ns n']); // prettier-ignore
+  assert.equal(said(c), ['namespace/n created', 'deployment.apps "web" deleted from default namespace', 'deployment.apps "own" deleted from default namespace', 'namespace "n" deleted']); // prettier-ignore
+  const end = c.at(59 * S);
+  assert.equal(
+    end.pods.map((p) => p.metadata.name.slice(0, 3)),
+    ['own'],
+  );
+  assert.equal(end.namespaces.some((n) => n.metadata.name === 'n'), false); // prettier-ignore
+});
+Living('the same scenario has the same timeline', () => {
+  const make = (): string => cluster([workload('Deployment', 'web', 'replicas: 3,'), svc('web')], ['1s kubectl rollout restart deploy web']).text; // prettier-ignore
+  assert.is(make(), make());
+});
+Living.run();

@@ -1,0 +1,154 @@
+/**
+ * `kubectl cordon`, `uncordon`, `drain` and `taint`.
+ * @module
+ */
+import { withMeta } from '../../api-server/store.js';
+import { Refused } from '../../api-server/server.js';
+import { parseSelector, selects } from '../../api/selector.js';
+import type { Node, Pod, Taint } from '../../api/types.js';
+import { deletePod, graceOf } from '../../control-plane/pods.js';
+import { flag, forEach, isOn, KubectlError, named, numberFlag, serverError, type Session } from './run.js';
+import { whenGone } from './delete.js';
+
+/** The nodes that names or a selector mean. */
+function nodes(s: Session): Node[] {
+  const { words } = s.request;
+  const selector = flag(s, 'selector');
+  if (words.length === 0 && selector === null)
+    throw new KubectlError(`error: USAGE: ${s.request.verb} NODE [flags]\nSee 'kubectl ${s.request.verb} -h' for help and examples`); // prettier-ignore
+  if (words.length > 0 && selector !== null)
+    throw new KubectlError('error: error: cannot specify both a node name and a --selector option');
+  try {
+    return named(s, ['nodes', ...words.map((w) => w.replace(/^nodes?\//, ''))]).objects as Node[];
+  } catch (e) {
+    if (!(e instanceof Refused)) throw e;
+    throw new KubectlError(serverError(e));
+  }
+}
+
+function setUnschedulable(s: Session, n: Node, to: boolean): void {
+  const word = to ? 'cordoned' : 'uncordoned';
+  if (n.spec.unschedulable === to) return s.out(`node/${n.metadata.name} already ${word}\n`);
+  // The node controller adds the taint that goes with it; podwire's scheduler reads the field itself.
+  s.loop.store.put({ ...withMeta(n, {}), spec: { ...n.spec, unschedulable: to } });
+  s.out(`node/${n.metadata.name} ${word}\n`);
+}
+
+export function cordon(s: Session, to: boolean): void {
+  const list = nodes(s);
+  for (const n of list) setUnschedulable(s, n, to);
+  s.exit(list.length >= s.request.words.length ? 0 : 1);
+}
+
+interface Chosen {
+  pods: Pod[];
+  warnings: Map<string, string[]>;
+  errors: Map<string, string[]>;
+}
+
+/** The filters of kubectl's drain. */
+function choose(s: Session, node: string): Chosen {
+  const out: Chosen = { pods: [], warnings: new Map(), errors: new Map() };
+  const add = (to: Map<string, string[]>, why: string, p: Pod): void =>
+    void to.set(why, [...(to.get(why) ?? []), `${p.metadata.namespace}/${p.metadata.name}`]);
+  const rs = parseSelector(flag(s, 'pod-selector') ?? '') ?? [];
+  for (const p of s.loop.store.list('Pod')) {
+    if (p.spec.nodeName !== node || !selects(rs, p.metadata.labels)) continue;
+    const ended = p.status.phase === 'Succeeded' || p.status.phase === 'Failed';
+    const owner = p.metadata.ownerReferences[0];
+    if (!ended && owner?.kind === 'DaemonSet') {
+      if (isOn(s, 'ignore-daemonsets')) add(out.warnings, 'ignoring DaemonSet-managed Pods', p);
+      else add(out.errors, 'DaemonSet-managed Pods (use --ignore-daemonsets to ignore)', p);
+    } else if (!ended && owner === undefined && !isOn(s, 'force')) {
+      add(out.errors, 'cannot delete Pods that declare no controller (use --force to override)', p);
+    } else {
+      if (!ended && owner === undefined) add(out.warnings, 'deleting Pods that declare no controller', p);
+      out.pods.push(p);
+    }
+  }
+  return out;
+}
+
+const listed = (m: Map<string, string[]>, before: string, between: string): string =>
+  [...m].map(([why, pods]) => `${before}${why}: ${pods.join(', ')}`).join(between);
+
+export function drain(s: Session): void {
+  const list = nodes(s);
+  for (const n of list) setUnschedulable(s, n, true);
+  drainNext(s, list, []);
+}
+
+function drainNext(s: Session, left: Node[], failed: [node: string, why: string][]): void {
+  const [n, ...rest] = left;
+  if (n === undefined) {
+    if (failed.length > 0) {
+      s.err(`There are pending nodes to be drained:\n${failed.map(([name]) => ` ${name}\n`).join('')}`);
+      s.err(`${failed.map(([, why]) => `error: ${why}`).join('\n')}\n`);
+    }
+    return s.exit(failed.length > 0 ? 1 : 0);
+  }
+  const { name } = n.metadata;
+  const chosen = choose(s, name);
+  if (chosen.errors.size > 0) {
+    const each = [...chosen.errors].map(([why, pods]) => `cannot delete ${why}: ${pods.join(', ')}`);
+    const why = each.length === 1 ? each[0]! : `[${each.join(', ')}]`;
+    s.err(`error: unable to drain node "${name}" due to error: ${why}, continuing command...\n`);
+    return drainNext(s, rest, [...failed, [name, why]]);
+  }
+  const warnings = listed(chosen.warnings, '', '; ');
+  if (warnings !== '') s.err(`Warning: ${warnings}\n`);
+  const grace = numberFlag(s, 'grace-period');
+  for (const p of chosen.pods) {
+    s.out(`evicting pod ${p.metadata.namespace}/${p.metadata.name}\n`);
+    deletePod(s.loop, p, grace === null || grace < 0 ? graceOf(p) : grace);
+  }
+  for (const p of chosen.pods) whenGone(s, [p], () => s.out(`pod/${p.metadata.name} evicted\n`));
+  whenGone(s, chosen.pods, () => {
+    s.out(`node/${name} drained\n`);
+    drainNext(s, rest, failed);
+  });
+}
+
+const EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
+
+/** `KEY=VALUE:EFFECT`, `KEY:EFFECT`, and with a `-` behind it what goes. */
+export function taint(s: Session): void {
+  const [type, ...words] = s.request.words;
+  const specs = words.filter((w) => w.includes('=') || w.includes(':') || w.endsWith('-'));
+  const names = words.filter((w) => !specs.includes(w));
+  if (specs.length === 0) throw new KubectlError('error: at least one taint update is required');
+  const { objects, fine } = named(s, [type ?? '', ...names]);
+  const done = forEach(s, objects, (n) => {
+    if (n.kind !== 'Node') throw new KubectlError('error: only nodes are supported');
+    let taints = n.spec.taints;
+    let removed = true;
+    for (const w of specs) {
+      const minus = w.endsWith('-');
+      removed &&= minus;
+      taints = minus ? untainted(taints, w.slice(0, -1)) : tainted(taints, w, n, isOn(s, 'overwrite'));
+    }
+    s.loop.store.put({ ...withMeta(n, {}), spec: { ...n.spec, taints } });
+    s.out(`node/${n.metadata.name} ${removed ? 'untainted' : 'tainted'}\n`);
+  });
+  s.exit(fine && done ? 0 : 1);
+}
+
+function untainted(taints: Taint[], text: string): Taint[] {
+  const [key, effect] = text.split(':');
+  const rest = taints.filter((t) => t.key !== key || (effect !== undefined && t.effect !== effect));
+  if (rest.length === taints.length) throw new KubectlError(`error: taint "${text}" not found`);
+  return rest;
+}
+
+function tainted(taints: Taint[], text: string, n: Node, overwrite: boolean): Taint[] {
+  const m = /^([^=:]+)(?:=([^:]*))?:(.+)$/.exec(text);
+  if (m === null) throw new KubectlError(`error: invalid taint spec: ${text}`);
+  const effect = m[3] as Taint['effect'];
+  if (!EFFECTS.includes(effect))
+    throw new KubectlError(`error: invalid taint effect: ${effect}, unsupported taint effect`);
+  const has = taints.some((t) => t.key === m[1] && t.effect === effect);
+  if (has && !overwrite)
+    throw new KubectlError(`error: node ${n.metadata.name} already has ${m[1]} taint(s) with same effect(s) and --overwrite is false`); // prettier-ignore
+  const rest = taints.filter((t) => t.key !== m[1] || t.effect !== effect);
+  return [...rest, { key: m[1]!, value: m[2] ?? '', effect }];
+}

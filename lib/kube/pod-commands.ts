@@ -1,0 +1,95 @@
+/**
+ * A pod beyond its network: its /etc/resolv.conf, and the programs of its containers as lines of a Lab.
+ * @module
+ */
+import { type Command, parseScript } from '../shell/script.js';
+import { InputError } from '../sim/input-error.js';
+import { placeOf } from './api/meta.js';
+import type { Pod } from './api/types.js';
+import { podNetns } from './cni/sandbox.js';
+
+const CLIENTS =
+  /^(docker\.io\/(library\/)?)?(busybox|alpine|curlimages\/curl|nicolaka\/netshoot|debian|ubuntu)([:@]|$)/;
+
+/** Where the Lab keeps what CoreDNS reads. */
+export const OBJECTS = '/etc/podwire/objects.yaml';
+export const COREFILE = '/etc/podwire/Corefile';
+
+/** The pod's /etc/resolv.conf (kubelet, pkg/kubelet/network/dns). */
+export function resolvConf(p: Pod, dnsIP: string, domain: string): string[] {
+  if (p.spec.hostNetwork || p.spec.dnsPolicy === 'Default') return [];
+  const first = p.spec.dnsPolicy !== 'None';
+  const search = [
+    ...(first ? [`${p.metadata.namespace}.svc.${domain}`, `svc.${domain}`, domain] : []),
+    ...p.spec.dnsConfig.searches,
+  ];
+  const servers = [...(first ? [dnsIP] : []), ...p.spec.dnsConfig.nameservers].slice(0, 3);
+  const options = new Map<string, string>(first ? [['ndots', '5']] : []);
+  for (const o of p.spec.dnsConfig.options) options.set(o.name, o.value ?? '');
+  const dir = `/etc/netns/${podNetns(p, '')}`;
+  return [
+    `mkdir -p ${dir}`,
+    `cat > ${dir}/resolv.conf <<'EOF'`,
+    ...(search.length > 0 ? [`search ${[...new Set(search)].join(' ')}`] : []),
+    ...[...new Set(servers)].map((x) => `nameserver ${x}`),
+    ...(options.size > 0 ? [`options ${[...options].map(([k, v]) => (v === '' ? k : `${k}:${v}`)).join(' ')}`] : []),
+    'EOF',
+  ];
+}
+
+/** A command line of a container, and the command it was made of; null: of its image. */
+export interface ContainerLine {
+  text: string;
+  from: Command | null;
+}
+
+/** The programs of a pod's containers; what podwire cannot run is said in `warnings`, once. */
+export function containers(p: Pod, warnings: string[]): ContainerLine[] {
+  const netns = podNetns(p, p.spec.nodeName);
+  const own = p.metadata.annotations['podwire.dev/run'];
+  if (own !== undefined) return annotated(p, own, netns);
+  const out: ContainerLine[] = [];
+  for (const c of p.spec.containers) {
+    if (/coredns\/coredns(:|$)/.test(c.image)) {
+      const files = `--manifests ${OBJECTS} --corefile ${COREFILE}`;
+      out.push({ text: `ip netns exec ${netns} podwire app coredns ${files} &`, from: null });
+    } else if (!CLIENTS.test(c.image)) {
+      const w = `image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`;
+      if (!warnings.includes(w)) warnings.push(w);
+    }
+  }
+  return out;
+}
+
+/** The annotation's command lines, each a program in the background. */
+function annotated(p: Pod, run: string, netns: string): ContainerLine[] {
+  const { text, file, line, column } = placeOfRun(p, run);
+  return parseScript(text, file, line, column).map((c) => {
+    if (c.text.includes('\n'))
+      throw new InputError(file, c.line, c.column, 'found a command of several lines, expected one line each');
+    return { text: `${inNetns([c], netns, file).replace(/\s*&$/, '')} &`, from: c };
+  });
+}
+
+/** Where the annotation stands; nowhere when it was changed since the manifest. */
+function placeOfRun(p: Pod, run: string): { text: string; file: string; line: number; column: number } {
+  const at = placeOf(p);
+  const owner = at === null || at.req('kind').str() === 'Pod' ? at : at.req('spec').req('template');
+  const place = owner?.opt('metadata')?.opt('annotations')?.opt('podwire.dev/run') ?? null;
+  if (place === null || place.str() !== run) return { text: run, file: 'podwire.dev/run', line: 1, column: 1 };
+  return { ...place.script(), file: place.file };
+}
+
+/** Commands as they run in a namespace: each part of a pipeline under `ip netns exec`. */
+export function inNetns(commands: readonly Command[], netns: string, file: string): string {
+  const prefix = `ip netns exec ${netns} `;
+  const text = (c: Command): string => {
+    if (c.pipeFrom === null) return prefix + c.text;
+    const before = c.pipeFrom.text;
+    if (!c.text.startsWith(before))
+      throw new InputError(file, c.line, c.column, 'found a pipeline with a heredoc, expected <<< WORD or no pipeline');
+    const rest = c.text.slice(before.length).replace(/^([\s\\]*\|[\s\\]*)/, (m) => m + prefix);
+    return text(c.pipeFrom) + rest;
+  };
+  return commands.map(text).join('\n');
+}

@@ -1,0 +1,110 @@
+/**
+ * What stands before the first step: machines, the network of the pods, kube-proxy, names, and the programs of the containers.
+ *
+ *   machines and their switch `lan` ─▶ CNI ─▶ kube-proxy ─▶ what CoreDNS reads, resolv.conf ─▶ containers
+ * @module
+ */
+import type { Command } from '../shell/script.js';
+import { InputError } from '../sim/input-error.js';
+import type { Pod } from './api/types.js';
+import { podNetns, sandboxOf } from './cni/sandbox.js';
+import type { NodeProxy } from './control-plane/proxies.js';
+import type { Cluster } from './controllers.js';
+import { isRunning } from './controllers/ipam.js';
+import { KUBEADM_COREFILE } from './coredns/corefile.js';
+import { KubeProxy } from './kube-proxy/index.js';
+import { nodeAddresses } from './kube-proxy/node-addresses.js';
+import { etcHosts, podSysctls } from './kubelet.js';
+import { machineCommands } from './machines.js';
+import { containers, COREFILE, OBJECTS, resolvConf } from './pod-commands.js';
+import { watched } from './watched.js';
+
+export interface Setup {
+  lines: string[];
+  /** The last commands that come from annotations or images, with their places; null: from an image. */
+  containers: (Command | null)[];
+  /** Every node's kube-proxy after its first sync; `later` gives the commands since. Empty where none was started. */
+  proxies(later: () => readonly string[]): NodeProxy[];
+}
+
+/** The setup of a cluster; kube-proxies run where there are Services or will be (`living`). */
+export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup {
+  const s = c.scenario;
+  const out = machineCommands(s);
+  const pods = c.pods.filter(isRunning);
+  for (const p of pods)
+    if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
+  for (const p of pods) out.push(...sandboxFiles(c, p));
+  for (const n of s.nodes) {
+    out.push(...c.cni.nodeAdd(n));
+    const mine = pods.filter((p) => p.spec.nodeName === n.name && !p.spec.hostNetwork);
+    for (const p of mine) out.push(...c.cni.podAdd(n, sandboxOf(p)).commands);
+    out.push(...c.cni.peersAdd(n));
+  }
+  const started = living || c.services.length > 0 ? kubeProxies(c, out) : [];
+  if (s.coredns !== null) out.push(...dnsFiles(c));
+  for (const p of pods) out.push(...filesOf(c, p));
+  const places: (Command | null)[] = [];
+  for (const p of pods) {
+    for (const { text, from } of containers(p, warnings)) {
+      out.push(text);
+      places.push(from);
+    }
+  }
+  return {
+    lines: out,
+    containers: places,
+    proxies: (later) =>
+      started.map(({ proxy, n, zone }) => ({
+        name: n.name,
+        proxy,
+        node: () => ({
+          name: n.name,
+          addresses: nodeAddresses([...out, ...later()], n.name, n.addresses[0]!.split('/')[0]!),
+          podCIDR: n.podCIDR,
+          zone,
+        }),
+      })),
+  };
+}
+
+interface Started {
+  proxy: KubeProxy;
+  n: Cluster['scenario']['nodes'][number];
+  zone: string;
+}
+
+/** Starts the kube-proxy of every node: its commands go to `out`. */
+function kubeProxies(c: Cluster, out: string[]): Started[] {
+  const s = c.scenario;
+  return s.nodes.map((n) => {
+    const zone = n.labels['topology.kubernetes.io/zone'] ?? '';
+    const addresses = nodeAddresses(out, n.name, n.addresses[0]!.split('/')[0]!);
+    const proxy = new KubeProxy(s.kubeProxy, s.podSubnet);
+    const node = { name: n.name, addresses, podCIDR: n.podCIDR, zone };
+    const lines = proxy.sync({ node, services: c.services, slices: c.slices }, 0, () => 0);
+    out.push(...lines.flatMap((line) => `ip netns exec ${n.name} ${line}`.split('\n')));
+    return { proxy, n, zone };
+  });
+}
+
+/** The files of CoreDNS. */
+function dnsFiles(c: Cluster): string[] {
+  const s = c.scenario;
+  const corefile = (s.coredns!.corefile ?? KUBEADM_COREFILE).trimEnd().split('\n');
+  if (corefile.includes('EOF'))
+    throw new InputError(s.file, 0, 0, 'spec.coredns.corefile: found a line EOF, expected none');
+  const objects = ['mkdir -p /etc/podwire', `cat > ${OBJECTS} <<'EOF'`, ...watched(c), 'EOF'];
+  return [...objects, `cat > ${COREFILE} <<'EOF'`, ...corefile, 'EOF'];
+}
+
+/** What a sandbox is given before its network. */
+export const sandboxFiles = (c: Cluster, p: Pod): string[] => [...podSysctls(p), ...etcHosts(p, c.scenario.dnsDomain)];
+
+/** The names a pod's programs resolve with. */
+export function filesOf(c: Cluster, p: Pod): string[] {
+  const s = c.scenario;
+  if (s.coredns === null) return [];
+  const dns = c.services.find((v) => v.metadata.name === 'kube-dns' && v.metadata.namespace === 'kube-system')!;
+  return resolvConf(p, dns.spec.clusterIP, s.dnsDomain);
+}
