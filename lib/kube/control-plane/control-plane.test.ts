@@ -44,8 +44,8 @@ Living('a cluster that nothing changes has no steps of components', () => {
 Living('scaling: each component acts at its instant', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 1,'), svc('web')], ['1s kubectl scale deployment/web --replicas=2']); // prettier-ignore
   assert.equal(said(c), ['deployment.apps/web scaled']);
-  // Deployment, ReplicaSet, scheduler, kubelet: 10 ms each; sandbox 200 ms, containers 300 ms, relist at 2 s, slice, proxy.
-  const expected = ['1.24 kubelet node2', '1.54 kubelet node2', '2.02 kube-proxy node1', '2.02 kube-proxy node2'];
+  // Deployment, ReplicaSet, scheduler, kubelet: 10 ms each; the pod 500 ms, relist at 2 s, slice, proxy.
+  const expected = ['1.54 kubelet node2', '2.02 kube-proxy node1', '2.02 kube-proxy node2'];
   assert.equal(instants(c, /./), expected);
   assert.is(sizes(c, 1.99), '2 ready 1');
   assert.is(sizes(c, 2), '2 ready 2');
@@ -91,7 +91,7 @@ Living('termination: endpoint at once, SIGTERM, SIGKILL after the grace, then th
   assert.equal(e(1.01), { ready: false, serving: true, terminating: true });
   const kills = parseLab(grace.text, 't').steps.filter((s) => /kill|netns del/.test(s.text)).map((s) => [s.atNs / S, /kill -(\w+)|netns (del)/.exec(s.text)!.slice(1).join('')]); // prettier-ignore
   // No program of podwire's: nothing to hear SIGTERM.
-  assert.equal(kills, [[5.01, 'KILL'], [5.21, 'del']]); // prettier-ignore
+  assert.equal(kills, [[5.01, 'KILL'], [5.51, 'del']]); // prettier-ignore
   assert.match(said(grace)[0]!, /^pod "web-\w+-\w+" deleted from default namespace$/);
 });
 Living('a preStop hook puts SIGTERM off, and leaves two seconds at least', () => {

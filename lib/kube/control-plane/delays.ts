@@ -11,17 +11,17 @@ import { MS, SEC } from '../../sim/sim.js';
  */
 export const REACTION = 10 * MS;
 
-/** From a pod being bound to its sandbox: the runtime makes the namespace and calls CNI ADD. Written value. */
-export const SANDBOX = 200 * MS;
-
-/** From the sandbox to the processes of the containers; images are there already. Written value. */
-export const CONTAINERS = 300 * MS;
+/**
+ * From a pod being bound to its programs: the runtime makes the sandbox, calls CNI ADD and starts the containers, whose images
+ * are there. Written value.
+ */
+export const POD_START = 500 * MS;
 
 /** The kubelet hears of started and ended containers when it lists them (genericPlegRelistPeriod), here at whole seconds. */
 export const RELIST = SEC;
 
 /** From the end of a pod's last process to CNI DEL and the end of its namespace. Written value. */
-export const SANDBOX_STOP = 200 * MS;
+export const SANDBOX_STOP = 500 * MS;
 
 /** Grace that is left for SIGTERM after a preStop hook has used it up (minimumGracePeriodInSeconds). */
 export const MINIMUM_GRACE = 2 * SEC;

@@ -1,7 +1,7 @@
 /**
  * The kubelets: pods started and ended by commands on their nodes, and what becomes of their status.
  *
- *   bound ─SANDBOX▶ netns, CNI ADD ─CONTAINERS▶ processes ─next relist▶ Running ─readiness probe▶ Ready
+ *   bound ─POD_START▶ netns, CNI ADD, processes ─next relist▶ Running ─readiness probe▶ Ready
  *   deletion ─preStop▶ SIGTERM ─grace▶ SIGKILL ─SANDBOX_STOP▶ CNI DEL, netns deleted ─next relist▶ ended ▶ gone
  *
  * A pod's own programs end at SIGTERM, as servers do. A pod of which podwire runs no program (`sleep` or a shell as process 1,
@@ -16,7 +16,7 @@ import type { CniPlugin, CniResult } from '../cni/plugin.js';
 import { podNetns, sandboxOf } from '../cni/sandbox.js';
 import { isRunning } from '../controllers/ipam.js';
 import type { Machine } from '../scenario.js';
-import { CONTAINERS, MINIMUM_GRACE, nextRelist, REACTION, SANDBOX, SANDBOX_STOP } from './delays.js';
+import { MINIMUM_GRACE, nextRelist, POD_START, REACTION, SANDBOX_STOP } from './delays.js';
 import { type Loop, splitKey } from './loop.js';
 
 /** Writes commands of a component at the present time. */
@@ -95,7 +95,7 @@ class Kubelets {
     this.pods.set(key, local);
     const node = this.machines.get(pod.spec.nodeName)!;
     const hostIP = node.addresses[0]!.split('/')[0]!;
-    this.loop.at(this.loop.now + SANDBOX, () => {
+    this.loop.at(this.loop.now + POD_START, () => {
       if (local.ending) return;
       const ip = pod.spec.hostNetwork ? hostIP : this.cni.ipam.allocate(node, `that of Pod "${pod.metadata.name}"`);
       if (ip === null) {
@@ -104,7 +104,7 @@ class Kubelets {
       }
       local.pod = { ...local.pod, status: { ...local.pod.status, podIP: ip, hostIP } };
       this.sandbox(node, local);
-      this.loop.at(this.loop.now + CONTAINERS, () => this.run(key, node, local));
+      this.run(key, node, local);
     });
   }
 
@@ -131,7 +131,6 @@ class Kubelets {
   }
 
   private run(key: string, node: Machine, local: Local): void {
-    if (local.ending) return;
     const lines = this.commands.programs(local.pod);
     local.running = true;
     local.programs = lines.length > 0;
