@@ -6,7 +6,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
 import { TableEdit } from '../linux/netfilter/xt-edit.js';
 import { TABLE_NAMES, type TableName, xtTables } from '../linux/netfilter/xtables.js';
-import { applyCommand, Refused } from './iptables.js';
+import { applyCommand, Refused, waitInterval } from './iptables.js';
 import { splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
@@ -14,6 +14,11 @@ const PROG = 'iptables-restore v1.8.9 (legacy)';
 
 /** iptables-restore: `-n/--noflush`, `-c/--counters`, `-T/--table`, `-w [N]`, `-W N`. A table that fails is left as it was. */
 export function iptablesRestore(net: Netns, argv: readonly string[], stdin: string): Result {
+  const r = restore(net, argv, stdin);
+  return { ...r, err: waitInterval(argv) + r.err };
+}
+
+function restore(net: Netns, argv: readonly string[], stdin: string): Result {
   let noflush = false;
   let counters = false;
   let only: string | null = null;

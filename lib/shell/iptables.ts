@@ -192,8 +192,17 @@ function options(argv: readonly string[]): Options {
   return o;
 }
 
+/** What iptables 1.8.9 says of an option that it takes and does not use. */
+export const waitInterval = (argv: readonly string[]): string =>
+  argv.some((a) => /^(-W|--wait-interval)/.test(a)) ? 'Ignoring deprecated --wait-interval option.\n' : '';
+
 /** `iptables ARGS` in a namespace. */
 export function iptables(net: Netns, argv: readonly string[]): Result {
+  const r = run(net, argv);
+  return { ...r, err: waitInterval(argv) + r.err };
+}
+
+function run(net: Netns, argv: readonly string[]): Result {
   const o = options(argv);
   const { words } = o;
   try {

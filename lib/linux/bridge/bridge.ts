@@ -27,6 +27,8 @@ export class BrPort implements BridgeHandler {
   readonly master: Bridge;
   /** Port number, the lowest free one from 1 on. */
   readonly no: number;
+  /** Its carrier has come, and linkwatch has not told the bridge yet: nothing passes (BR_STATE_DISABLED). */
+  waiting = false;
   hairpin = false;
   learning = true;
   flood = true;
@@ -53,6 +55,7 @@ export class BrPort implements BridgeHandler {
     const br = this.master;
     const b = skb.buf;
     if (!br.up) return drop(br.net, skb, 'DEV_READY');
+    if (this.waiting) return drop(br.net, skb, 'NOT_SPECIFIED');
     if (eth.isGroup(b, skb.mac + eth.SRC) || eth.macIs(b, skb.mac + eth.SRC, NO_MAC)) {
       return drop(br.net, skb, 'DEV_HDR');
     }
@@ -168,7 +171,7 @@ export function brPassFrameUp(br: Bridge, skb: Skb): void {
 
 /** should_deliver: not back to where it came from (unless hairpin), not between isolated ports. */
 function shouldDeliver(to: BrPort, from: BrPort | null): boolean {
-  if (!to.dev.carrier) return false;
+  if (!to.dev.carrier || to.waiting) return false;
   if (from === null) return true;
   if (from === to && !to.hairpin) return false;
   return !(from.isolated && to.isolated);

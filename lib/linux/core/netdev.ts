@@ -156,6 +156,11 @@ export abstract class Netdev {
     this.brport?.master.linkWatch();
   }
 
+  /** linkwatch_event: what waits for a carrier that came up with this device goes on. */
+  carrierSeen(): void {
+    if (this.brport !== null) this.brport.waiting = false;
+  }
+
   /** rfc2863_policy, for devices that have a carrier of their own. */
   protected updateOperstate(): void {
     this.operstate = this.carrier ? 'UP' : this.ifindex === this.iflink ? 'DOWN' : 'LOWERLAYERDOWN';
@@ -174,6 +179,8 @@ export abstract class Netdev {
 /** What a bridge does with a frame that arrives on one of its ports (rx_handler). */
 export interface BridgeHandler {
   readonly master: Netdev;
+  /** Nothing passes until linkwatch has told the bridge of the carrier. */
+  waiting: boolean;
   rx(skb: Skb): void;
   /** The port has no carrier any more (br_stp_disable_port). */
   disable(): void;

@@ -32,6 +32,18 @@ export class Veth extends Netdev {
     this.peer.brport?.master.linkWatch();
   }
 
+  /** Both ends have a carrier now; their bridges hear of it from a work queue (linkwatch_fire_event). */
+  override open(): number {
+    if (!this.peer.up || this.peer === this) return 0;
+    for (const end of [this.brport, this.peer.brport]) if (end !== null) end.waiting = true;
+    return 0;
+  }
+
+  override carrierSeen(): void {
+    super.carrierSeen();
+    if (this.peer.brport !== null) this.peer.brport.waiting = false;
+  }
+
   override xmit(skb: Skb): number {
     const { peer } = this;
     // is_skb_forwardable: the receiving end bounds the length by its own MTU.

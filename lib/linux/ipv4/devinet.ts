@@ -5,6 +5,7 @@
  * @module
  */
 import { maskOf } from '../../../wire/inet.js';
+import type { Softirq } from '../../sim/sim.js';
 import { ARPHRD_LOOPBACK, type InAddr, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import {
@@ -127,8 +128,12 @@ export function devOpen(dev: Netdev): number {
   for (const ifa of dev.addrs) addAddressRoutes(dev, ifa);
   syncUp(dev);
   arpNotify(dev);
+  dev.kernel.sim.raise(LINKWATCH, dev);
   return 0;
 }
+
+/** The work queue of link_watch.c: it runs after what the command itself has sent, a gratuitous ARP most of all. */
+const LINKWATCH: Softirq<Netdev> = { softirq: (dev) => dev.carrierSeen() };
 
 /** True when a route has no next hop left without `dev`, which is down; the others share its part (fib_sync_down_dev). */
 export function losesDev(r: Route, dev: Netdev): boolean {
