@@ -115,6 +115,8 @@ export function reconcile(s: Scenario): Cluster {
     ...endpoints,
     ...pods,
     ...slices,
+    ...of('IngressClass'),
+    ...of('Ingress'),
     ...objects.filter((o) => Object.hasOwn(STORED, o.kind)),
   ];
   return {

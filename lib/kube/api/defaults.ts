@@ -268,6 +268,10 @@ const KINDS: Record<string, (o: Obj) => void> = {
       ensure(p, 'name', '');
     }
   },
+  IngressClass: (o) => {
+    const parameters = obj(obj(o, 'spec') ?? {}, 'parameters');
+    if (parameters !== null) ensure(parameters, 'scope', 'Cluster');
+  },
   Ingress: (o) => {
     ensure(o, 'status', {});
     ensure(obj(o, 'status')!, 'loadBalancer', {});

@@ -8,6 +8,7 @@
 import { type At, documents, quote } from './at.js';
 import { decodeStrict } from './decode.js';
 import { endpoints, slice } from './endpoints.js';
+import { ingress, ingressClass } from './ingress.js';
 import { namespace, node } from './node.js';
 import { pod } from './pod.js';
 import { service } from './service.js';
@@ -29,11 +30,13 @@ const KINDS: Record<string, { api: string; read: (at: At) => KubeObject }> = {
   Service: { api: 'v1', read: service },
   Endpoints: { api: 'v1', read: endpoints },
   EndpointSlice: { api: 'discovery.k8s.io/v1', read: slice },
+  Ingress: { api: 'networking.k8s.io/v1', read: ingress },
+  IngressClass: { api: 'networking.k8s.io/v1', read: ingressClass },
 };
 
 /** Kinds of Kubernetes that may change frames, and that podwire does not read. */
 const ELSEWHERE =
-  'ReplicationController Job CronJob Ingress IngressClass HorizontalPodAutoscaler ResourceQuota Gateway GatewayClass HTTPRoute';
+  'ReplicationController Job CronJob HorizontalPodAutoscaler ResourceQuota Gateway GatewayClass HTTPRoute';
 
 const unread = (kind: string, api: string): string =>
   ELSEWHERE.split(' ').includes(kind)

@@ -97,6 +97,24 @@ export const dnsLabel = (at: At): string => text(at, labelError);
 /** IsDNS1123Subdomain. */
 export const dnsSubdomain = (at: At): string => text(at, subdomainError);
 
+/** IsDNS1123Subdomain of a part of what stands there. */
+export function subdomainPart(at: At, v: string): void {
+  const e = subdomainError(v);
+  if (e !== null) invalid(at, e, v);
+}
+
+const WILDCARD_TEXT = `\\*\\.${SUBDOMAIN_TEXT}`;
+const WILDCARD = whole(WILDCARD_TEXT);
+const WILDCARD_ERROR = regexError(
+  `a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character`,
+  WILDCARD_TEXT,
+  '*.example.com',
+);
+
+/** IsWildcardDNS1123Subdomain: hosts of Ingresses. */
+export const wildcardSubdomain = (at: At): string =>
+  text(at, (v) => (v.length > 253 ? longer(253) : WILDCARD.test(v) ? null : WILDCARD_ERROR));
+
 /** IsDNS1035Label: names of Services. */
 export const dns1035Label = (at: At): string =>
   text(at, (v) => (v.length > 63 ? longer(63) : DNS1035.test(v) ? null : DNS1035_ERROR));

@@ -263,6 +263,35 @@ export interface Endpoints {
 }
 
 /** Kinds that are kept, with their reasons in stored.ts. */
+/** What answers a request: a Service's port (by number, or by name with number 0), or an object of any kind. */
+export interface IngressBackend {
+  service: { name: string; port: { name: string; number: number } } | null;
+  resource: { apiGroup: string; kind: string; name: string } | null;
+}
+
+export interface Ingress {
+  kind: 'Ingress';
+  metadata: ObjectMeta;
+  spec: {
+    /** Null: not given. */
+    ingressClassName: string | null;
+    defaultBackend: IngressBackend | null;
+    /** `host` empty: every host; `*.a.b`: one label more. Without `http` there are no paths. */
+    rules: {
+      host: string;
+      paths: { path: string; pathType: 'Exact' | 'Prefix' | 'ImplementationSpecific'; backend: IngressBackend }[];
+    }[];
+    tls: { hosts: string[]; secretName: string }[];
+  };
+  status: { loadBalancer: { ingress: { ip: string; hostname: string }[] } };
+}
+
+export interface IngressClass {
+  kind: 'IngressClass';
+  metadata: ObjectMeta;
+  spec: { controller: string };
+}
+
 export type StoredKind =
   | 'ConfigMap' | 'Secret' | 'ServiceAccount' | 'Role' | 'RoleBinding' | 'ClusterRole' | 'ClusterRoleBinding' | 'PodDisruptionBudget'
   | 'PriorityClass' | 'LimitRange' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'NetworkPolicy'
@@ -273,4 +302,5 @@ export interface Stored {
   metadata: ObjectMeta;
 }
 
-export type KubeObject = Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Stored;
+export type KubeObject =
+  Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Ingress | IngressClass | Stored;

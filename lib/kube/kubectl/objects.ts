@@ -8,8 +8,9 @@
  * @module
  */
 import { setDefaults } from '../api/defaults.js';
+import { classOf } from '../api/ingress.js';
 import { placeOf } from '../api/meta.js';
-import type { Endpoint, Endpoints, EndpointSlice, KubeObject, Namespace, Node, ObjectMeta, Pod, ReplicaSet, Service } from '../api/types.js'; // prettier-ignore
+import type { Endpoint, Endpoints, EndpointSlice, Ingress, KubeObject, Namespace, Node, ObjectMeta, Pod, ReplicaSet, Service } from '../api/types.js'; // prettier-ignore
 import type { Cluster } from '../controllers.js';
 import { isOwner } from '../controllers/workloads.js';
 import type { Json, JsonMap } from './go-values.js';
@@ -87,6 +88,7 @@ export class ApiObjects {
     if (kind === 'ReplicaSet') return c.replicaSets.map((x) => this.replicaSet(x));
     if (kind === 'StatefulSet') return c.statefulSets.map((x) => ({ ...this.head(x), ...statefulSetBody(x, c, manifest(x)) })); // prettier-ignore
     if (kind === 'DaemonSet') return c.daemonSets.map((x) => ({ ...this.head(x, {}, generationOf(x)), ...daemonSetBody(x, c, manifest(x)) })); // prettier-ignore
+    if (kind === 'Ingress') return c.objects.filter((o) => o.kind === 'Ingress').map((x) => this.ingress(x));
     return c.objects.filter((o) => (o.kind as string) === kind).map((o) => this.whole(o));
   }
 
@@ -145,6 +147,18 @@ export class ApiObjects {
   private whole(o: KubeObject): JsonMap {
     const given = manifest(o) ?? {};
     return { ...given, ...this.head(o) };
+  }
+
+  private ingress(o: Ingress): JsonMap {
+    const out = this.whole(o);
+    const classes = this.c.objects.filter((x) => x.kind === 'IngressClass');
+    const spec = map(out['spec']);
+    // Admission writes the default class, unless the old annotation names one.
+    if (o.metadata.annotations['kubernetes.io/ingress.class'] === undefined) {
+      const name = classOf(o, classes);
+      if (name !== null) spec['ingressClassName'] = name;
+    }
+    return out;
   }
 
   private namespace(o: Namespace): JsonMap {
