@@ -41,6 +41,16 @@ Kubectl('refuses with exit 2 what the real one knows and podwire does not', () =
   for (const line of ['scale deploy/backend --replicas=3', 'get svc -o go-template=x', 'get svc -w', 'get jobs', 'describe sa', 'get svc --context=x'])
     assert.match(run(`kubectl ${line}`), /^E: podwire's kubectl: .* is not supported yet\n\[exit 2\]\n$/); // prettier-ignore
 });
+Kubectl('a pod that is placed and does not run yet is being created', () => {
+  const pods = cluster.pods.map((p) =>
+    p.metadata.name === 'client'
+      ? { ...p, status: { podIP: '', hostIP: '192.168.56.11', phase: 'Pending' as const, ready: false, restarts: 0 } }
+      : p,
+  );
+  const seen = kubectl(['get', 'pod', 'client'], { ...cluster, pods }, 0).stdout;
+  assert.match(seen, /\nclient {3}0\/2 {5}ContainerCreating {3}0 {10}0s\n$/);
+  assert.match(kubectl(['describe', 'pod', 'client'], { ...cluster, pods }, 0).stdout, /State: +Waiting\n +Reason: +ContainerCreating\n +Ready: +False\n/); // prettier-ignore
+});
 Kubectl('AGE counts on the virtual clock', () => {
   assert.match(run('kubectl get svc ext', 0), / 0s\n$/);
   assert.match(run('kubectl get svc ext', 61.9e9), / 61s\n$/);

@@ -4,6 +4,7 @@
  */
 import { placeOf } from '../api/meta.js';
 import type { ObjectMeta, Pod, PodSpec } from '../api/types.js';
+import { timestamp } from '../control-plane/pods.js';
 import { type Json, type JsonMap, isMap } from './go-values.js';
 import { digest, hex, map, optional, some } from './object-parts.js';
 
@@ -71,24 +72,15 @@ function qosClass(spec: JsonMap): string {
 export function podStatus(o: Pod, spec: JsonMap, given: JsonMap, id: string): JsonMap {
   const { status } = o;
   const at = o.metadata.creationTimestamp;
-  const placed = o.spec.nodeName !== '';
-  const running = status.phase === 'Running' || status.phase === 'Unknown';
   const base = { phase: status.phase, qosClass: qosClass(spec) };
-  const condition = (type: string, value: boolean, reason: string, message = ''): JsonMap => ({ type, status: value ? 'True' : 'False', lastProbeTime: null, lastTransitionTime: at, observedGeneration: 1, ...(value ? {} : optional({ reason, message })) }); // prettier-ignore
-  if (!placed) return { ...base, conditions: [condition('PodScheduled', false, 'Unschedulable')] };
-  const ended = status.phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed';
-  const why = running ? 'ContainersNotReady' : ended;
-  const names = (spec['containers'] as JsonMap[]).map((c) => String(c['name']));
-  const message = running ? `containers with unready status: [${names.join(' ')}]` : '';
-  const state: JsonMap = running
-    ? { running: { startedAt: at } }
-    : { terminated: { exitCode: status.phase === 'Succeeded' ? 0 : 1, reason: status.phase === 'Succeeded' ? 'Completed' : 'Error', startedAt: at, finishedAt: at, containerID: '' } }; // prettier-ignore
-  const statuses = (spec['containers'] as JsonMap[]).map((c, i): JsonMap => {
-    const containerID = `containerd://${hex(digest(`${id}/${String(c['name'])}`))}`;
-    const own = structuredClone(state);
-    if (isMap(own['terminated'])) own['terminated']['containerID'] = containerID;
-    return { containerID, image: c['image']!, imageID: '', lastState: {}, name: c['name']!, ready: status.ready, restartCount: i === 0 ? status.restarts : 0, started: running, state: own }; // prettier-ignore
-  });
+  const condition = (type: string, value: boolean, reason: string, message = '', since = at): JsonMap => ({ type, status: value ? 'True' : 'False', lastProbeTime: null, lastTransitionTime: since, observedGeneration: 1, ...(value ? {} : optional({ reason, message })) }); // prettier-ignore
+  if (o.spec.nodeName === '') return { ...base, conditions: [condition('PodScheduled', false, 'Unschedulable')] };
+  const running = status.phase === 'Running' || status.phase === 'Unknown';
+  const waiting = status.phase === 'Pending';
+  const why = running || waiting ? 'ContainersNotReady' : status.phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed';
+  const names = containersOf(spec).map((c) => String(c['name']));
+  const message = running || waiting ? `containers with unready status: [${names.join(' ')}]` : '';
+  const readyAt = status.readySinceNs === undefined ? at : timestamp(status.readySinceNs);
   return {
     ...base,
     ...optional({ message: given['message'] ?? '', reason: given['reason'] ?? '' }),
@@ -96,13 +88,24 @@ export function podStatus(o: Pod, spec: JsonMap, given: JsonMap, id: string): Js
     conditions: [
       condition('PodReadyToStartContainers', running, ''),
       condition('Initialized', true, ''),
-      condition('Ready', status.ready, why, message),
-      condition('ContainersReady', status.ready, why, message),
+      condition('Ready', status.ready, why, message, readyAt),
+      condition('ContainersReady', status.ready, why, message, readyAt),
       condition('PodScheduled', true, ''),
     ],
-    containerStatuses: statuses,
+    containerStatuses: containersOf(spec).map((c, i) => containerStatus(o, c, id, i === 0 ? status.restarts : 0)),
     ...(status.hostIP === '' ? {} : { hostIP: status.hostIP, hostIPs: [{ ip: status.hostIP }] }),
     ...(status.podIP === '' ? {} : { podIP: status.podIP, podIPs: [{ ip: status.podIP }] }),
     startTime: at,
   };
+}
+
+function containerStatus(o: Pod, c: JsonMap, id: string, restartCount: number): JsonMap {
+  const at = o.metadata.creationTimestamp;
+  const { phase, ready } = o.status;
+  const own = { image: c['image']!, imageID: '', lastState: {}, name: c['name']!, ready, restartCount };
+  if (phase === 'Pending') return { ...own, started: false, state: { waiting: { reason: 'ContainerCreating' } } };
+  const containerID = `containerd://${hex(digest(`${id}/${String(c['name'])}`))}`;
+  if (phase === 'Running' || phase === 'Unknown') return { ...own, containerID, started: true, state: { running: { startedAt: at } } }; // prettier-ignore
+  const [exitCode, reason] = phase === 'Succeeded' ? [0, 'Completed'] : [1, 'Error'];
+  return { ...own, containerID, started: false, state: { terminated: { containerID, exitCode, reason, startedAt: at, finishedAt: at } } }; // prettier-ignore
 }
