@@ -5,7 +5,8 @@
 import { addressBytes, addressText } from '../../wire/inet6.js';
 import { getAddrInfo, getHostByAddr, getHostByName, type Host, type HostFound } from './netdb.js';
 import type { Proc, Program } from './program.js';
-import { Resolver, type Status } from './resolver.js';
+import type { Status, StubResolver } from './resolver.js';
+import { stubResolver } from './resolver-musl.js';
 
 const HINT = "Try `getent --help' or `getent --usage' for more information.\n";
 const DATABASES =
@@ -34,7 +35,7 @@ export const getent: Program = (p: Proc): void => {
     );
     return p.exit(2);
   }
-  const r = new Resolver(p);
+  const r = stubResolver(p);
   if (r.conf.unsupported !== '') {
     p.err(`podwire: getent: /etc/resolv.conf: "${r.conf.unsupported}" is not supported yet\n`);
     return p.exit(2);
@@ -52,7 +53,7 @@ export const getent: Program = (p: Proc): void => {
   next(0);
 };
 
-function look(p: Proc, r: Resolver, db: string, key: string, done: HostFound): void {
+function look(p: Proc, r: StubResolver, db: string, key: string, done: HostFound): void {
   // AI_ADDRCONFIG: without an IPv6 address of the machine, AAAA is not asked for.
   if (db === 'ahostsv6') return done('notfound', null);
   if (db !== 'hosts') return getAddrInfo(p, r, key, [4], done);

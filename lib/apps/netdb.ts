@@ -8,7 +8,7 @@ import { addressBytes, addressText, aton6 } from '../../wire/inet6.js';
 import { Flow } from '../linux/ipv4/flow.js';
 import { isErr, routeOutput } from '../linux/ipv4/route.js';
 import type { Proc } from './program.js';
-import { Resolver, type Status, typeOf } from './resolver.js';
+import { type Status, type StubResolver, typeOf } from './resolver.js';
 
 export interface Host {
   canonical: string;
@@ -81,7 +81,8 @@ function hostOf(m: DnsMessage, type: number): Host {
 }
 
 /** `gethostbyname2`: one family, /etc/hosts before DNS. */
-export function getHostByName(p: Proc, r: Resolver, name: string, family: 4 | 6, done: HostFound): void {
+export function getHostByName(p: Proc, r: StubResolver, name: string, family: 4 | 6, done: HostFound): void {
+  if (r.libc === 'musl') return getAddrInfo(p, r, name, [family], done);
   if (/^[0-9][0-9.]*$/.test(name) && !name.endsWith('.')) {
     const a = family === 4 ? inetAton(name) : null;
     return a === null ? done('notfound', null) : done('ok', { canonical: name, aliases: [], addresses: [v4(a)] });
@@ -96,7 +97,7 @@ export function getHostByName(p: Proc, r: Resolver, name: string, family: 4 | 6,
 }
 
 /** `gethostbyaddr`: /etc/hosts before a PTR query. */
-export function getHostByAddr(p: Proc, r: Resolver, address: Uint8Array, done: HostFound): void {
+export function getHostByAddr(p: Proc, r: StubResolver, address: Uint8Array, done: HostFound): void {
   const text = addressText(address);
   const line = hostsLines(p).find(([a]) => addressText(a) === text);
   if (line !== undefined) {
@@ -121,7 +122,13 @@ export function reverseName(address: Uint8Array): string {
  * `getaddrinfo`: `families` [4, 6] asks for A and AAAA together; with AI_ADDRCONFIG and no IPv6 address it is [4].
  * IPv4 and IPv6 addresses come sorted as they would be tried (RFC 3484).
  */
-export function getAddrInfo(p: Proc, r: Resolver, name: string, families: readonly (4 | 6)[], done: HostFound): void {
+export function getAddrInfo(
+  p: Proc,
+  r: StubResolver,
+  name: string,
+  families: readonly (4 | 6)[],
+  done: HostFound,
+): void {
   const a = inetAton(name);
   const numeric = a !== null ? v4(a) : aton6(name);
   if (numeric !== null) {
@@ -132,8 +139,9 @@ export function getAddrInfo(p: Proc, r: Resolver, name: string, families: readon
   if (local.length > 0) {
     return done('ok', {
       ...local[0]!,
-      addresses: sort(
+      addresses: ordered(
         p,
+        r,
         local.flatMap((h) => h.addresses),
       ),
     });
@@ -141,8 +149,9 @@ export function getAddrInfo(p: Proc, r: Resolver, name: string, families: readon
   ask(r, name, families, FIRST_BUFFER, (status, messages) => {
     if (status !== 'ok') return done(status, null);
     const hosts = families.flatMap((f) => messages.map((m) => hostOf(m, typeOf(f))));
-    const addresses = sort(
+    const addresses = ordered(
       p,
+      r,
       hosts.flatMap((h) => h.addresses),
     );
     const named = hosts.find((h) => h.addresses.length > 0);
@@ -157,14 +166,14 @@ const ADDRTUPLE = 40;
 
 /** Searches again, from the start and over the network, as long as the result of A and AAAA does not fit the buffer (ERANGE). */
 function ask(
-  r: Resolver,
+  r: StubResolver,
   name: string,
   families: readonly (4 | 6)[],
   buffer: number,
   done: (status: Status, messages: DnsMessage[]) => void,
 ): void {
   r.search(name, families.map(typeOf), (status, messages) => {
-    if (status === 'ok' && families.length > 1 && tupleBytes(messages) > buffer)
+    if (r.libc === 'glibc' && status === 'ok' && families.length > 1 && tupleBytes(messages) > buffer)
       ask(r, name, families, 2 * buffer, done);
     else done(status, messages);
   });
@@ -179,6 +188,11 @@ function tupleBytes(messages: readonly DnsMessage[]): number {
   for (const x of messages[0]?.answer ?? []) if (x.type === TYPE.CNAME) names += size(dataName(x) ?? '.');
   const addresses = records.filter((x) => x.type === TYPE.A || x.type === TYPE.AAAA).length;
   return ((names + 7) & ~7) + ADDRTUPLE * addresses;
+}
+
+/** musl leaves IPv4 addresses in the order of the answer when there are no others. */
+function ordered(p: Proc, r: StubResolver, list: Uint8Array[]): Uint8Array[] {
+  return r.libc === 'musl' && list.every((b) => b.length === 4) ? list : sort(p, list);
 }
 
 /** RFC 3484 as getaddrinfo applies it: reachable first, then those of their source's scope, then of the smaller scope. */

@@ -32,8 +32,16 @@ export interface Sent {
 
 const EDNS_SIZE = 1200;
 
+/** A C library's resolver as getaddrinfo and its like use it. */
+export interface StubResolver {
+  readonly libc: 'glibc' | 'musl';
+  readonly conf: { unsupported: string };
+  search(name: string, types: readonly number[], done: Found): void;
+}
+
 /** The resolver of one process. */
-export class Resolver {
+export class Resolver implements StubResolver {
+  readonly libc = 'glibc';
   readonly conf: ResolvConf;
   private readonly p: Proc;
   private readonly socks: (UdpSock | null)[];

@@ -1,5 +1,5 @@
 /**
- * A pod beyond its network: its /etc/resolv.conf, and the programs of its containers as lines of a Lab.
+ * A pod beyond its network: the programs of its containers as lines of a Lab.
  * @module
  */
 import { type Command, parseScript } from '../shell/script.js';
@@ -14,28 +14,6 @@ const CLIENTS =
 /** Where the Lab keeps what CoreDNS reads. */
 export const OBJECTS = '/etc/podwire/objects.yaml';
 export const COREFILE = '/etc/podwire/Corefile';
-
-/** The pod's /etc/resolv.conf (kubelet, pkg/kubelet/network/dns). */
-export function resolvConf(p: Pod, dnsIP: string, domain: string): string[] {
-  if (p.spec.hostNetwork || p.spec.dnsPolicy === 'Default') return [];
-  const first = p.spec.dnsPolicy !== 'None';
-  const search = [
-    ...(first ? [`${p.metadata.namespace}.svc.${domain}`, `svc.${domain}`, domain] : []),
-    ...p.spec.dnsConfig.searches,
-  ];
-  const servers = [...(first ? [dnsIP] : []), ...p.spec.dnsConfig.nameservers].slice(0, 3);
-  const options = new Map<string, string>(first ? [['ndots', '5']] : []);
-  for (const o of p.spec.dnsConfig.options) options.set(o.name, o.value ?? '');
-  const dir = `/etc/netns/${podNetns(p, '')}`;
-  return [
-    `mkdir -p ${dir}`,
-    `cat > ${dir}/resolv.conf <<'EOF'`,
-    ...(search.length > 0 ? [`search ${[...new Set(search)].join(' ')}`] : []),
-    ...[...new Set(servers)].map((x) => `nameserver ${x}`),
-    ...(options.size > 0 ? [`options ${[...options].map(([k, v]) => (v === '' ? k : `${k}:${v}`)).join(' ')}`] : []),
-    'EOF',
-  ];
-}
 
 /** A command line of a container, and the command it was made of; null: of its image. */
 export interface ContainerLine {

@@ -48,7 +48,7 @@ const BAD: [text: string, message: string][] = [
   [scenario('', `${N1}, ${N2.replace('.12', '.11')}`), 's.yaml:4:78: spec.nodes[1]: duplicate name or address "192.168.56.11" among nodes and hosts'],
   [scenario('', N1.replace('192.168.56.11', '10.0.1.7')), 's.yaml:4:36: spec.nodes[0].address: found 10.0.1.7/24, expected an address outside 10.0.1.0/24 (node1)'],
   [scenario('networking: { serviceSubnet: 10.0.0.0/8 }'), 's.yaml:5:32: spec.networking.serviceSubnet: found podSubnet 10.0.0.0/16 and serviceSubnet 10.0.0.0/8, expected networks that do not overlap'],
-  [scenario('hosts: [ { name: h, address: 203.0.113.1/24, podCIDR: 10.0.3.0/24 } ]'), 's.yaml:5:48: spec.hosts[0]: found unknown field "podCIDR", expected one of: name, address, addresses'],
+  [scenario('hosts: [ { name: h, address: 203.0.113.1/24, podCIDR: 10.0.3.0/24 } ]'), 's.yaml:5:48: spec.hosts[0]: found unknown field "podCIDR", expected one of: name, address, addresses, resolvConf'],
   [step('{ at: soon, in: pod/p, run: ls }'), 's.yaml:7:11: spec.steps[0].at: found "soon", expected a duration like 2s or 500ms'],
   [step('{ at: 0s, in: pod/q, run: ls }'), 's.yaml:7:19: spec.steps[0].in: found "pod/q", expected pod/NAME, pod/NAMESPACE/NAME, node/NAME or host/NAME that exists'],
   [step('{ at: 0s, run: ls }'), 's.yaml:7:20: spec.steps[0].run: found no "in", expected one for "ls" (only kubectl runs without)'],

@@ -20,6 +20,8 @@ export interface Machine {
   addresses: string[];
   /** Empty for machines outside the cluster. */
   podCIDR: string;
+  /** Its /etc/resolv.conf; null: it has none. */
+  resolvConf: string | null;
   labels: Record<string, string>;
 }
 
@@ -53,7 +55,8 @@ export interface Scenario {
   dnsDomain: string;
   cni: CniConfig;
   kubeProxy: KubeProxyConfig;
-  coredns: { corefile: string | null; replicas: number } | null;
+  /** `nodeLocal`: every node has a NodeLocal DNSCache. */
+  coredns: { corefile: string | null; replicas: number; nodeLocal: boolean } | null;
   /** The node whose port 6443 is behind the Service `kubernetes`; null: there is no such Service. */
   apiServer: string | null;
   objects: KubeObject[];
@@ -109,8 +112,12 @@ export function parseScenario(
 /** Absent: no CoreDNS. `coredns:` without a value is `coredns: {}`. */
 function coredns(s: At): Scenario['coredns'] {
   if (!s.has('coredns')) return null;
-  const dns = s.opt('coredns')?.only('corefile', 'replicas') ?? null;
-  return { corefile: corefile(dns?.opt('corefile') ?? null), replicas: dns?.opt('replicas')?.int(1, 100) ?? 2 };
+  const dns = s.opt('coredns')?.only('corefile', 'replicas', 'nodeLocal') ?? null;
+  return {
+    corefile: corefile(dns?.opt('corefile') ?? null),
+    replicas: dns?.opt('replicas')?.int(1, 100) ?? 2,
+    nodeLocal: dns?.opt('nodeLocal')?.bool() ?? false,
+  };
 }
 
 /** Absent: no Service `kubernetes`. */
@@ -199,7 +206,7 @@ function networks(s: At): Networks {
 const RESERVED = ['lan', 'gw', 'root'];
 
 function machine(at: At, podSubnet: string | null): Machine {
-  at.only('name', 'address', 'addresses', ...(podSubnet === null ? [] : ['podCIDR', 'labels']));
+  at.only('name', 'address', 'addresses', 'resolvConf', ...(podSubnet === null ? [] : ['podCIDR', 'labels']));
   const list = [at.req('address'), ...(at.opt('addresses')?.list() ?? [])];
   const addresses = list.map((a) => {
     const v = addressWithPrefix(a);
@@ -222,7 +229,9 @@ function machine(at: At, podSubnet: string | null): Machine {
   const name = dnsSubdomain(at.req('name'));
   if (RESERVED.includes(name))
     at.req('name').fail(`found "${name}", expected a name other than ${RESERVED.join(', ')}`);
-  return { name, addresses, podCIDR, labels: podSubnet === null ? {} : labels(at.opt('labels')) };
+  const resolvConf = at.opt('resolvConf')?.str() ?? null;
+  if (resolvConf?.split('\n').includes('EOF') === true) at.req('resolvConf').fail('found a line EOF, expected none');
+  return { name, addresses, podCIDR, resolvConf, labels: podSubnet === null ? {} : labels(at.opt('labels')) };
 }
 
 interface Range {

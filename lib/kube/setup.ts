@@ -16,7 +16,9 @@ import { KubeProxy } from './kube-proxy/index.js';
 import { nodeAddresses } from './kube-proxy/node-addresses.js';
 import { etcHosts, podSysctls } from './kubelet.js';
 import { machineCommands } from './machines.js';
-import { containers, COREFILE, OBJECTS, resolvConf } from './pod-commands.js';
+import { NODE_LOCAL_IP, nodeLocalAddresses, nodeLocalCommands, nodeLocalCorefile } from './node-local-dns.js';
+import { containers, COREFILE, OBJECTS } from './pod-commands.js';
+import { machineResolver, podResolver } from './pod-resolver.js';
 import { watched } from './watched.js';
 
 export interface Setup {
@@ -43,7 +45,9 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   }
   const started = living || c.services.length > 0 ? kubeProxies(c, out) : [];
   if (s.coredns !== null) out.push(...dnsFiles(c));
+  for (const m of [...s.nodes, ...s.hosts]) out.push(...machineResolver(m.name, m.resolvConf));
   for (const p of pods) out.push(...filesOf(c, p));
+  if (s.coredns?.nodeLocal === true) out.push(...nodeCaches(c));
   const places: (Command | null)[] = [];
   for (const p of pods) {
     for (const { text, from } of containers(p, warnings)) {
@@ -101,10 +105,24 @@ function dnsFiles(c: Cluster): string[] {
 /** What a sandbox is given before its network. */
 export const sandboxFiles = (c: Cluster, p: Pod): string[] => [...podSysctls(p), ...etcHosts(p, c.scenario.dnsDomain)];
 
-/** The names a pod's programs resolve with. */
+const clusterIP = (c: Cluster, name: string): string =>
+  c.services.find((v) => v.metadata.name === name && v.metadata.namespace === 'kube-system')!.spec.clusterIP;
+
+/** What a pod's programs resolve names with. */
 export function filesOf(c: Cluster, p: Pod): string[] {
   const s = c.scenario;
-  if (s.coredns === null) return [];
-  const dns = c.services.find((v) => v.metadata.name === 'kube-dns' && v.metadata.namespace === 'kube-system')!;
-  return resolvConf(p, dns.spec.clusterIP, s.dnsDomain);
+  const cached = s.coredns?.nodeLocal === true && s.kubeProxy.mode === 'ipvs';
+  const dnsIP = s.coredns === null ? null : cached ? NODE_LOCAL_IP : clusterIP(c, 'kube-dns');
+  const node = s.nodes.find((n) => n.name === p.spec.nodeName)?.resolvConf ?? null;
+  return podResolver(p, podNetns(p, ''), node, dnsIP, s.dnsDomain);
+}
+
+/** The NodeLocal DNSCache of every node. */
+function nodeCaches(c: Cluster): string[] {
+  const s = c.scenario;
+  const addresses = nodeLocalAddresses(clusterIP(c, 'kube-dns'), s.kubeProxy.mode);
+  const corefile = nodeLocalCorefile(addresses, clusterIP(c, 'kube-dns-upstream'), s.dnsDomain).trimEnd().split('\n');
+  const path = '/etc/podwire/node-local';
+  const lines = [`cat > ${path} <<'EOF'`, ...corefile, 'EOF'];
+  return [...lines, ...s.nodes.flatMap((n) => nodeLocalCommands(n.name, addresses, path, OBJECTS))];
 }

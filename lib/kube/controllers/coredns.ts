@@ -1,12 +1,21 @@
 /**
- * kubeadm's CoreDNS add-on: Deployment coredns, and Service kube-dns at the tenth address of the service subnet.
+ * kubeadm's CoreDNS add-on: Deployment coredns, and Service kube-dns at the tenth address of the service subnet; with NodeLocal
+ * DNSCache also the Service kube-dns-upstream, by which the caches reach CoreDNS.
  * @module
  */
 import { aton, ntoa } from '../../../wire/inet.js';
 import { failAt } from '../api/meta.js';
-import type { KubeObject } from '../api/types.js';
+import type { KubeObject, Service } from '../api/types.js';
 import type { Scenario } from '../scenario.js';
 import { derivedMeta } from './names.js';
+
+const CLUSTER = { 'kubernetes.io/cluster-service': 'true' };
+const UPSTREAM = {
+  ...CLUSTER,
+  'addonmanager.kubernetes.io/mode': 'Reconcile',
+  'kubernetes.io/name': 'KubeDNSUpstream',
+};
+const SERVICES = ['kube-dns', 'kube-dns-upstream'];
 
 /** The objects of the add-on; none when the scenario has no `coredns`. Throws InputError when it writes them itself. */
 export function corednsObjects(s: Scenario): KubeObject[] {
@@ -14,7 +23,7 @@ export function corednsObjects(s: Scenario): KubeObject[] {
   for (const o of s.objects) {
     const { name, namespace } = o.metadata;
     if (namespace !== 'kube-system') continue;
-    if ((o.kind === 'Deployment' && name === 'coredns') || (o.kind === 'Service' && name === 'kube-dns'))
+    if ((o.kind === 'Deployment' && name === 'coredns') || (o.kind === 'Service' && SERVICES.includes(name)))
       failAt(s.file, o, 'metadata.name', `duplicate name: "${name}" is made by spec.coredns`);
   }
   const labels = { 'k8s-app': 'kube-dns' };
@@ -26,6 +35,7 @@ export function corednsObjects(s: Scenario): KubeObject[] {
     targetPort: n,
     nodePort: 0,
   });
+  const dns = [port('dns', 'UDP', 53), port('dns-tcp', 'TCP', 53)];
   return [
     {
       kind: 'Deployment',
@@ -60,19 +70,27 @@ export function corednsObjects(s: Scenario): KubeObject[] {
         },
       },
     },
-    {
-      kind: 'Service',
-      metadata: derivedMeta('kube-dns', 'kube-system', {
-        ...labels,
-        'kubernetes.io/cluster-service': 'true',
-        'kubernetes.io/name': 'CoreDNS',
-      }),
-      spec: {
-        type: 'ClusterIP', clusterIP: ip, clusterIPs: [ip], externalIPs: [], externalName: '', selector: labels, sessionAffinity: 'None',
-        sessionAffinityTimeoutSeconds: 10800, externalTrafficPolicy: 'Cluster', internalTrafficPolicy: 'Cluster', loadBalancerSourceRanges: [],
-        healthCheckNodePort: 0, publishNotReadyAddresses: false, ports: [port('dns', 'UDP', 53), port('dns-tcp', 'TCP', 53), port('metrics', 'TCP', 9153)],
-      },
-      status: { loadBalancer: { ingress: [] } },
-    },
+    service('kube-dns', { ...labels, ...CLUSTER, 'kubernetes.io/name': 'CoreDNS' }, ip, labels, [...dns, port('metrics', 'TCP', 9153)]),
+    ...(s.coredns.nodeLocal ? [service('kube-dns-upstream', { ...labels, ...UPSTREAM }, '', labels, dns)] : []),
   ]; // prettier-ignore
+}
+
+/** A ClusterIP Service over CoreDNS's pods. */
+function service(
+  name: string,
+  labels: Record<string, string>,
+  ip: string,
+  selector: Record<string, string>,
+  ports: Service['spec']['ports'],
+): Service {
+  return {
+    kind: 'Service',
+    metadata: derivedMeta(name, 'kube-system', labels),
+    spec: {
+      type: 'ClusterIP', clusterIP: ip, clusterIPs: ip === '' ? [] : [ip], externalIPs: [], externalName: '', selector, sessionAffinity: 'None',
+      sessionAffinityTimeoutSeconds: 10800, externalTrafficPolicy: 'Cluster', internalTrafficPolicy: 'Cluster', loadBalancerSourceRanges: [],
+      healthCheckNodePort: 0, publishNotReadyAddresses: false, ports,
+    },
+    status: { loadBalancer: { ingress: [] } },
+  }; // prettier-ignore
 }

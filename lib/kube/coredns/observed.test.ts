@@ -88,4 +88,9 @@ Observed('hosts, rewrite, template, any', () => assert.is(replay('plugins', 'plu
 Observed('acl, autopath, header, local, minimal, bufsize, whoami for several clients', () =>
   assert.is(replay('clients', 'clients'), 336),
 );
+Observed('CachePlugin prefetches over TCP and serves stale entries, at once or after asking', () => {
+  assert.is(replay('cache-stale', 'cache-stale'), 19);
+  assert.is(replay('cache-verify', 'cache-verify'), 7);
+});
+Observed('forward with next and prefer_udp', () => assert.is(replay('forward-next', 'forward-next'), 8));
 Observed.run();
