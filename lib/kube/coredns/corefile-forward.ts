@@ -44,6 +44,7 @@ export function forwardPlugin(d: Directive, place: Place): ForwardConfig {
     to: to.map((t) => {
       if (t.text.startsWith('/')) return t.text;
       const up = upstreamAddress(t.text);
+      if (up === null && !/^\w+:\/\/|:.*:/.test(t.text)) place.fail(t, `not an IP address or file: "${t.text}"`);
       return (
         up ?? place.fail(t, `found upstream '${t.text}', expected an IPv4 address with an optional port, or a file`)
       );
@@ -76,8 +77,11 @@ function option(c: ForwardConfig, o: Directive, place: Place): void {
     if (p.text !== 'random' && p.text !== 'round_robin' && p.text !== 'sequential')
       return place.fail(p, `unknown policy '${p.text}'`);
     c.policy = p.text;
-  } else if (head.text === 'max_fails') c.maxFails = place.int(one(), 0, 2 ** 32 - 1);
-  else if (head.text === 'max_concurrent')
+  } else if (head.text === 'max_fails') {
+    const t = one();
+    if (!/^\d+$/.test(t.text)) place.fail(t, `strconv.ParseUint: parsing "${t.text}": invalid syntax`);
+    c.maxFails = place.int(t, 0, 2 ** 32 - 1);
+  } else if (head.text === 'max_concurrent')
     c.maxConcurrent = place.int(one(), 0, 2 ** 31, `max_concurrent can't be negative: ${o.words[1]?.text}`);
   else if (head.text === 'expire') c.expire = place.duration(one(), `expire can't be negative: ${o.words[1]?.text}`);
   else if (head.text === 'force_tcp') c.transport = none() ? 'tcp' : c.transport;

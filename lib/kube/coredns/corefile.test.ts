@@ -70,6 +70,12 @@ Corefile('parseCorefile() refuses what it does not emulate, with its place', () 
     ['forward . tls://1.1.1.1', /^f:2:13: plugin\/forward: found upstream 'tls:\/\/1.1.1.1', expected an IPv4 address/],
     ['forward . 1.1.1.1 {\n    policy best\n  }', /^f:3:12: plugin\/forward: unknown policy 'best'/],
     ['forward . 1.1.1.1 {\n    expire 5\n  }', /^f:3:12: plugin\/forward: time: missing unit in duration "5"/],
+    ['forward . nope', /^f:2:13: plugin\/forward: not an IP address or file: "nope"/],
+    [
+      'forward . 1.1.1.1 {\n    max_fails x\n  }',
+      /^f:3:15: plugin\/forward: strconv.ParseUint: parsing "x": invalid syntax/,
+    ],
+    ['hosts {\n    reload x\n  }', /^f:3:12: plugin\/hosts: invalid duration for reload 'x'/],
     ['rewrite name a', /^f:2:11: plugin\/rewrite: too few arguments for a name rule/],
     ['rewrite name regex (a b', /^f:2:22: plugin\/rewrite: invalid regex matching pattern: \(a/],
     [

@@ -128,7 +128,7 @@ const PLUGINS: Record<string, Reader> = {
   hosts: single((b, d, place) => (b.hosts = hostsConfig(d, b.zones, place))),
   kubernetes: single((b, d, place) => (b.kubernetes = kubernetesPlugin(d, b.zones, place))),
   loadbalance: (b, list, place) => (b.loadbalance = loadbalance(list[0]!, place)),
-  local: plain((b) => (b.local = true)),
+  local: (b) => (b.local = true),
   minimal: plain((b) => (b.minimal = true)),
   reload: (b, list, place) => (b.reload = reload(list[0]!, place)),
   rewrite: (b, list, place) => (b.rewrite = rewriteRules(list, place)),

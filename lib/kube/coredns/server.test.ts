@@ -95,4 +95,31 @@ Server('CachePlugin holds no more than its capacity', () => {
   assert.ok(cache.sizes()[0] <= 2560, String(cache.sizes()[0]));
   assert.ok(cache.hit(ask('n19999.x.', TYPE.A, -1), false) !== null);
 });
+Server('kubernetes sees what its label selectors and namespace selectors let it see', () => {
+  const manifest = (kind: string, name: string, labels: string, rest: string): string =>
+    `apiVersion: v1\nkind: ${kind}\nmetadata: { name: ${name}, labels: { ${labels} }${kind === 'Namespace' ? '' : ', namespace: a'} }\n${rest}---\n`;
+  const spec = 'spec: { clusterIP: 10.96.0.7, ports: [ { port: 80 } ] }\n';
+  const text =
+    manifest('Namespace', 'a', 'env: prod', '') +
+    manifest('Service', 'seen', 'app: x', spec) +
+    manifest('Service', 'hidden', 'app: y', spec.replace('.7', '.8'));
+  const rcode = (options: string, name: string): number => {
+    const dns = new CoreDns({
+      corefile: { text: `.:53 {\n  kubernetes cluster.local {\n    ${options}\n  }\n}\n`, file: 'f' },
+      objects: loadManifests(text, 'm.yaml'),
+      serial: 1,
+      readFile: () => null,
+      localAddresses: [],
+      io: { now: () => 0, after: () => {}, random: () => 0, order: () => 0, exchange: () => {} },
+    });
+    let got = -1;
+    const query = packDns(ask(`${name}.a.svc.cluster.local.`, TYPE.A, -1), false);
+    dns.handle(query, client('udp'), (r) => (got = r[3]! & 15));
+    return got;
+  };
+  assert.equal([rcode('labels app=x', 'seen'), rcode('labels app=x', 'hidden')], [0, 3]);
+  assert.equal([rcode('labels app in (x, y),!q', 'hidden'), rcode('labels app!=x', 'seen')], [0, 3]);
+  assert.equal([rcode('namespace_labels env=prod', 'seen'), rcode('namespace_labels env=test', 'seen')], [0, 3]);
+  assert.is(rcode('namespace_labels kubernetes.io/metadata.name=a', 'seen'), 0);
+});
 Server.run();
