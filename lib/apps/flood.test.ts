@@ -8,9 +8,20 @@ const args = (text: string): ReturnType<typeof floodArgs> => floodArgs(text.spli
 const Flood = suite('lib/apps/flood');
 Flood('floodArgs() reads prefixes as the hosts in them', () => {
   const o = args('--syn --count 10 --seed 3 --from 10.1.2.3/16 --to 10.96.0.1:80 --fin 2')!;
-  assert.equal([o.syn, o.count, o.seed, o.port, o.fin], [true, 10, 3, 80, 2]);
+  assert.equal([o.proto, o.count, o.seed, o.fin], [6, 10, 3, 2]);
   assert.equal([ntoa(o.from.base), o.from.size], ['10.1.0.1', 65534]);
-  assert.equal([ntoa(o.to.base), o.to.size], ['10.96.0.1', 1]);
+  assert.equal(
+    o.to.map((t) => [ntoa(t.prefix.base), t.prefix.size, t.port]),
+    [['10.96.0.1', 1, 80]],
+  );
+});
+Flood('floodArgs() reads several destinations, and SCTP', () => {
+  const o = args('--init --count 4 --seed 3 --from 10.1.2.3 --to 10.96.0.1:80 --to 10.96.0.2:81')!;
+  assert.is(o.proto, 132);
+  assert.equal(
+    o.to.map((t) => t.port),
+    [80, 81],
+  );
 });
 Flood('floodArgs() takes nothing that it does not know', () => {
   for (const bad of [

@@ -1,6 +1,6 @@
 /**
  * `podwire app flood`: first packets of many connections from clients that need not exist, for Labs that watch how something
- * spreads them. UDP datagrams without data or TCP SYNs, sent through a raw socket with their whole IPv4 header; from the same
+ * spreads them. UDP datagrams without data, TCP SYNs or SCTP INITs, sent through a raw socket with their whole IPv4 header; from the same
  * seed always the same packets, here and on the kernel (lib/lab/kernel-flood.ts does the same in Perl).
  * @module
  */
@@ -8,6 +8,7 @@ import { put16 } from '../../wire/bytes.js';
 import { fill, pseudo } from '../../wire/checksum.js';
 import { aton } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
+import * as sctp from '../../wire/sctp.js';
 import * as tcp from '../../wire/tcp.js';
 import * as udp from '../../wire/udp.js';
 import { rawSendHdrinc } from '../linux/ipv4/raw.js';
@@ -19,17 +20,28 @@ import type { Proc, Program } from './program.js';
 export const BURST = 100;
 export const PAUSE = 10 * MS;
 const MAX_COUNT = 1e6;
-const USAGE = '--udp|--syn --count N --seed N --from PREFIX --to PREFIX:PORT [--fin N]';
+const USAGE = '--udp|--syn|--init --count N --seed N --from PREFIX --to PREFIX:PORT... [--fin N]';
+const KINDS = { '--udp': ipv4.UDP, '--syn': ipv4.TCP, '--init': ipv4.SCTP };
+const MAX_TO = 1000;
+const EPERM = 1;
+/** An INIT chunk: type, length, tag 1, a window of 65535, one stream each way, TSN 1 (RFC 9260 3.3.2). */
+const INIT = [1, 0, 0, 20, 0, 0, 0, 1, 0, 0, 255, 255, 0, 1, 0, 1, 0, 0, 0, 1];
 
 export interface FloodOptions {
-  syn: boolean;
+  /** Their protocol: ipv4.UDP, TCP or SCTP. */
+  proto: number;
   count: number;
   seed: number;
   from: Prefix;
-  to: Prefix;
-  port: number;
+  /** Where they go, in turn. */
+  to: Target[];
   /** After every so many SYNs one earlier connection gets a FIN; 0: none. */
   fin: number;
+}
+
+interface Target {
+  prefix: Prefix;
+  port: number;
 }
 
 interface Prefix {
@@ -49,31 +61,41 @@ function prefix(text: string | undefined): Prefix | null {
   return { base: (addr & -size) + 1, size: size - 2 };
 }
 
+function target(text: string): Target | null {
+  const m = /^(.*):(\d{1,5})$/.exec(text);
+  const to = prefix(m?.[1]);
+  const port = Number(m?.[2] ?? 0);
+  return to === null || !(port > 0 && port < 65536) ? null : { prefix: to, port };
+}
+
 /** The options of a command line from the word after `flood`, or null. */
 export function floodArgs(args: readonly string[]): FloodOptions | null {
   const o = new Map<string, string>();
-  let syn: boolean | null = null;
+  const to: Target[] = [];
+  let proto = 0;
   for (let i = 0; i < args.length; i++) {
     const a = args[i]!;
-    if (a === '--udp' || a === '--syn') {
-      if (syn !== null) return null;
-      syn = a === '--syn';
-    } else if (['--count', '--seed', '--from', '--to', '--fin'].includes(a) && i + 1 < args.length && !o.has(a)) o.set(a, args[++i]!);
+    const more = i + 1 < args.length;
+    if (Object.hasOwn(KINDS, a)) {
+      if (proto !== 0) return null;
+      proto = KINDS[a as keyof typeof KINDS];
+    } else if (a === '--to' && more) {
+      const t = target(args[++i]!);
+      if (t === null || to.push(t) > MAX_TO) return null;
+    } else if (['--count', '--seed', '--from', '--fin'].includes(a) && more && !o.has(a)) o.set(a, args[++i]!);
     else return null;
   }
   const number = (name: string, byDefault: string, max: number): number => {
     const text = o.get(name) ?? byDefault;
     return /^\d{1,10}$/.test(text) && Number(text) <= max ? Number(text) : -1;
   };
-  const [, to, p] = /^(.*):(\d{1,5})$/.exec(o.get('--to') ?? '') ?? [];
-  const [from, dest] = [prefix(o.get('--from')), prefix(to)];
+  const from = prefix(o.get('--from'));
   const count = number('--count', '', MAX_COUNT);
   const seed = number('--seed', '', 0xffffffff);
   const fin = number('--fin', '0', MAX_COUNT);
-  const port = Number(p);
-  if (syn === null || from === null || dest === null || !(port > 0 && port < 65536) || count < 1 || seed < 1 || fin < 0) return null;
-  return { syn, count, seed, from, to: dest, port, fin };
-} // prettier-ignore
+  if (proto === 0 || from === null || to.length === 0 || count < 1 || seed < 1 || fin < 0) return null;
+  return { proto, count, seed, from, to, fin };
+}
 
 /** Marsaglia's xorshift32. */
 class Draw {
@@ -98,6 +120,7 @@ interface Client {
   addr: number;
   port: number;
   dest: number;
+  dport: number;
 }
 
 class Flood {
@@ -112,24 +135,28 @@ class Flood {
     this.p = p;
     this.o = o;
     this.draw = new Draw(o.seed);
-    this.packet = new Uint8Array(ipv4.HLEN + (o.syn ? tcp.HLEN : udp.HLEN));
+    const l4 = o.proto === ipv4.TCP ? tcp.HLEN : o.proto === ipv4.UDP ? udp.HLEN : sctp.HLEN + INIT.length;
+    this.packet = new Uint8Array(ipv4.HLEN + l4);
   }
 
   /** One burst, then a pause, until all are sent. */
   run(): void {
     const { o, p } = this;
     for (let n = 0; n < BURST && this.clients.length < o.count; n++) {
+      const to = o.to[this.clients.length % o.to.length]!;
       const c = {
         addr: (o.from.base + this.draw.below(o.from.size)) | 0,
         port: 1024 + this.draw.below(64512),
-        dest: (o.to.base + this.draw.below(o.to.size)) | 0,
+        dest: (to.prefix.base + this.draw.below(to.prefix.size)) | 0,
+        dport: to.port,
       };
       this.clients.push(c);
       let err = this.send(c, tcp.SYN);
-      if (err === 0 && o.fin > 0 && this.clients.length % o.fin === 0) {
+      if (o.fin > 0 && this.clients.length % o.fin === 0) {
         err = this.send(this.clients[this.draw.below(this.clients.length)]!, tcp.FIN | tcp.ACK);
       }
-      if (err !== 0) {
+      // EPERM: a rule dropped or rejected it.
+      if (err !== 0 && err !== -EPERM) {
         p.err(`flood: send: ${strerror(-err)}\n`);
         return p.exit(1);
       }
@@ -142,24 +169,31 @@ class Flood {
   /** 0 or a negative errno. */
   private send(c: Client, flags: number): number {
     const b = this.packet;
-    const proto = this.o.syn ? ipv4.TCP : ipv4.UDP;
+    const { proto } = this.o;
     const l4 = ipv4.HLEN;
     b.fill(0);
     put16(b, l4, c.port);
-    put16(b, l4 + 2, this.o.port);
-    if (this.o.syn) {
-      put16(b, l4 + tcp.SEQ + 2, 1);
-      if ((flags & tcp.ACK) !== 0) put16(b, l4 + tcp.ACKNO + 2, 1);
-      b[l4 + tcp.DOFF] = 5 << 4;
-      b[l4 + tcp.FLAGS] = flags;
-      put16(b, l4 + tcp.WINDOW, 0xffff);
-    } else put16(b, l4 + udp.LEN, udp.HLEN);
-    const csum = l4 + (this.o.syn ? tcp.CSUM : udp.CSUM);
-    fill(b, l4, b.length, csum, pseudo(c.addr, c.dest, proto, b.length - l4));
-    if (!this.o.syn && b[csum] === 0 && b[csum + 1] === 0) put16(b, csum, 0xffff);
+    put16(b, l4 + 2, c.dport);
+    if (proto === ipv4.TCP) tcpHeader(b, l4, flags);
+    else if (proto === ipv4.UDP) put16(b, l4 + udp.LEN, udp.HLEN);
+    else b.set(INIT, l4 + sctp.HLEN);
+    if (proto === ipv4.SCTP) sctp.fillCsum(b, l4, b.length);
+    else {
+      const csum = l4 + (proto === ipv4.TCP ? tcp.CSUM : udp.CSUM);
+      fill(b, l4, b.length, csum, pseudo(c.addr, c.dest, proto, b.length - l4));
+      if (proto === ipv4.UDP && b[csum] === 0 && b[csum + 1] === 0) put16(b, csum, 0xffff);
+    }
     ipv4.write(b, 0, 0, b.length, (this.sent++ % 65535) + 1, 0, 64, proto, c.addr, c.dest);
     return rawSendHdrinc(this.p.net, b, c.dest);
   }
+}
+
+function tcpHeader(b: Uint8Array, l4: number, flags: number): void {
+  put16(b, l4 + tcp.SEQ + 2, 1);
+  if ((flags & tcp.ACK) !== 0) put16(b, l4 + tcp.ACKNO + 2, 1);
+  b[l4 + tcp.DOFF] = 5 << 4;
+  b[l4 + tcp.FLAGS] = flags;
+  put16(b, l4 + tcp.WINDOW, 0xffff);
 }
 
 export const flood: Program = (p) => {

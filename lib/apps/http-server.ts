@@ -1,7 +1,7 @@
 /** `podwire app http --port PORT [--body TEXT | --size BYTES]`: an HTTP/1.1 server that keeps connections alive. */
 import { TcpSock } from '../linux/ipv4/tcp.js';
 import { strerror } from './errno.js';
-import { HttpSession } from './http-session.js';
+import { HttpSession, plainSite } from './http-session.js';
 import type { Program } from './program.js';
 import { listenTcp } from './tcp-server.js';
 
@@ -36,7 +36,7 @@ export const httpServer: Program = (p) => {
     p.err(`podwire: ${a}\n`);
     return p.exit(2);
   }
-  const server = listenTcp(new TcpSock(p.net), 0, a.port, () => new HttpSession(a.body));
+  const server = listenTcp(new TcpSock(p.net), 0, a.port, () => new HttpSession(plainSite(a.body)));
   if (typeof server === 'number') {
     p.err(`podwire app http: port ${a.port}: ${strerror(server)}\n`);
     return p.exit(1);

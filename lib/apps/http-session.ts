@@ -1,8 +1,6 @@
 /**
- * One HTTP/1.1 connection as `podwire app http` serves it: request bytes in, reply bytes out. The same code answers on
- * the engine's sockets and on the machine's own, so that both send the same bytes.
- *
- * Every path answers 200 with the same body; connections stay open unless the request says otherwise (RFC 9112 9.3).
+ * One HTTP/1.1 connection as podwire's servers serve it: request bytes in, reply bytes out. The same code answers on the
+ * engine's sockets and on the machine's own, so that both send the same bytes.
  * @module
  */
 
@@ -20,26 +18,51 @@ export interface HttpReply {
   close: boolean;
 }
 
-interface Head {
+/** The head of a request. */
+export interface Head {
   method: string;
+  target: string;
   minor: number;
+  /** Whether it has a Host. */
+  host: boolean;
   close: boolean;
   /** Body bytes to skip; -1: chunked. */
   body: number;
 }
 
+/** What a server says. */
+export interface Site {
+  /** To a request, after its body. `head` ends in an empty line; no body is sent to HEAD. */
+  answer(h: Head): { head: string; body: Uint8Array; close: boolean };
+  /** To what is no request of HTTP/1.x; `head` is what came in its place. The connection ends with it. */
+  bad(head: string): string;
+}
+
 const NOTHING = new Uint8Array(0);
 
+/** Every path answers 200 with the same body; connections stay open unless the request says otherwise (RFC 9112 9.3). */
+export function plainSite(text: string): Site {
+  const body = new TextEncoder().encode(text);
+  return {
+    answer: (h) => {
+      const close = h.close ? 'Connection: close\r\n' : h.minor === 0 ? 'Connection: keep-alive\r\n' : '';
+      const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n${close}\r\n`;
+      return { head, body, close: h.close };
+    },
+    bad: () => 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+  };
+}
+
 export class HttpSession {
-  private readonly body: Uint8Array;
+  private readonly site: Site;
   private buf = NOTHING;
   private skip = 0;
   private chunked = false;
   private pending: Head | null = null;
   private over = false;
 
-  constructor(body: string) {
-    this.body = new TextEncoder().encode(body);
+  constructor(site: Site) {
+    this.site = site;
   }
 
   /** Takes bytes of the peer; the replies to all requests they complete. */
@@ -66,25 +89,24 @@ export class HttpSession {
   private step(out: Uint8Array[]): boolean {
     if (this.pending !== null) {
       if (!this.bodyDone()) return false;
-      out.push(this.reply(this.pending));
-      this.over = this.pending.close;
+      this.reply(this.pending, out);
       this.pending = null;
       return true;
     }
     const text = latin1(this.buf.subarray(0, MAX_HEAD));
     const end = text.indexOf('\r\n\r\n');
-    if (end < 0) return this.buf.length >= MAX_HEAD ? this.bad(out) : false;
+    if (end < 0) return this.buf.length >= MAX_HEAD ? this.bad(text, out) : false;
     const head = parseHead(text.slice(0, end));
     this.buf = this.buf.slice(end + 4);
-    if (head === null) return this.bad(out);
+    if (head === null) return this.bad(text.slice(0, end), out);
     this.pending = head;
     this.skip = Math.max(0, head.body);
     this.chunked = head.body < 0;
     return true;
   }
 
-  private bad(out: Uint8Array[]): boolean {
-    out.push(new TextEncoder().encode('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'));
+  private bad(head: string, out: Uint8Array[]): boolean {
+    out.push(new TextEncoder().encode(this.site.bad(head)));
     this.over = true;
     return false;
   }
@@ -106,15 +128,11 @@ export class HttpSession {
     }
   }
 
-  private reply(h: Head): Uint8Array {
-    const close = h.close ? 'Connection: close\r\n' : h.minor === 0 ? 'Connection: keep-alive\r\n' : '';
-    const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${this.body.length}\r\n${close}\r\n`;
-    const bytes = new TextEncoder().encode(head);
-    if (h.method === 'HEAD') return bytes;
-    const all = new Uint8Array(bytes.length + this.body.length);
-    all.set(bytes);
-    all.set(this.body, bytes.length);
-    return all;
+  private reply(h: Head, out: Uint8Array[]): void {
+    const { head, body, close } = this.site.answer(h);
+    out.push(new TextEncoder().encode(head));
+    if (h.method !== 'HEAD') out.push(body);
+    this.over = close;
   }
 }
 
@@ -123,13 +141,14 @@ function parseHead(text: string): Head | null {
   const [first = '', ...lines] = text.split('\r\n');
   const m = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP\/1\.([01])$/.exec(first);
   if (m === null) return null;
-  const head: Head = { method: m[1]!, minor: Number(m[3]), close: m[3] === '0', body: 0 };
+  const head: Head = { method: m[1]!, target: m[2]!, minor: Number(m[3]), host: false, close: m[3] === '0', body: 0 };
   for (const line of lines) {
     const at = line.indexOf(':');
     if (at < 1) return null;
     const name = line.slice(0, at).toLowerCase();
     const value = line.slice(at + 1).trim();
-    if (name === 'connection') {
+    if (name === 'host') head.host = true;
+    else if (name === 'connection') {
       const words = value.toLowerCase().split(/\s*,\s*/);
       if (words.includes('close')) head.close = true;
       else if (words.includes('keep-alive')) head.close = false;

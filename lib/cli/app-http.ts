@@ -1,7 +1,7 @@
 /** `podwire app http --port PORT [--body TEXT]` on a real socket. */
 import { createServer, type Socket } from 'node:net';
 import { httpArgs } from '../apps/http-server.js';
-import { HttpSession } from '../apps/http-session.js';
+import { HttpSession, plainSite } from '../apps/http-session.js';
 import { BACKLOG } from '../apps/tcp-server.js';
 import { tellReadyWarm } from './app-ready.js';
 import { UsageError } from './usage.js';
@@ -11,7 +11,7 @@ export function main(args: string[]): Promise<number> {
   if (typeof a === 'string') throw new UsageError(a);
   return new Promise((resolve) => {
     const serve = (c: Socket): void => {
-      const session = new HttpSession(a.body);
+      const session = new HttpSession(plainSite(a.body));
       c.on('data', (d) => {
         const r = session.data(d);
         if (r.bytes.length > 0) c.write(r.bytes);

@@ -5,6 +5,7 @@ export async function main(args: string[]): Promise<number> {
   if (args[0] === 'echo') return (await import('./app-echo.js')).main(args.slice(1));
   if (args[0] === 'http') return (await import('./app-http.js')).main(args.slice(1));
   if (args[0] === 'coredns') return (await import('./app-coredns.js')).main(args.slice(1));
+  if (args[0] === 'health') throw new UsageError("app health: runs inside a Lab only, its clock is the Lab's");
   if (args[0] === 'flood') throw new UsageError('app flood: runs inside a Lab only, it needs a raw socket');
   throw new UsageError(`app: found "${args[0] ?? ''}", expected echo, http or coredns`);
 }

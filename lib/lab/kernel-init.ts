@@ -118,6 +118,7 @@ export PODWIRE_STEP=drive
 sleep 1
 look start
 T0=\${EPOCHREALTIME/./}
+echo $T0 > /run/t0
 at() {
   local left=$((T0 + $1 - \${EPOCHREALTIME/./}))
   [ $left -le 0 ] || sleep $((left / 1000000)).$(printf %06d $((left % 1000000)))

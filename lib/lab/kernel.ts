@@ -15,6 +15,7 @@ import { InputError } from '../sim/input-error.js';
 import { driverScript, initScript, labScript } from './kernel-init.js';
 import { ECHO } from './kernel-echo.js';
 import { FLOOD } from './kernel-flood.js';
+import { HEALTH } from './kernel-health.js';
 import { LISTEN } from './kernel-listen.js';
 import type { Lab } from './lab.js';
 
@@ -188,7 +189,7 @@ function refuseFaults(lab: Lab): void {
 
 /** True when Node runs inside, which needs memory. */
 function usesNode(lab: Lab): boolean {
-  const node = (c: Command): boolean => isApp(c) && !['echo', 'flood'].includes(splitNetns(c.argv).argv[2]!);
+  const node = (c: Command): boolean => isApp(c) && !['echo', 'flood', 'health'].includes(splitNetns(c.argv).argv[2]!);
   return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(node));
 }
 
@@ -199,10 +200,11 @@ function prepare(labs: readonly Lab[], work: string, limits: readonly number[], 
   script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
   script(
     'bin/podwire',
-    `#!/bin/sh\ncase "$1 $2" in 'app echo'|'app flood') p=$2; shift 2; exec perl /podwire/bin/$p.pl "$@";; esac\nexec '/host${process.execPath}' '/host${main}' "$@"\n`,
+    `#!/bin/sh\ncase "$1 $2" in 'app echo'|'app flood'|'app health') p=$2; shift 2; exec perl /podwire/bin/$p.pl "$@";; esac\nexec '/host${process.execPath}' '/host${main}' "$@"\n`,
   );
   script('bin/echo.pl', ECHO);
   script('bin/flood.pl', FLOOD);
+  script('bin/health.pl', HEALTH);
   script('init.sh', initScript(work));
   script('listen.pl', LISTEN);
   const plans = labs.map((lab, i) => ({

@@ -9,6 +9,7 @@ import { curl } from '../apps/curl.js';
 import { fault } from '../apps/fault.js';
 import { flood } from '../apps/flood.js';
 import { getent } from '../apps/getent.js';
+import { healthServer } from '../apps/health-server.js';
 import { httpServer } from '../apps/http-server.js';
 import { nc } from '../apps/nc.js';
 import { ping } from '../apps/ping.js';
@@ -56,6 +57,7 @@ export const PROGRAM_NAMES: readonly string[] = Object.keys(PROGRAMS);
 export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'http') return httpServer;
+  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'health') return healthServer;
   if (argv[0] === 'podwire' && argv[1] === 'fault') return fault;
   if (argv[0] === 'conntrack' && argv.some((w) => w === '-E' || w === '--event')) return conntrackEvents;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'flood') return flood;

@@ -64,3 +64,34 @@ export class Commands {
     for (const s of settings) this.lines.push(`sysctl -w net.${s}`);
   }
 }
+
+/**
+ * The same commands in few processes, for a start before any traffic: addresses first, then what ipvsadm and ipset do in a
+ * row each as one `-R` and one `restore`. The real program makes an IPVS call for each line.
+ */
+export function batched(lines: readonly string[]): string[] {
+  const out: string[] = [];
+  let run: string[] = [];
+  let tool = '';
+  const end = (): void => {
+    if (run.length > 0) out.push(`${tool} <<'EOF'\n${run.join('\n')}\nEOF`);
+    run = [];
+  };
+  const address = /^ip addr add /;
+  const link = lines.findIndex((l) => l.startsWith('ip link add ')) + 1;
+  const ordered = [
+    ...lines.slice(0, link),
+    ...lines.filter((l) => address.test(l)),
+    ...lines.slice(link).filter((l) => !address.test(l)),
+  ];
+  for (const line of ordered) {
+    const m = /^(ipvsadm|ipset) (-[Aa] .*|(?:create|add) .*)$/.exec(line);
+    const next = m === null ? '' : m[1] === 'ipset' ? 'ipset restore' : 'ipvsadm -R';
+    if (next !== tool) end();
+    tool = next;
+    if (m === null) out.push(line);
+    else run.push(m[2]!);
+  }
+  end();
+  return out;
+}

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { batched } from './commands.js';
 import { hash16 } from './hash.js';
 import { documents } from '../api/at.js';
 import { type KubeProxyConfig, kubeProxySetup, parseKubeProxyConfig } from './index.js';
@@ -81,7 +82,22 @@ KubeProxy('kubeProxySetup() in IPVS mode lists servers per address', () => {
   const text = setup(service({ sessionAffinity: 'ClientIP' }), [slice('10.244.1.5')], 'ipvs');
   assert.match(
     text,
-    /ipvsadm -A -t 192\.168\.56\.11:30080 -s rr -p 10800\n.*ipvsadm -a -t 192\.168\.56\.11:30080 -r 10\.244/,
+    /^ip netns exec node1 ipvsadm -R <<'EOF'\n[^]*^-A -t 192\.168\.56\.11:30080 -s rr -p 10800\n-a -t 192\.168\.56\.11:30080 -r 10\.244.*\nEOF\n/m,
   );
 });
+KubeProxy(
+  'batched() puts what one program reads into one process, addresses first, and leaves the rest in its order',
+  () => {
+    const lines = ['ip link add k type dummy', 'ipset create A hash:ip -exist', 'ipvsadm -A -t 1.1.1.1:80 -s rr', 'ip addr add 1.1.1.1/32 dev k', 'ipvsadm -a -t 1.1.1.1:80 -r 2.2.2.2:80 -m -w 1', 'ipset add A 1.1.1.1 -exist', 'ipset del A 1.1.1.1', 'ipset add A 1.1.1.2 -exist']; // prettier-ignore
+    assert.equal(batched(lines), [
+      'ip link add k type dummy',
+      'ip addr add 1.1.1.1/32 dev k',
+      "ipset restore <<'EOF'\ncreate A hash:ip -exist\nEOF",
+      "ipvsadm -R <<'EOF'\n-A -t 1.1.1.1:80 -s rr\n-a -t 1.1.1.1:80 -r 2.2.2.2:80 -m -w 1\nEOF",
+      "ipset restore <<'EOF'\nadd A 1.1.1.1 -exist\nEOF",
+      'ipset del A 1.1.1.1',
+      "ipset restore <<'EOF'\nadd A 1.1.1.2 -exist\nEOF",
+    ]);
+  },
+);
 KubeProxy.run();

@@ -7,7 +7,7 @@
  */
 import type { EndpointSlice, Service } from '../api/types.js';
 import { Changes } from './changes.js';
-import { Commands, IPVS_JUMPS, JUMPS, restore } from './commands.js';
+import { batched, Commands, IPVS_JUMPS, JUMPS, restore } from './commands.js';
 import type { KubeProxyConfig } from './config.js';
 import type { RuleContext } from './iptables.js';
 import { iptablesRestoreInput, isLarge } from './iptables.js';
@@ -41,6 +41,8 @@ export interface HealthCheck {
   name: string;
   port: number;
   endpoints: number;
+  /** Where it listens; null: on every address. */
+  addresses: string[] | null;
 }
 
 /** FullSyncPeriod; syncPeriod's default. */
@@ -55,14 +57,23 @@ function localDetector(config: KubeProxyConfig, clusterCIDR: string, podCIDR: st
   return cidr === '' ? '' : `-s ${cidr}`;
 }
 
+const nodePortList = (config: KubeProxyConfig, node: ProxyNode): string[] =>
+  config.nodePortAddresses.map((c) => (c === 'primary' ? `${node.addresses[0]!}/32` : c));
+
+/** The node's addresses that nodePortAddresses selects, its loopback address among them; null: all (NodePortAddresses). */
+function nodePortAddresses(config: KubeProxyConfig, node: ProxyNode): string[] | null {
+  const list = nodePortList(config, node);
+  if (list.length === 0 || list.some((c) => c.endsWith('/0'))) return null;
+  return ['127.0.0.1', ...node.addresses].filter((ip) => list.some((c) => inCidr(c, ip)));
+}
+
 function ruleContext(config: KubeProxyConfig, clusterCIDR: string, node: ProxyNode): RuleContext {
-  const list = config.nodePortAddresses.map((c) => (c === 'primary' ? `${node.addresses[0]!}/32` : c));
-  const everything = list.length === 0 || list.some((c) => c.endsWith('/0'));
+  const selected = nodePortAddresses(config, node);
   const localhostNodePorts =
     config.mode === 'iptables' &&
     config.localhostNodePorts &&
-    (everything || list.some((c) => inCidr('127.0.0.0/8', c.split('/')[0]!) || inCidr(c, '127.0.0.0')));
-  const candidates = localhostNodePorts ? ['127.0.0.1', ...node.addresses] : node.addresses;
+    (selected === null ||
+      nodePortList(config, node).some((c) => inCidr('127.0.0.0/8', c.split('/')[0]!) || inCidr(c, '127.0.0.0')));
   const local = localDetector(config, clusterCIDR, node.podCIDR);
   return {
     mark: `0x${(2 ** config.masqueradeBit).toString(16).padStart(8, '0')}`,
@@ -72,7 +83,7 @@ function ruleContext(config: KubeProxyConfig, clusterCIDR: string, node: ProxyNo
     nodeIPs: node.addresses,
     localhostNodePorts,
     dropInvalid: !config.tcpBeLiberal,
-    nodePortIPs: everything ? null : candidates.filter((ip) => list.some((c) => inCidr(c, ip))),
+    nodePortIPs: selected?.filter((ip) => localhostNodePorts || ip !== '127.0.0.1') ?? null,
   };
 }
 
@@ -129,7 +140,7 @@ export class KubeProxy {
         ? this.iptablesMode(ports, ctx, full ? null : updated, now)
         : this.ipvsMode(ports, ctx, connections);
     this.started = true;
-    this.healthChecks = healthChecks(ports, slices, node.name);
+    this.healthChecks = healthChecks(ports, slices, node.name, nodePortAddresses(this.config, node));
     out.push(...this.cleanup.sync(ports, node.addresses, udp));
     return out;
   }
@@ -174,19 +185,33 @@ export class KubeProxy {
 }
 
 /** One server for each Service with a healthCheckNodePort, in their order. */
-function healthChecks(ports: ProxyPort[], slices: EndpointSlice[], node: string): HealthCheck[] {
+function healthChecks(
+  ports: ProxyPort[],
+  slices: EndpointSlice[],
+  node: string,
+  addresses: string[] | null,
+): HealthCheck[] {
   const out = new Map<string, HealthCheck>();
   for (const p of ports) {
     if (p.healthCheckNodePort === 0) continue;
     const [namespace, name] = p.service.split('/') as [string, string];
     const endpoints = localReady(namespace, name, slices, node);
-    out.set(p.service, { namespace, name, port: p.healthCheckNodePort, endpoints });
+    out.set(p.service, { namespace, name, port: p.healthCheckNodePort, endpoints, addresses });
   }
   return [...out.values()];
 }
 
+/** The servers of `healthChecks`, on every address or on those of nodePortAddresses. */
+function healthServers(proxy: KubeProxy): string[] {
+  return proxy.healthChecks.flatMap((h) => {
+    const line = `podwire app health --port ${h.port} --service ${h.namespace}/${h.name} --endpoints ${h.endpoints}`;
+    return h.addresses === null ? [`${line} &`] : h.addresses.map((ip) => `${line} --address ${ip} &`);
+  });
+}
+
 /** Lab lines of kube-proxy's start and first full sync on one node; `clusterCIDR` is what kubeadm would configure. */
 export function kubeProxySetup(opts: ProxyWorld & { config: KubeProxyConfig; clusterCIDR: string }): string {
-  const lines = new KubeProxy(opts.config, opts.clusterCIDR).sync(opts, 0, () => 0);
-  return lines.map((line) => `ip netns exec ${opts.node.name} ${line}\n`).join('');
+  const proxy = new KubeProxy(opts.config, opts.clusterCIDR);
+  const lines = batched(proxy.sync(opts, 0, () => 0));
+  return [...lines, ...healthServers(proxy)].map((line) => `ip netns exec ${opts.node.name} ${line}\n`).join('');
 }

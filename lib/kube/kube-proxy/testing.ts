@@ -2,7 +2,7 @@
 import { documents } from '../api/at.js';
 import { loadManifests } from '../api/manifest.js';
 import type { EndpointSlice, Service } from '../api/types.js';
-import { kubeProxySetup, parseKubeProxyConfig } from './index.js';
+import { KubeProxy, parseKubeProxyConfig } from './index.js';
 
 export interface Cluster {
   /** KubeProxyConfiguration as YAML. */
@@ -15,13 +15,19 @@ export interface Cluster {
 /** The command lines of kube-proxy on node1 for Services and EndpointSlices given as YAML. */
 export function commandsOf(manifests: string, c: Cluster = {}): string {
   const objects = loadManifests(manifests, 'objects.yaml');
-  return kubeProxySetup({
+  const proxy = new KubeProxy(
+    parseKubeProxyConfig(documents(c.config ?? '', 'config.yaml')[0] ?? null),
+    c.clusterCIDR ?? '10.0.0.0/8',
+  );
+  const world = {
     node: { name: 'node1', addresses: c.addresses ?? ['192.168.0.2'], podCIDR: '10.0.1.0/24', zone: c.zone ?? '' },
-    config: parseKubeProxyConfig(documents(c.config ?? '', 'config.yaml')[0] ?? null),
-    clusterCIDR: c.clusterCIDR ?? '10.0.0.0/8',
     services: objects.filter((o): o is Service => o.kind === 'Service'),
     slices: objects.filter((o): o is EndpointSlice => o.kind === 'EndpointSlice'),
-  });
+  };
+  return proxy
+    .sync(world, 0, () => 0)
+    .map((line) => `ip netns exec node1 ${line}\n`)
+    .join('');
 }
 
 /** The text iptables-restore reads. */
