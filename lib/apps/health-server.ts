@@ -52,7 +52,7 @@ export function healthSite(service: string, endpoints: number, now: () => number
         : h.minor === 0 && !h.close
           ? 'Connection: keep-alive\r\n'
           : '';
-    const date = `Date: ${httpDate(now())}\r\n`;
+    const date = ['Date: ', httpDate(now()), '\r\n'].join('');
     const first = (status: string): string => `HTTP/1.${h.minor} ${status}\r\n`;
     if (h.method === 'OPTIONS' && h.target === '*') {
       return {

@@ -6,7 +6,7 @@ import type { Netns } from '../linux/core/netns.js';
 import { NF_ACCEPT, NF_DROP } from '../linux/core/nf-hook.js';
 import { TableEdit } from '../linux/netfilter/xt-edit.js';
 import { TABLE_NAMES, type TableName, xtTables } from '../linux/netfilter/xtables.js';
-import { applyCommand, Refused, waitInterval } from './iptables.js';
+import { applyCommand, hasWait, Refused, waitWarnings } from './iptables.js';
 import { splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
@@ -14,8 +14,12 @@ const PROG = 'iptables-restore v1.8.9 (legacy)';
 
 /** iptables-restore: `-n/--noflush`, `-c/--counters`, `-T/--table`, `-w [N]`, `-W N`. A table that fails is left as it was. */
 export function iptablesRestore(net: Netns, argv: readonly string[], stdin: string): Result {
-  const r = restore(net, argv, stdin);
-  return { ...r, err: waitInterval(argv) + r.err };
+  const warnings = waitWarnings(argv);
+  if (warnings === '') return restore(net, argv, stdin);
+  const r = hasWait(argv)
+    ? restore(net, argv, stdin)
+    : { exit: 1, out: '', err: 'Option --wait-interval requires option --wait\n' };
+  return { ...r, err: warnings + r.err };
 }
 
 function restore(net: Netns, argv: readonly string[], stdin: string): Result {

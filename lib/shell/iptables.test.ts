@@ -82,7 +82,8 @@ COMMIT
 
 T('iptablesSave() prints kube-proxy rules in the kernel form, and they restore to the same', () => {
   const net = setup();
-  ok(iptablesRestore(net, ['-w', '5', '-W', '100000', '--noflush', '--counters'], KUBE));
+  const warned = iptablesRestore(net, ['-w', '5', '-W', '100000', '--noflush', '--counters'], KUBE);
+  assert.equal(warned, { exit: 0, out: '', err: 'Ignoring deprecated --wait-interval option.\n' });
   const { out } = iptablesSave(net, []);
   for (const line of [
     '-A KUBE-SERVICES -d 10.96.0.20/32 -p udp -m comment --comment "default/web:http cluster IP" -m udp --dport 80 -j KUBE-SVC-CDGGSHYLG3RE2FKL',
@@ -97,6 +98,21 @@ T('iptablesSave() prints kube-proxy rules in the kernel form, and they restore t
   assert.is(iptablesSave(net, []).out, out);
 });
 
+T('-W is refused without -w, in each program in its own words', () => {
+  const net = setup();
+  const warning = 'Ignoring deprecated --wait-interval option.\n';
+  assert.equal(iptablesRestore(net, ['-W', '5'], ''), {
+    exit: 1,
+    out: '',
+    err: `${warning}Option --wait-interval requires option --wait\n`,
+  });
+  assert.equal(iptables(net, ['-W', '5', '-S']), {
+    exit: 2,
+    out: '',
+    err: `${warning}iptables v1.8.9 (legacy): --wait-interval only makes sense with --wait\n\nTry \`iptables -h' or 'iptables --help' for more information.\n`,
+  });
+  assert.is(iptables(net, ['-w', '5', '-W', '5', '-N', 'X']).err, warning);
+});
 T('natHook() sends a service to an endpoint and translates the reply back', () => {
   const net = setup();
   ok(iptablesRestore(net, ['--noflush'], KUBE));

@@ -192,14 +192,24 @@ function options(argv: readonly string[]): Options {
   return o;
 }
 
-/** What iptables 1.8.9 says of an option that it takes and does not use. */
-export const waitInterval = (argv: readonly string[]): string =>
-  argv.some((a) => /^(-W|--wait-interval)/.test(a)) ? 'Ignoring deprecated --wait-interval option.\n' : '';
+/** What the program says of each -W among its arguments before it does anything. */
+export const waitWarnings = (argv: readonly string[]): string =>
+  argv
+    .filter((a) => a === '-W' || /^--wait-interval(=|$)/.test(a))
+    .map(() => 'Ignoring deprecated --wait-interval option.\n')
+    .join('');
+
+/** Whether -w is among the arguments, which -W needs. */
+export const hasWait = (argv: readonly string[]): boolean => argv.some((a) => a === '-w' || /^--wait(=|$)/.test(a));
 
 /** `iptables ARGS` in a namespace. */
 export function iptables(net: Netns, argv: readonly string[]): Result {
-  const r = run(net, argv);
-  return { ...r, err: waitInterval(argv) + r.err };
+  const warnings = waitWarnings(argv);
+  if (warnings === '') return run(net, argv);
+  const r = hasWait(argv)
+    ? run(net, argv)
+    : { exit: 2, out: '', err: `${PROG}: --wait-interval only makes sense with --wait\n\n${TRY_HELP}\n` };
+  return { ...r, err: warnings + r.err };
 }
 
 function run(net: Netns, argv: readonly string[]): Result {
@@ -257,7 +267,7 @@ function listAndZero(
   names: readonly string[],
   verbose: boolean,
 ): Result {
-  const shown = iptables(net, argv.filter((a) => a !== '-Z' && a !== '--zero')); // prettier-ignore
+  const shown = run(net, argv.filter((a) => a !== '-Z' && a !== '--zero')); // prettier-ignore
   if (shown.exit !== 0) return shown;
   const edit = new TableEdit(t, false);
   const chains = names[0] === undefined ? edit.names() : [names[0]];

@@ -124,7 +124,8 @@ export class KubeProxy {
 
   /**
    * Command lines (a heredoc is part of its line) of one sync at `now` ns; none when nothing changed. The first call is
-   * the start, on a node with nothing of kube-proxy's. The real program syncs at most once a second, at once if it can.
+   * the start, on a node with nothing of kube-proxy's. In iptables mode the real program syncs
+   * a second after the sync before at the earliest, in IPVS mode at once (minSyncPeriod's defaults).
    */
   sync(world: ProxyWorld, now: number, connections: Connections): string[] {
     const { node, services, slices } = world;
@@ -153,8 +154,8 @@ export class KubeProxy {
   private iptablesMode(ports: ProxyPort[], ctx: RuleContext, updated: Set<string> | null, now: number): string[] {
     const c = new Commands();
     if (!this.started) {
-      if (ctx.localhostNodePorts) c.sysctls('ipv4.conf.all.route_localnet=1');
       c.sysctls(...conntrackSysctls(this.config));
+      if (ctx.localhostNodePorts) c.sysctls('ipv4.conf.all.route_localnet=1');
       for (const table of ['mangle', 'nat', 'filter']) c.chain(table, 'KUBE-PROXY-CANARY');
       c.jumps(JUMPS);
     }
@@ -170,9 +171,9 @@ export class KubeProxy {
     const { config } = this;
     const c = new Commands();
     if (!this.started) {
+      c.sysctls(...conntrackSysctls(config));
       c.sysctls('ipv4.vs.conntrack=1', 'ipv4.vs.expire_nodest_conn=1', 'ipv4.vs.expire_quiescent_template=1', 'ipv4.ip_forward=1'); // prettier-ignore
       if (config.strictARP) c.sysctls('ipv4.conf.all.arp_ignore=1', 'ipv4.conf.all.arp_announce=2');
-      c.sysctls(...conntrackSysctls(config));
       if (config.ipvsTimeouts.some((t) => t > 0)) c.lines.push(`ipvsadm --set ${config.ipvsTimeouts.join(' ')}`);
       for (const name of IPVS_NAT_CHAINS) c.chain('nat', name);
       for (const name of IPVS_FILTER_CHAINS) c.chain('filter', name);
