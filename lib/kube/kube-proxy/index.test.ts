@@ -82,7 +82,7 @@ KubeProxy('kubeProxySetup() in IPVS mode lists servers per address', () => {
   const text = setup(service({ sessionAffinity: 'ClientIP' }), [slice('10.244.1.5')], 'ipvs');
   assert.match(
     text,
-    /^ip netns exec node1 ipvsadm -R <<'EOF'\n[^]*^-A -t 192\.168\.56\.11:30080 -s rr -p 10800\n-a -t 192\.168\.56\.11:30080 -r 10\.244.*\nEOF\n/m,
+    /ipvsadm -A -t 192\.168\.56\.11:30080 -s rr -p 10800\n.*ipvsadm -a -t 192\.168\.56\.11:30080 -r 10\.244/,
   );
 });
 KubeProxy(

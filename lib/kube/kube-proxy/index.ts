@@ -154,8 +154,8 @@ export class KubeProxy {
   private iptablesMode(ports: ProxyPort[], ctx: RuleContext, updated: Set<string> | null, now: number): string[] {
     const c = new Commands();
     if (!this.started) {
-      c.sysctls(...conntrackSysctls(this.config));
       if (ctx.localhostNodePorts) c.sysctls('ipv4.conf.all.route_localnet=1');
+      c.sysctls(...conntrackSysctls(this.config));
       for (const table of ['mangle', 'nat', 'filter']) c.chain(table, 'KUBE-PROXY-CANARY');
       c.jumps(JUMPS);
     }
@@ -171,9 +171,9 @@ export class KubeProxy {
     const { config } = this;
     const c = new Commands();
     if (!this.started) {
-      c.sysctls(...conntrackSysctls(config));
       c.sysctls('ipv4.vs.conntrack=1', 'ipv4.vs.expire_nodest_conn=1', 'ipv4.vs.expire_quiescent_template=1', 'ipv4.ip_forward=1'); // prettier-ignore
       if (config.strictARP) c.sysctls('ipv4.conf.all.arp_ignore=1', 'ipv4.conf.all.arp_announce=2');
+      c.sysctls(...conntrackSysctls(config));
       if (config.ipvsTimeouts.some((t) => t > 0)) c.lines.push(`ipvsadm --set ${config.ipvsTimeouts.join(' ')}`);
       for (const name of IPVS_NAT_CHAINS) c.chain('nat', name);
       for (const name of IPVS_FILTER_CHAINS) c.chain('filter', name);
@@ -202,6 +202,9 @@ function healthChecks(
   return [...out.values()];
 }
 
+/** So many commands of a start are given to few processes. */
+const MANY = 500;
+
 /** The servers of `healthChecks`, on every address or on those of nodePortAddresses. */
 function healthServers(proxy: KubeProxy): string[] {
   return proxy.healthChecks.flatMap((h) => {
@@ -213,6 +216,8 @@ function healthServers(proxy: KubeProxy): string[] {
 /** Lab lines of kube-proxy's start and first full sync on one node; `clusterCIDR` is what kubeadm would configure. */
 export function kubeProxySetup(opts: ProxyWorld & { config: KubeProxyConfig; clusterCIDR: string }): string {
   const proxy = new KubeProxy(opts.config, opts.clusterCIDR);
-  const lines = batched(proxy.sync(opts, 0, () => 0));
-  return [...lines, ...healthServers(proxy)].map((line) => `ip netns exec ${opts.node.name} ${line}\n`).join('');
+  const lines = proxy.sync(opts, 0, () => 0);
+  return [...(lines.length > MANY ? batched(lines) : lines), ...healthServers(proxy)]
+    .map((line) => `ip netns exec ${opts.node.name} ${line}\n`)
+    .join('');
 }

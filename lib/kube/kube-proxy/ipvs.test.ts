@@ -180,14 +180,14 @@ Ipvs('kubeProxySetup() sets what IPVS mode needs before it makes chains', () => 
       before.findIndex((l) => l.startsWith('iptables ')),
     ),
     [
-      'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=86400',
-      'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_close_wait=3600',
       'sysctl -w net.ipv4.vs.conntrack=1',
       'sysctl -w net.ipv4.vs.expire_nodest_conn=1',
       'sysctl -w net.ipv4.vs.expire_quiescent_template=1',
       'sysctl -w net.ipv4.ip_forward=1',
       'sysctl -w net.ipv4.conf.all.arp_ignore=1',
       'sysctl -w net.ipv4.conf.all.arp_announce=2',
+      'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=86400',
+      'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_close_wait=3600',
       'ipvsadm --set 900 0 500',
     ],
   );
