@@ -122,6 +122,12 @@ export class KubeProxy {
     this.ipvs = new IpvsSync(config);
   }
 
+  /** The first sync as a setup runs it, before any traffic, and the health check servers. */
+  start(world: ProxyWorld): string[] {
+    const lines = this.sync(world, 0, () => 0);
+    return [...(lines.length > MANY ? batched(lines) : lines), ...healthServers(this.healthChecks)];
+  }
+
   /**
    * Command lines (a heredoc is part of its line) of one sync at `now` ns; none when nothing changed. The first call is
    * the start, on a node with nothing of kube-proxy's. In iptables mode the real program syncs
@@ -206,8 +212,8 @@ function healthChecks(
 const MANY = 500;
 
 /** The servers of `healthChecks`, on every address or on those of nodePortAddresses. */
-function healthServers(proxy: KubeProxy): string[] {
-  return proxy.healthChecks.flatMap((h) => {
+function healthServers(checks: readonly HealthCheck[]): string[] {
+  return checks.flatMap((h) => {
     const line = `podwire app health --port ${h.port} --service ${h.namespace}/${h.name} --endpoints ${h.endpoints}`;
     return h.addresses === null ? [`${line} &`] : h.addresses.map((ip) => `${line} --address ${ip} &`);
   });
@@ -215,9 +221,6 @@ function healthServers(proxy: KubeProxy): string[] {
 
 /** Lab lines of kube-proxy's start and first full sync on one node; `clusterCIDR` is what kubeadm would configure. */
 export function kubeProxySetup(opts: ProxyWorld & { config: KubeProxyConfig; clusterCIDR: string }): string {
-  const proxy = new KubeProxy(opts.config, opts.clusterCIDR);
-  const lines = proxy.sync(opts, 0, () => 0);
-  return [...(lines.length > MANY ? batched(lines) : lines), ...healthServers(proxy)]
-    .map((line) => `ip netns exec ${opts.node.name} ${line}\n`)
-    .join('');
+  const lines = new KubeProxy(opts.config, opts.clusterCIDR).start(opts);
+  return lines.map((line) => `ip netns exec ${opts.node.name} ${line}\n`).join('');
 }
