@@ -86,7 +86,7 @@ function kubeProxies(c: Cluster, out: string[]): Started[] {
     const addresses = nodeAddresses(out, n.name, n.addresses[0]!.split('/')[0]!);
     const proxy = new KubeProxy(s.kubeProxy, s.podSubnet);
     const node = { name: n.name, addresses, podCIDR: n.podCIDR, zone };
-    const lines = proxy.sync({ node, services: c.services, slices: c.slices }, 0, () => 0);
+    const lines = proxy.start({ node, services: c.services, slices: c.slices });
     out.push(...lines.flatMap((line) => `ip netns exec ${n.name} ${line}`.split('\n')));
     return { proxy, n, zone };
   });

@@ -218,9 +218,3 @@ function healthServers(checks: readonly HealthCheck[]): string[] {
     return h.addresses === null ? [`${line} &`] : h.addresses.map((ip) => `${line} --address ${ip} &`);
   });
 }
-
-/** Lab lines of kube-proxy's start and first full sync on one node; `clusterCIDR` is what kubeadm would configure. */
-export function kubeProxySetup(opts: ProxyWorld & { config: KubeProxyConfig; clusterCIDR: string }): string {
-  const lines = new KubeProxy(opts.config, opts.clusterCIDR).start(opts);
-  return lines.map((line) => `ip netns exec ${opts.node.name} ${line}\n`).join('');
-}

@@ -168,11 +168,11 @@ const at = (config: string, manifests = SERVICES): string =>
 
 const Ipvs = suite('lib/kube/kube-proxy/ipvs');
 
-Ipvs('kubeProxySetup() writes device, sets, virtual servers and rules of IPVS mode', () => {
+Ipvs('sync() writes device, sets, virtual servers and rules of IPVS mode', () => {
   assert.fixture(at('mode: ipvs').replace(/^[^]*?(?=ip link add kube-ipvs0)/, ''), COMMANDS);
 });
 
-Ipvs('kubeProxySetup() sets what IPVS mode needs before it makes chains', () => {
+Ipvs('sync() sets what IPVS mode needs before it makes chains', () => {
   const before = at('{ mode: ipvs, ipvs: { strictARP: true, tcpTimeout: 15m, udpTimeout: 500s } }').split('\n');
   assert.equal(
     before.slice(
