@@ -34,7 +34,7 @@ const BAD: [text: string, message: string][] = [
   [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, apiServer, hosts, ingressControllers, manifests, objects, steps, until'],
   [scenario('').replace('name: t', 'name: ../t'), `s.yaml:2:19: metadata.name: found "../t", expected letters, digits, '-', '_' and '.'`],
   [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:23: spec.ingressControllers: ingress controllers are not supported yet'],
-  [scenario('cni: { plugin: flannel }'), 's.yaml:5:18: spec.cni.plugin: found "flannel", expected bridge (other plugins are not supported yet)'],
+  [scenario('cni: { plugin: calico }'), 's.yaml:5:18: spec.cni.plugin: found "calico", expected one of: bridge, ptp, flannel'],
   [scenario('cni: { bridge: a-name-of-17-char }'), 's.yaml:5:18: spec.cni.bridge: found "a-name-of-17-char", expected an interface name of at most 15 characters that is free'],
   [scenario('kubeProxy: { mode: nftables }'), 's.yaml:5:22: spec.kubeProxy.mode: '],
   [scenario('manifests: [ x.yaml ]'), 's.yaml:5:16: spec.manifests[0]: found "x.yaml", expected a manifest\'s file: no file'],

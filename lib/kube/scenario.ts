@@ -10,6 +10,7 @@ import { type At, documents, quote } from './api/at.js';
 import { loadManifests, readObjects, type Seen } from './api/manifest.js';
 import { addressWithPrefix, cidr, dnsSubdomain, labels } from './api/names.js';
 import type { KubeObject } from './api/types.js';
+import { type CniConfig, parseCni } from './cni/config.js';
 import { parseCorefile } from './coredns/corefile.js';
 import { type KubeProxyConfig, parseKubeProxyConfig } from './kube-proxy/index.js';
 import { contains, networkOf, overlap } from './networks.js';
@@ -23,14 +24,6 @@ export interface Machine {
   /** Its /etc/resolv.conf; null: it has none. */
   resolvConf: string | null;
   labels: Record<string, string>;
-}
-
-export interface CniConfig {
-  plugin: 'bridge';
-  bridge: string;
-  ipMasq: boolean;
-  hairpinMode: boolean;
-  mtu: number;
 }
 
 export interface ScenarioStep {
@@ -98,7 +91,7 @@ export function parseScenario(
     file,
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
     ...machines,
-    cni: cni(s.opt('cni')),
+    cni: parseCni(s.opt('cni')),
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
     apiServer: apiServer(s.opt('apiServer'), machines.nodes),
@@ -284,23 +277,6 @@ function lastAtMost(ranges: Range[], x: number): number {
     else high = mid;
   }
   return low - 1;
-}
-
-function cni(at: At | null): CniConfig {
-  const plugin = at?.opt('plugin')?.str() ?? 'bridge';
-  if (plugin !== 'bridge')
-    at!.req('plugin').fail(`found ${quote(plugin)}, expected bridge (other plugins are not supported yet)`);
-  at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu');
-  const bridge = at?.opt('bridge')?.str() ?? 'cni0';
-  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(bridge) || /^(lo|eth0|tunl0|all|default|veth.*|kube-.*)$/.test(bridge))
-    at!.req('bridge').fail(`found ${quote(bridge)}, expected an interface name of at most 15 characters that is free`);
-  return {
-    plugin: 'bridge',
-    bridge,
-    ipMasq: at?.opt('ipMasq')?.bool() ?? false,
-    hairpinMode: at?.opt('hairpinMode')?.bool() ?? false,
-    mtu: at?.opt('mtu')?.int(68, 65535) ?? 0,
-  };
 }
 
 function duration(at: At | null): number | null {

@@ -37,13 +37,18 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
   for (const p of pods) out.push(...sandboxFiles(c, p));
+  const chained: string[] = [];
   for (const n of s.nodes) {
     out.push(...c.cni.nodeAdd(n));
     const mine = pods.filter((p) => p.spec.nodeName === n.name && !p.spec.hostNetwork);
-    for (const p of mine) out.push(...c.cni.podAdd(n, sandboxOf(p)).commands);
+    const added = mine.map((p) => c.cni.podAdd(n, sandboxOf(p)));
+    out.push(...added.flatMap((x) => x.commands));
+    chained.push(...added.flatMap((x) => x.chained));
     out.push(...c.cni.peersAdd(n));
   }
   const started = living || c.services.length > 0 ? kubeProxies(c, out) : [];
+  // A real node's kube-proxy starts before the first pod that has a network of its own.
+  out.push(...chained);
   if (s.coredns !== null) out.push(...dnsFiles(c));
   for (const m of [...s.nodes, ...s.hosts]) out.push(...machineResolver(m.name, m.resolvConf));
   for (const p of pods) out.push(...filesOf(c, p));

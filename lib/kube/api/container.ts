@@ -4,7 +4,7 @@
  */
 import type { At } from './at.js';
 import { choice, duplicate, forbidden, invalid, required, textOf, unsupported } from './field-error.js';
-import { dnsLabel, notNegative, portName, portNumber } from './names.js';
+import { address, dnsLabel, notNegative, portName, portNumber } from './names.js';
 import { resources } from './quantities.js';
 import type { Container, ContainerPort, Protocol } from './types.js';
 
@@ -34,9 +34,16 @@ function containerPort(p: At, hostNetwork: boolean): ContainerPort {
   const host = hostAt === null || hostAt.plain() === 0 ? 0 : portNumber(hostAt);
   if (host !== 0 && hostNetwork && host !== port)
     invalid(hostAt!, 'must match `containerPort` when `hostNetwork` is true');
-  if (host !== 0 && !hostNetwork) hostAt!.fail('hostPort is not supported yet (the portmap plugin)');
   const name = textOf(p, 'name') === '' ? '' : portName(p.req('name'));
-  return { name, containerPort: port, protocol: protocol(p.opt('protocol')) };
+  const hostIP = textOf(p, 'hostIP');
+  if (hostIP !== '') address(p.req('hostIP'));
+  return {
+    name,
+    containerPort: port,
+    hostPort: hostNetwork ? port : host,
+    hostIP,
+    protocol: protocol(p.opt('protocol')),
+  };
 }
 
 /** Names are unique in the container; another container may have the same. */
@@ -109,6 +116,20 @@ export function containers(list: At[], hostNetwork: boolean, taken: Set<string>)
     taken.add(c.name);
     return c;
   });
+}
+
+/** checkHostPortConflicts: a port of the host once in a pod. */
+export function hostPortsOnce(list: At[], own: Container[]): void {
+  const seen = new Set<string>();
+  own.forEach((c, i) =>
+    c.ports.forEach((x, j) => {
+      if (x.hostPort === 0) return;
+      const key = `${x.protocol}/${x.hostIP}/${x.hostPort}`;
+      const at = list[i]!.req('ports').list()[j]!;
+      if (seen.has(key)) duplicate((at.opt('hostPort') ?? at).called(`${at.path}.hostPort`), key);
+      seen.add(key);
+    }),
+  );
 }
 
 const ONLY_SIDECARS = 'may not be set for init containers without restartPolicy=Always';

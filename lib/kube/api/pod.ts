@@ -12,7 +12,7 @@
  * @module
  */
 import { type At, quote } from './at.js';
-import { containers, initContainers } from './container.js';
+import { containers, hostPortsOnce, initContainers } from './container.js';
 import { choice, invalid, invalidChild, required, textOf, unsupported } from './field-error.js';
 import { objectMeta } from './meta.js';
 import { address, addressOfEither, BAD_IP, dnsLabel, dnsSubdomain, isLabelValue, labels, labelValue, notNegative, qualifiedName, searchPath } from './names.js'; // prettier-ignore
@@ -149,6 +149,7 @@ export function podSpec(at: At): PodSpec {
   if (list.length === 0) required(at, 'containers');
   const names = new Set<string>();
   const own = containers(list, hostNetwork, names);
+  hostPortsOnce(list, own);
   const init = initContainers(at.opt('initContainers')?.list() ?? [], hostNetwork, names);
   for (const [key, values] of Object.entries(UNREAD_CHOICES)) {
     if (textOf(at, key) !== '' && !values.includes(textOf(at, key) as never)) unsupported(at.req(key), values);

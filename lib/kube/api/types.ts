@@ -70,6 +70,10 @@ export interface NodeSelectorTerm {
 export interface ContainerPort {
   name: string;
   containerPort: number;
+  /** 0: none. On the host network it is the containerPort. */
+  hostPort: number;
+  /** Empty: every address of the node. */
+  hostIP: string;
   protocol: Protocol;
 }
 

@@ -1,11 +1,18 @@
 /** The CNI plugins by name. @module */
-import type { CniCluster, CniPlugin } from './plugin.js';
 import { BridgePlugin } from './bridge.js';
+import { FlannelPlugin } from './flannel.js';
+import type { CniCluster, CniPlugin } from './plugin.js';
+import { PtpPlugin } from './ptp.js';
 
 /** The plugin that a cluster's `cni` names, with nothing set up yet. */
 export function cniPlugin(cluster: CniCluster): CniPlugin {
-  switch (cluster.cni.plugin) {
+  const { cni } = cluster;
+  switch (cni.plugin) {
     case 'bridge':
-      return new BridgePlugin(cluster);
+      return new BridgePlugin(cluster, cni);
+    case 'ptp':
+      return new PtpPlugin(cluster, cni);
+    case 'flannel':
+      return new FlannelPlugin(cluster, cni);
   }
 }

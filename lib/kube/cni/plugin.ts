@@ -9,7 +9,9 @@
  * Upstream: the CNI specification (ADD, DEL), and what the plugins' own daemons do on a node when another node joins.
  * @module
  */
-import type { CniConfig, Machine } from '../scenario.js';
+import type { Protocol } from '../api/types.js';
+import type { Machine } from '../scenario.js';
+import type { CniConfig } from './config.js';
 
 /** What is the same for all nodes of a cluster. */
 export interface CniCluster {
@@ -17,6 +19,15 @@ export interface CniCluster {
   podSubnet: string;
   serviceSubnet: string;
   cni: CniConfig;
+}
+
+/** A hostPort of a pod (runtimeConfig.portMappings). */
+export interface PortMapping {
+  hostPort: number;
+  containerPort: number;
+  protocol: Protocol;
+  /** Empty: every address of the node. */
+  hostIP: string;
 }
 
 /** A pod's sandbox as CNI ADD and DEL see it: its network namespace exists and holds `lo`, up. */
@@ -29,6 +40,7 @@ export interface Sandbox {
   annotations: Record<string, string>;
   /** The address that `Ipam.allocate` gave it, without a prefix length. */
   podIP: string;
+  ports: PortMapping[];
 }
 
 /** Commands on one machine. */
@@ -42,6 +54,8 @@ export interface CniCommands {
 export interface CniResult {
   /** On the pod's own node, in order. */
   commands: string[];
+  /** On the same node after them, by plugins further on in the chain; at a cluster's start kube-proxy has come before. */
+  chained: string[];
   /** What the daemons of other nodes do once they hear of this pod (a route to its block, an ARP entry); mostly nothing. */
   elsewhere: CniCommands[];
   /** MTU of the pod's eth0. */

@@ -120,6 +120,7 @@ class Kubelets {
         `ip -n ${netns} link set lo up`,
         ...this.commands.sandbox(pod),
         ...added.commands,
+        ...added.chained,
       );
       this.elsewhere(added);
     }

@@ -60,9 +60,9 @@ export function corednsObjects(s: Scenario): KubeObject[] {
               {
                 name: 'coredns', image: 'registry.k8s.io/coredns/coredns:v1.12.1', command: [], args: [], env: [],
                 ports: [
-                  { name: 'dns', containerPort: 53, protocol: 'UDP' },
-                  { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
-                  { name: 'metrics', containerPort: 9153, protocol: 'TCP' },
+                  { name: 'dns', containerPort: 53, hostPort: 0, hostIP: '', protocol: 'UDP' },
+                  { name: 'dns-tcp', containerPort: 53, hostPort: 0, hostIP: '', protocol: 'TCP' },
+                  { name: 'metrics', containerPort: 9153, hostPort: 0, hostIP: '', protocol: 'TCP' },
                 ],
               },
             ],

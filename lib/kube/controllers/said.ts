@@ -4,12 +4,13 @@
  */
 import { mapSelector, selects } from '../api/selector.js';
 import type { EndpointSlice, KubeObject, Pod, Service } from '../api/types.js';
-import type { CniConfig } from '../scenario.js';
+import type { CniConfig } from '../cni/config.js';
+import { hostPorts } from '../cni/sandbox.js';
 
 const text = (selector: Record<string, string>): string =>
   Object.entries(selector).map(([k, v]) => `${k}=${v}`).join(','); // prettier-ignore
 
-/** Selectors that choose no pod; policies that nobody enforces; init containers, whose programs do not run. */
+/** Selectors that choose no pod; policies that nobody enforces; hostPorts without their plugin; init containers, whose programs do not run. */
 export function said(
   objects: KubeObject[],
   services: Service[],
@@ -33,6 +34,9 @@ export function said(
   for (const o of objects)
     if (o.kind === 'NetworkPolicy')
       out.push(`NetworkPolicy "${o.metadata.name}" has no effect: the CNI plugin ${cni.plugin} enforces none`);
+  for (const p of cni.portMappings ? [] : pods)
+    if (hostPorts(p).length > 0)
+      out.push(`Pod "${p.metadata.name}": hostPort has no effect, cni.portMappings is false (no plugin portmap)`);
   const init = new Set(pods.flatMap((p) => p.spec.initContainers ?? []));
   if (init.size > 0)
     out.push(`init containers (${[...init].join(', ')}): their programs are not run, they have ended before the start`);

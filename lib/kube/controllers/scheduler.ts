@@ -9,7 +9,7 @@
  */
 import { failAt } from '../api/meta.js';
 import { mapSelector, meets, selects } from '../api/selector.js';
-import type { Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from '../api/types.js';
+import type { ContainerPort, Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from '../api/types.js';
 
 const UNSCHEDULABLE: Taint = { key: 'node.kubernetes.io/unschedulable', value: '', effect: 'NoSchedule' };
 
@@ -42,8 +42,19 @@ function unfit(spec: PodSpec, n: Node): string {
   return taint === undefined ? '' : `node(s) had untolerated taint(s)`;
 }
 
-const hostPorts = (p: Pod): string[] =>
-  p.spec.hostNetwork ? p.spec.containers.flatMap((c) => c.ports.map((x) => `${x.containerPort}/${x.protocol}`)) : [];
+/** Ports of the host that a pod takes (schedutil.GetHostPorts). */
+const hostPorts = (p: Pod): ContainerPort[] =>
+  p.spec.containers.flatMap((c) => c.ports.filter((x) => x.hostPort !== 0));
+
+const ANY = ['', '0.0.0.0'];
+/** HostPortInfo.CheckConflict: one of two addresses is every address, or both are the same. */
+const clash = (taken: ContainerPort[], x: ContainerPort): boolean =>
+  taken.some(
+    (y) =>
+      y.hostPort === x.hostPort &&
+      y.protocol === x.protocol &&
+      (ANY.includes(y.hostIP) || ANY.includes(x.hostIP) || y.hostIP === x.hostIP),
+  );
 
 const groupOf = (p: Pod): string =>
   p.metadata.ownerReferences.length === 0 ? '' : `${p.metadata.namespace}/${p.metadata.ownerReferences[0]!.name}`;
@@ -52,28 +63,28 @@ interface Load {
   node: Node;
   pods: number;
   groups: Map<string, number>;
-  ports: Set<string>;
+  ports: ContainerPort[];
 }
 
 function bind(l: Load, p: Pod): void {
   l.pods++;
   const g = groupOf(p);
   l.groups.set(g, (l.groups.get(g) ?? 0) + 1);
-  for (const x of hostPorts(p)) l.ports.add(x);
+  l.ports.push(...hostPorts(p));
 }
 
 /** Places every pod, or leaves it Pending and says why in `warnings`. Throws InputError for a nodeName that does not exist. */
 export function schedule(file: string, nodes: Node[], pods: Pod[], warnings: string[]): void {
-  const loads: Load[] = nodes.map((node) => ({ node, pods: 0, groups: new Map(), ports: new Set() }));
+  const loads: Load[] = nodes.map((node) => ({ node, pods: 0, groups: new Map(), ports: [] }));
   const byName = new Map(loads.map((l) => [l.node.metadata.name, l]));
   for (const p of pods) {
     if (p.spec.nodeName === '') continue;
     const l = byName.get(p.spec.nodeName);
     if (l === undefined)
       return failAt(file, p, 'spec.nodeName', `found nodeName "${p.spec.nodeName}", expected one of: ${[...byName.keys()].slice(0, 20).join(', ')}`); // prettier-ignore
-    const port = hostPorts(p).find((x) => l.ports.has(x));
+    const port = hostPorts(p).find((x) => clash(l.ports, x));
     if (port !== undefined)
-      failAt(file, p, 'spec.containers', `found port ${port} on the host network, expected one that is free on ${p.spec.nodeName}`); // prettier-ignore
+      failAt(file, p, 'spec.containers', `found port ${port.hostPort}/${port.protocol} of the host, expected one that is free on ${p.spec.nodeName}`); // prettier-ignore
     bind(l, p);
   }
   // Pods of one Deployment share their template's spec: what fits one fits all. A DaemonSet's have their own affinity.
@@ -101,7 +112,7 @@ function choose(p: Pod, fit: Load[]): Load | null {
   let best: Load | null = null;
   let score = [0, 0, 0];
   for (const l of fit) {
-    if (wanted.length > 0 && wanted.some((x) => l.ports.has(x))) continue;
+    if (wanted.length > 0 && wanted.some((x) => clash(l.ports, x))) continue;
     const taints = l.node.spec.taints.filter((t) => t.effect === 'PreferNoSchedule' && !tolerates(p.spec.tolerations, t)); // prettier-ignore
     const s = [taints.length, group === '' ? 0 : (l.groups.get(group) ?? 0), l.pods];
     const i = s.findIndex((x, k) => x !== score[k]);
