@@ -92,7 +92,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       '--no-shrink': 'leave a Lab that differs as it is',
       '-o DIR': 'where Labs that differ are written (default: out-fuzz)',
     },
-    more: 'A Lab that differs is recorded three times more; one that is equal then was decided by time, is named and counted apart.\nExit: 0 no difference, 1 a difference, 2 the kernel did not finish some.',
+    more: 'A Lab that differs is recorded up to three times more; one that is equal then was decided by time, is named and counted apart.\nExit: 0 no difference, 1 a difference, 2 the kernel did not finish some.',
   },
   app: {
     takes: 'echo|http|coredns …',
