@@ -18,7 +18,7 @@ import {
 } from '../linux/device/devices.js';
 import { IpTunnel } from '../linux/tunnel/ipip.js';
 import { Vxlan, VXLAN_HEADROOM } from '../linux/tunnel/vxlan.js';
-import { devClose, devOpen } from '../linux/ipv4/devinet.js';
+import { devClose, devOpen, setMtu } from '../linux/ipv4/devinet.js';
 import { linkSelected } from './ip-addr.js';
 import {
   device, extack, fail, garbage, type IpContext, lladdr, matches, onOff, rtnl, unsigned, unsupported, Words, wrong,
@@ -221,7 +221,7 @@ function checkMac(mac: Uint8Array): void {
 /** Attributes of a new device (rtnl_create_link, rtnl_configure_link). */
 function init(d: Netdev, l: LinkWords): void {
   if (l.mac !== null) setMac(d, l.mac);
-  if (l.mtu !== null) d.mtu = l.mtu;
+  if (l.mtu !== null) setMtu(d, l.mtu);
   if (l.txqlen !== null) d.txqlen = l.txqlen;
   if (l.master instanceof Bridge) addPort(l.master, d);
   else if (l.master) rtnl('EOPNOTSUPP');
@@ -271,7 +271,7 @@ function change(d: Netdev, l: LinkWords): void {
   }
   if (l.mtu !== null) {
     if (d.kind === 'veth' || d.kind === 'bridge') checkMtu(l.mtu);
-    d.mtu = l.mtu;
+    setMtu(d, l.mtu);
     if (d instanceof Bridge) d.mtuSet = true;
     else if (d.brport !== null) adjustMtu((d.brport as BrPort).master);
   }

@@ -6,6 +6,7 @@
  */
 import * as eth from '../../../wire/ethernet.js';
 import type { Netdev } from '../core/netdev.js';
+import { setMtu } from '../ipv4/devinet.js';
 import { Bridge, BrPort } from './bridge.js';
 import type { Fdb, FdbEntry, FdbKind } from './fdb.js';
 
@@ -49,7 +50,7 @@ export function delPort(dev: Netdev): void {
 /** A bridge whose MTU was not set has the smallest of its ports (br_mtu_auto_adjust). */
 export function adjustMtu(br: Bridge): void {
   if (br.mtuSet) return;
-  br.mtu = br.ports.length === 0 ? 1500 : Math.min(...br.ports.map((p) => p.dev.mtu));
+  setMtu(br, br.ports.length === 0 ? 1500 : Math.min(...br.ports.map((p) => p.dev.mtu)));
 }
 
 /** A local entry goes, or stays for another port or the bridge that has the same address (fdb_delete_local). */

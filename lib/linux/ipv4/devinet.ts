@@ -14,6 +14,7 @@ import {
 import { masqFlush } from '../netfilter/nat.js';
 import { arpNotify } from './arp.js';
 import { rebalance } from './multipath.js';
+import { updateMtu } from './route-exception.js';
 
 const kernelRoute = (table: number, type: number, dst: number, prefix: number, dev: Netdev, scope: number, src: number): Route =>
   newRoute({
@@ -134,6 +135,20 @@ export function devOpen(dev: Netdev): number {
 
 /** The work queue of link_watch.c: it runs after what the command itself has sent, a gratuitous ARP most of all. */
 const LINKWATCH: Softirq<Netdev> = { softirq: (dev) => dev.carrierSeen() };
+
+/** `ip link set mtu` (dev_set_mtu, fib_sync_mtu): path MTUs that were learned over the device follow it. */
+export function setMtu(dev: Netdev, mtu: number): void {
+  const old = dev.mtu;
+  if (mtu === old) return;
+  dev.mtu = mtu;
+  for (const t of dev.net.fib.tables.values()) {
+    for (const r of t.routes) {
+      if (r.paths === null && r.dev === dev) updateMtu(r, mtu, old);
+      else if (r.paths !== null) for (const p of r.paths) if (p.dev === dev) updateMtu(p, mtu, old);
+    }
+  }
+  dev.net.fib.genid++;
+}
 
 /** True when a route has no next hop left without `dev`, which is down; the others share its part (fib_sync_down_dev). */
 export function losesDev(r: Route, dev: Netdev): boolean {

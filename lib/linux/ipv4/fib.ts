@@ -45,7 +45,7 @@ export interface NextHop extends DstKeeper {
   gw: number;
   dev: Netdev | null;
   onlink: boolean;
-  /** What redirects and "fragmentation needed" have taught, by destination; null: nothing yet. */
+  /** What redirects and "fragmentation needed" have taught, by destination, the latest change last; null: nothing yet. */
   exceptions: Map<number, Fnhe> | null;
 }
 
@@ -65,9 +65,8 @@ export interface Fnhe extends DstKeeper {
   pmtu: number;
   /** The path's MTU is below the least accepted one; packets go without DF. */
   locked: boolean;
-  /** Virtual time of its end, and of its last change. */
+  /** Virtual time of its end. */
   expires: number;
-  stamp: number;
 }
 
 export interface Route extends NextHop {

@@ -44,15 +44,7 @@ export function fillFromException(d: Dst, e: Fnhe): void {
 }
 
 /** update_or_create_fnhe: 0 for `gw` or `pmtu` leaves what is known. */
-function updateOrCreate(
-  nh: NextHop,
-  daddr: number,
-  gw: number,
-  pmtu: number,
-  locked: boolean,
-  now: number,
-  expires: number,
-): void {
+function updateOrCreate(nh: NextHop, daddr: number, gw: number, pmtu: number, locked: boolean, expires: number): void {
   const all = (nh.exceptions ??= new Map());
   const e = all.get(daddr);
   if (e !== undefined) {
@@ -62,21 +54,33 @@ function updateOrCreate(
       e.locked = locked;
     }
     e.expires = expires;
-    e.stamp = now;
+    all.delete(daddr);
+    all.set(daddr, e);
     if (e.rthInput !== null) fillFromException(e.rthInput, e);
     if (e.rthOutput !== null) fillFromException(e.rthOutput, e);
     return;
   }
   if (all.size >= MAX_EXCEPTIONS) {
-    let oldest = 0;
-    let at = Number.POSITIVE_INFINITY;
-    for (const [d, x] of all) if (x.stamp < at) ((at = x.stamp), (oldest = d));
-    all.delete(oldest);
+    // The Map is in the order of the last change (fnhe_stamp).
+    for (const oldest of all.keys()) {
+      all.delete(oldest);
+      break;
+    }
   }
-  all.set(daddr, { gw, pmtu, locked, expires, stamp: now, rthInput: null, rthOutput: null });
+  all.set(daddr, { gw, pmtu, locked, expires, rthInput: null, rthOutput: null });
   // Who keeps a route over this next hop has to ask again.
   if (nh.rthInput !== null) nh.rthInput.obsolete = true;
   if (nh.rthOutput !== null) nh.rthOutput.obsolete = true;
+}
+
+/** The MTU of the next hop's device has changed from `old` to `mtu`: what is known of paths follows (fib_nhc_update_mtu). */
+export function updateMtu(nh: NextHop, mtu: number, old: number): void {
+  if (nh.exceptions === null) return;
+  for (const e of nh.exceptions.values()) {
+    if (e.locked ? mtu > e.pmtu : mtu >= e.pmtu && old !== e.pmtu) continue;
+    e.pmtu = mtu;
+    e.locked = false;
+  }
 }
 
 const flow = new Flow();
@@ -108,7 +112,7 @@ export function updatePmtu(net: Netns, daddr: number, saddr: number, tos: number
   const lasts = (net.sysctl.get('net.ipv4.route.mtu_expires') ?? 600) * SEC;
   if (rt.pmtu === pmtu && sim.now < rt.expires - lasts / 2) return;
   const expires = sim.now + lasts;
-  for (const h of hops(net, fl, true)) updateOrCreate(h, daddr, 0, pmtu, lock, sim.now, expires);
+  for (const h of hops(net, fl, true)) updateOrCreate(h, daddr, 0, pmtu, lock, expires);
 }
 
 /** IN_DEV_RX_REDIRECTS: a router needs all and the device, a host one of the two. */
@@ -143,7 +147,7 @@ export function doRedirect(net: Netns, skb: Skb, from: number, gw: number, daddr
     n.eventSend(null);
     return;
   }
-  for (const h of hops(net, fl, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now, sim.now + REDIRECT_EXPIRES);
+  for (const h of hops(net, fl, false)) updateOrCreate(h, daddr, gw, 0, false, sim.now + REDIRECT_EXPIRES);
 } // prettier-ignore
 
 /** ip_fib_check_default: some default route on the device has this gateway. */
