@@ -70,6 +70,8 @@ export abstract class Netdev {
   readonly mac = new Uint8Array(6);
   mtu = 1500;
   up = false;
+  /** False once it has been deleted (reg_state). */
+  registered = true;
   /** `promisc on` and `allmulticast on` of the user; a bridge port is promiscuous besides. */
   promisc = false;
   allmulti = false;
@@ -143,6 +145,11 @@ export abstract class Netdev {
     if (this.packetSocks !== null) for (const s of this.packetSocks) s.netDown();
   }
 
+  /** Leaves its namespace (NETDEV_UNREGISTER), for another one or for good: packet sockets let go of it. */
+  left(): void {
+    if (this.packetSocks !== null) for (const s of [...this.packetSocks]) s.unbind();
+  }
+
   /** Still up, but the other side is gone: neighbours go unless permanent (neigh_carrier_down). */
   carrierLost(): void {
     this.qdisc?.reset();
@@ -191,6 +198,7 @@ export interface PacketHandler {
   /** A frame for a protocol: copied, if it is the socket's. */
   deliver(skb: Skb): void;
   netDown(): void;
+  unbind(): void;
 }
 
 /** The driver dropped the frame (netdevice.h). */

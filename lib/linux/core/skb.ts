@@ -108,6 +108,8 @@ export class Skb {
   local = false;
   /** User of the program whose socket sent it, -1: none (skb->sk). */
   uid = -1;
+  /** The device that socket is bound to (sk_bound_dev_if), null: none. */
+  oif: Netdev | null = null;
   /** Waits in a queue of this machine (a neighbour's, a queueing discipline's): a socket does not send it again. */
   waiting = false;
   /** Its sender saw progress: every neighbour it is sent to counts as confirmed, also on the machines it passes. */
@@ -272,6 +274,7 @@ export class SkbPool {
     s.optNext = from.optNext;
     s.local = from.local;
     s.uid = from.uid;
+    s.oif = from.oif;
     s.dstConfirm = from.dstConfirm;
     s.truesize = from.truesize;
     s.tailroom = from.tailroom;
@@ -286,7 +289,7 @@ export class SkbPool {
     if (!s.alive) throw new Error(`BUG: skb of packet ${s.id} freed twice`);
     s.alive = false;
     this.live--;
-    s.dev = s.iif = s.physin = s.physout = null;
+    s.dev = s.iif = s.oif = s.physin = s.physout = null;
     s.dst = null;
     if (s.owner !== null) orphan(s);
     if (s.ct !== null) s.ct.put();
@@ -360,6 +363,7 @@ export function scrubButRoute(s: Skb): void {
   s.ignoreDf = false;
   s.frags = null;
   s.uid = -1;
+  s.oif = null;
 }
 
 /** `scrub` at the border of a namespace, where the mark and IPVS's note are lost too (xnet). */

@@ -74,9 +74,11 @@ export function addIpTunnel(net: Netns, name: string, parms: IpTunnelParms): IpT
 
 /** Moves a device to another namespace: down, without addresses (dev_change_net_namespace). */
 export function moveDevice(dev: Netdev, net: Netns): void {
+  endTunnelsOn(dev);
   if (dev.brport !== null) delPort(dev);
   devClose(dev);
   dropAddresses(dev);
+  dev.left();
   dev.net.devs.splice(dev.net.devs.indexOf(dev), 1);
   if (dev.net !== net) dev.net.nsid(net);
   dev.net = net;
@@ -102,13 +104,20 @@ export function deleteDevice(dev: Netdev): void {
 }
 
 function unregister(dev: Netdev): void {
-  for (const d of [...dev.net.devs]) if (d instanceof Vxlan && d.cfg.lower === dev) deleteDevice(d);
+  endTunnelsOn(dev);
   if (dev instanceof Bridge) for (const p of [...dev.ports]) delPort(p.dev);
   if (dev.brport !== null) delPort(dev);
   devClose(dev);
   dropAddresses(dev);
+  dev.left();
+  dev.registered = false;
   const i = dev.net.devs.indexOf(dev);
   if (i >= 0) dev.net.devs.splice(i, 1);
+}
+
+/** A vxlan ends with the device it stands on, also when that only leaves the namespace (vxlan_handle_lowerdev_unregister). */
+function endTunnelsOn(dev: Netdev): void {
+  for (const d of [...dev.net.devs]) if (d instanceof Vxlan && d.cfg.lower === dev) deleteDevice(d);
 }
 
 function dropAddresses(dev: Netdev): void {

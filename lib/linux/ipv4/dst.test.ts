@@ -7,8 +7,8 @@ import { SEC } from '../../sim/sim.js';
 import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
-import { addVeth, moveDevice } from '../device/devices.js';
-import { addAddress, devClose, devOpen } from './devinet.js';
+import { addVeth, deleteDevice, moveDevice } from '../device/devices.js';
+import { addAddress, devClose, devOpen, setMtu } from './devinet.js';
 import {
   type Dst,
   dstMtu,
@@ -22,7 +22,7 @@ import {
 import { newRoute, RTN_LOCAL, RTN_UNICAST } from './fib.js';
 import { Flow, FLOWI_FLAG_KNOWN_NH } from './flow.js';
 import { updatePmtu } from './route-exception.js';
-import { ENETUNREACH, isErr, routeOutput } from './route.js';
+import { ENETUNREACH, ENODEV, isErr, routeOutput } from './route.js';
 
 const ip = (t: string): number => aton(t)!;
 const GW = ip('10.0.1.1');
@@ -116,6 +116,60 @@ DstSuite('a path MTU is an exception of one destination', () => {
   assert.is.not(out(net, '8.8.8.8'), e);
   dev.mtu = 1200;
   assert.is(dstMtu(e), 1200);
+});
+
+DstSuite('a path MTU follows the MTU of the device (fib_nhc_update_mtu)', () => {
+  const { net, dev } = host();
+  const learn = (to: string, mtu: number): void => updatePmtu(net, ip(to), ip('10.0.1.2'), 0, 0, mtu);
+  learn('8.8.8.8', 1400);
+  learn('9.9.9.9', 500);
+  const [d, locked] = [out(net, '8.8.8.8'), out(net, '9.9.9.9')];
+  assert.ok(locked.mtuLocked);
+  setMtu(dev, 1450);
+  assert.not(dstValid(d));
+  assert.is(dstMtu(out(net, '8.8.8.8')), 1400, 'larger than the path');
+  setMtu(dev, 1300);
+  assert.is(dstMtu(out(net, '8.8.8.8')), 1300, 'smaller');
+  setMtu(dev, 1500);
+  assert.is(dstMtu(out(net, '8.8.8.8')), 1500, 'it was the device that was small');
+  assert.is(dstMtu(out(net, '9.9.9.9')), 552, 'a locked one stays');
+  setMtu(dev, 540);
+  assert.is(dstMtu(out(net, '9.9.9.9')), 540);
+  assert.not(out(net, '9.9.9.9').mtuLocked);
+});
+
+DstSuite('nothing goes out by a device that has left the namespace of its socket', () => {
+  const { net, dev } = host();
+  const ask = (): Dst | number => {
+    const fl = new Flow().to(ip('10.0.1.1'), 0);
+    fl.oif = dev;
+    return routeOutput(net, fl);
+  };
+  assert.not(isErr(ask()));
+  const other = createNetns(net.kernel, 'c');
+  moveDevice(dev, other);
+  addAddress(dev, ip('10.0.1.2'), 24, null, 0);
+  devOpen(dev);
+  assert.is(ask(), -ENODEV);
+  moveDevice(dev, net);
+  devOpen(dev);
+  assert.not(isErr(ask()));
+  deleteDevice(dev);
+  assert.is(ask(), -ENODEV);
+});
+
+DstSuite('a full table of exceptions forgets the one that was changed longest ago', () => {
+  const { net, dev } = host();
+  const learn = (a: number, mtu: number): void => updatePmtu(net, a, ip('10.0.1.2'), 0, 0, mtu);
+  const first = ip('20.0.0.0');
+  for (let i = 0; i < 10240; i++) learn(first + i, 1400);
+  learn(first, 1300);
+  for (let i = 0; i < 20000; i++) learn(ip('30.0.0.0') + i, 1400);
+  const r = net.fib.main.routes.find((x) => x.prefix === 0)!;
+  assert.is(r.dev, dev);
+  assert.is(r.exceptions!.size, 10240);
+  assert.not(r.exceptions!.has(first));
+  assert.ok(r.exceptions!.has(ip('30.0.0.0') + 19999));
 });
 
 DstSuite('a next hop that has to be known is in the route', () => {

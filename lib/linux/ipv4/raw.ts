@@ -130,6 +130,7 @@ export class IcmpSock implements Runnable {
     skb.dst = d;
     skb.mark = this.mark;
     skb.uid = this.uid;
+    skb.oif = this.dev;
     skb.room(message.length);
     skb.buf.set(message, skb.head);
     skb.tail = skb.head + message.length;

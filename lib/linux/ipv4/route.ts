@@ -26,6 +26,7 @@ import { fillFromException, findException } from './route-exception.js';
 export { inetSelectAddr } from './devinet.js';
 export { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST } from './fib.js';
 
+export const ENODEV = 19;
 export const EINVAL = 22;
 export const EHOSTUNREACH = 113;
 export const ENETUNREACH = 101;
@@ -288,6 +289,8 @@ export function routeOutput(net: Netns, fl: Flow): Dst | number {
     }
   }
   if (oif !== null) {
+    // dev_get_by_index: a device that has left the namespace is none to its sockets.
+    if (oif.net !== net || !oif.registered) return -ENODEV;
     if (!oif.up) return -ENETUNREACH;
     if (daddr === -1 || (daddr & 0xffffff00) === (0xe0000000 | 0)) return onDevice(net, fl, oif);
     if (saddr === 0 && group) fl.saddr = inetSelectAddr(oif, 0, SCOPE_UNIVERSE);
@@ -372,6 +375,7 @@ export function ipRouteMeHarder(net: Netns, skb: Skb): number {
   const fl = asked.to(ipv4.dst(skb.buf, skb.net), keep);
   fl.tos = ipv4.tos(skb.buf, skb.net);
   fl.mark = skb.mark;
+  fl.oif = skb.oif;
   fl.flags = FLOWI_FLAG_ANYSRC;
   if (net.fib.needsPorts) dissect(skb, fl);
   const d = routeOutput(net, fl);

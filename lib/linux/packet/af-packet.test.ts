@@ -5,7 +5,7 @@ import * as arp from '../../../wire/arp.js';
 import * as eth from '../../../wire/ethernet.js';
 import { bootKernel, createNetns } from '../core/machine.js';
 import { PACKET_BROADCAST, PACKET_HOST } from '../core/skb.js';
-import { addVeth } from '../device/devices.js';
+import { addVeth, moveDevice } from '../device/devices.js';
 import { addAddress, devClose, devOpen } from '../ipv4/devinet.js';
 import { PacketSock } from './af-packet.js';
 
@@ -72,4 +72,21 @@ Packet('a closed socket, and one of another protocol, hear nothing', () => {
   ip.close();
   assert.is(a.packetSocks, null);
 });
+Packet('a device that leaves takes no socket along, and closing twice closes no other', () => {
+  const { k, a, s, request } = pair();
+  const other = new PacketSock(a.net, eth.P_ARP);
+  other.bind(a);
+  s.close();
+  s.close();
+  assert.equal(a.packetSocks, [other]);
+  assert.is(other.send(request, eth.BROADCAST), 0);
+  moveDevice(a, createNetns(k, 'c'));
+  devOpen(a);
+  assert.is(a.packetSocks, null);
+  assert.is(other.takeError(), 100);
+  assert.is(other.send(request, eth.BROADCAST), -6);
+  k.sim.settle();
+  assert.is(k.skbs.live, 0);
+});
+
 Packet.run();

@@ -11,6 +11,7 @@ import { devQueueXmit, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 
+const ENXIO = 6;
 const ENETDOWN = 100;
 /** Frames that wait in a socket: rmem_default over the truesize of a small one. */
 const MAX_QUEUE = 277;
@@ -50,7 +51,8 @@ export class PacketSock implements Runnable {
   /** Sends `data` behind a link header to `to` (packet_snd): 0 or a negative errno. */
   send(data: Uint8Array, to: Uint8Array): number {
     const { dev } = this;
-    if (dev === null || !dev.up) return -ENETDOWN;
+    if (dev === null) return -ENXIO;
+    if (!dev.up) return -ENETDOWN;
     const { skbs, sim } = dev.kernel;
     const skb = skbs.alloc();
     const o = skb.head + eth.HLEN;
@@ -78,12 +80,16 @@ export class PacketSock implements Runnable {
   }
 
   close(): void {
-    const list = this.dev?.packetSocks ?? null;
-    if (list !== null) {
-      list.splice(list.indexOf(this), 1);
-      if (list.length === 0) this.dev!.packetSocks = null;
-    }
+    this.unbind();
     this.onReady = null;
+  }
+
+  /** The device has left the namespace (packet_notifier), or the socket is closed: it hears and sends nothing more. */
+  unbind(): void {
+    const { dev } = this;
+    this.dev = null;
+    const others = dev?.packetSocks?.filter((s) => s !== this) ?? [];
+    if (dev !== null) dev.packetSocks = others.length > 0 ? others : null;
   }
 
   /** A frame of a device it listens on (packet_rcv); the skb stays the caller's. */
