@@ -53,7 +53,7 @@ export const EQUIVALENCES = [
     name: 'ip-timestamp',
     reason:
       "the timestamp option's milliseconds since midnight: one constant difference over the tree, give or take 2 s (the " +
-      'clocks drift apart as steps start late), and they never fall from hop to hop',
+      'clocks drift apart as steps start late); from hop to hop they never fall and are no further apart than 30 ms',
   },
   {
     name: 'ping-timestamp',

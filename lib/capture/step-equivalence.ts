@@ -52,6 +52,9 @@ const clock =
     return Math.abs(s(e) - s(a)) <= limit;
   };
 
+/** Seconds since 1970 as milliseconds since midnight. */
+const timeOfDay = (s: string): number => Math.floor((Number(s) * 1000) % 86400000);
+
 const PROTOCOLS = ['6', '17'];
 
 /** A port is equal, or stands for the expected one in the frames already, or is drawn and new. */
@@ -110,10 +113,10 @@ export const STEP_RULES: readonly StepRule[] = [
   },
   {
     name: 'date',
-    reason: 'ping -D prints the time of day',
+    reason: 'ping -D prints the time of day: by the clock of the timestamp options, the same difference throughout',
     line: /^\[\d+\.\d{6}\] /,
     part: /^\[(\d+\.\d{6})\]/dg,
-    judge: any,
+    judge: (e, a, { maps }) => maps.sameTime(timeOfDay(e), timeOfDay(a)),
   },
   {
     name: 'ip-timestamp',
