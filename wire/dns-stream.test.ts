@@ -42,4 +42,15 @@ Stream('missing tells what a reader that reads no further must read', () => {
   assert.is(stream.missing, 1);
 });
 
+Stream('many small messages and pieces cost no more than their bytes', () => {
+  const stream = new DnsStream();
+  const n = 1 << 20;
+  stream.push(new Uint8Array(2 * n));
+  let got = 0;
+  while (stream.take() !== null) got++;
+  assert.is(got, n);
+  for (let i = 0; i < n; i++) stream.push(Uint8Array.of(255));
+  assert.is(stream.take()!.length, 65535);
+});
+
 Stream.run();

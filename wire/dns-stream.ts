@@ -26,31 +26,40 @@ export function frameAll(messages: readonly Uint8Array[]): Uint8Array {
 /** Puts a stream's pieces together again; holds what has been pushed and not yet taken. */
 export class DnsStream {
   private bytes = new Uint8Array(0);
+  /** What is held lies between these. */
+  private start = 0;
+  private end = 0;
 
   push(piece: Uint8Array): void {
-    const b = new Uint8Array(this.bytes.length + piece.length);
-    b.set(this.bytes);
-    b.set(piece, this.bytes.length);
-    this.bytes = b;
+    const held = this.end - this.start;
+    const need = held + piece.length;
+    if (this.start + need > this.bytes.length) {
+      // Twice the room, so that neither many pieces nor many messages copy the same bytes again and again.
+      const b = new Uint8Array(2 * need);
+      b.set(this.bytes.subarray(this.start, this.end));
+      this.bytes = b;
+      this.start = 0;
+      this.end = held;
+    }
+    this.bytes.set(piece, this.end);
+    this.end += piece.length;
   }
 
   /** The next whole message, or null. */
   take(): Uint8Array | null {
-    const missing = this.missing;
-    if (missing > 0) return null;
-    const end = 2 + this.length;
-    const message = this.bytes.slice(2, end);
-    this.bytes = this.bytes.slice(end);
-    return message;
+    if (this.missing > 0) return null;
+    const from = this.start + 2;
+    this.start = from + this.length;
+    return this.bytes.slice(from, this.start);
   }
 
   /** Bytes to read until the length, and then the message, is complete. */
   get missing(): number {
-    const have = this.bytes.length;
+    const have = this.end - this.start;
     return Math.max(0, (have < 2 ? 2 : 2 + this.length) - have);
   }
 
   private get length(): number {
-    return (this.bytes[0]! << 8) | this.bytes[1]!;
+    return (this.bytes[this.start]! << 8) | this.bytes[this.start + 1]!;
   }
 }
