@@ -60,6 +60,9 @@ For more details see ping(8).
 /** Timestamp flags of IPv4 (IPOPT_TS_*). */
 const TS_TYPES: Readonly<Record<string, number>> = { tsonly: 0, tsandaddr: 1, tsprespec: 3 };
 
+/** Probes that may go out without a pause, at one instant of the virtual clock. */
+const MAX_AT_ONCE = 100000;
+
 export interface PingOptions {
   /** 0: without end. */
   count: number;
@@ -147,8 +150,9 @@ export function parsePing(argv: readonly string[]): PingOptions | PingRefusal {
   o.hops = operands;
   if (o.flood && !interval) o.interval = 0;
   if (o.size > 0x100000) return { exit: 2, err: `podwire: ping: -s ${o.size} is not supported, no packet holds it\n` };
-  if (o.interval === 0 && o.count === 0) {
-    return { exit: 2, err: 'podwire: ping: without a pause it needs -c: no time passes between probes\n' };
+  if (o.interval === 0 && (o.count === 0 || o.count > MAX_AT_ONCE)) {
+    const most = `-c ${MAX_AT_ONCE} at most`;
+    return { exit: 2, err: `podwire: ping: without a pause it needs ${most}: no time passes between probes\n` };
   }
   return o;
 }
