@@ -34,9 +34,9 @@ Ping('takes a size that no packet holds, and sends none', () => {
   assert.is(ping('-c 1 -s 65507'), '0 ');
 });
 Ping('without a pause the number of probes is bounded, as no time passes between them', () => {
-  const refused = '2 podwire: ping: without a pause it needs -c 100000 at most: no time passes between probes';
-  for (const args of ['-f', '-i 0 -c 100001', '-f -c 9223372036854775807', '-i 0 -w 1'])
-    assert.is(ping(args), refused, args);
+  for (const args of ['-f', '-i 0 -c 100001', '-f -c 9223372036854775807', '-i 0 -w 1']) {
+    assert.throws(() => ping(args), /x:5:\d+: ping: without a pause it needs -c 100000 at most/, args);
+  }
   assert.is(ping('-f -q -c 1000'), '0 ');
 });
 Ping.run();
