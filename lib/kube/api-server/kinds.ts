@@ -33,6 +33,21 @@ export const KINDS: readonly KindNames[] = [
   row('EndpointSlice', 'endpointslices', '', 'discovery.k8s.io'),
   row('Node', 'nodes', 'no', '', false),
   row('Namespace', 'namespaces', 'ns', '', false),
+  row('ConfigMap', 'configmaps', 'cm'),
+  row('Secret', 'secrets', ''),
+  row('ServiceAccount', 'serviceaccounts', 'sa'),
+  row('Role', 'roles', '', 'rbac.authorization.k8s.io'),
+  row('RoleBinding', 'rolebindings', '', 'rbac.authorization.k8s.io'),
+  row('ClusterRole', 'clusterroles', '', 'rbac.authorization.k8s.io', false),
+  row('ClusterRoleBinding', 'clusterrolebindings', '', 'rbac.authorization.k8s.io', false),
+  row('PodDisruptionBudget', 'poddisruptionbudgets', 'pdb', 'policy'),
+  row('PriorityClass', 'priorityclasses', 'pc', 'scheduling.k8s.io', false),
+  row('LimitRange', 'limitranges', 'limits'),
+  row('PersistentVolume', 'persistentvolumes', 'pv', '', false),
+  row('PersistentVolumeClaim', 'persistentvolumeclaims', 'pvc'),
+  row('StorageClass', 'storageclasses', 'sc', 'storage.k8s.io', false),
+  row('NetworkPolicy', 'networkpolicies', 'netpol', 'networking.k8s.io'),
+  row('CustomResourceDefinition', 'customresourcedefinitions', 'crd', 'apiextensions.k8s.io', false),
 ];
 
 /** The kind of a name as kubectl takes it: plural, singular, short, and with `.group` or `.version.group`. */

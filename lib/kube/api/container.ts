@@ -74,7 +74,9 @@ function container(at: At, hostNetwork: boolean): Container {
   }
   resources(at.opt('resources'));
   const words = (k: string): string[] => (at.opt(k)?.list() ?? []).map((x) => (x.isNull ? '' : x.str()));
-  const unsent = UNSENT.filter((k) => at.opt(k) !== null);
+  const hook = preStopSeconds(at.opt('lifecycle')?.opt('preStop') ?? null);
+  const kept = hook.preStopSeconds !== undefined && at.req('lifecycle').opt('postStart') === null;
+  const unsent = UNSENT.filter((k) => at.opt(k) !== null && !(k === 'lifecycle' && kept));
   return {
     name,
     image,
@@ -84,7 +86,7 @@ function container(at: At, hostNetwork: boolean): Container {
     env: (at.opt('env')?.list() ?? []).map(env),
     ...(unsent.length === 0 ? {} : { unsent }),
     ...readySeconds(at.opt('readinessProbe')),
-    ...preStopSeconds(at.opt('lifecycle')?.opt('preStop') ?? null),
+    ...hook,
   };
 }
 

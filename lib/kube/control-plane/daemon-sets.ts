@@ -5,6 +5,7 @@
  * the nodes. Not here: maxSurge.
  * @module
  */
+import { failAt } from '../api/meta.js';
 import type { DaemonSet, Node, Pod } from '../api/types.js';
 import { daemonPod, wantsDaemon } from '../controllers/workloads.js';
 import { type Loop, splitKey } from './loop.js';
@@ -57,7 +58,9 @@ const staysOn = (d: DaemonSet, n: Node): boolean =>
 function update(loop: Loop, d: DaemonSet, nodes: Node[], revision: string): void {
   const pods = ownedPods(loop, d);
   const places = nodes.filter((n) => wantsDaemon(d, n));
-  const { maxUnavailable: v } = d.spec.updateStrategy;
+  const { maxUnavailable: v, maxSurge } = d.spec.updateStrategy;
+  if (Number.parseInt(String(maxSurge), 10) > 0 && pods.some((p) => p.metadata.labels[REVISION] !== revision))
+    failAt(loop.scenario.file, d, 'spec.updateStrategy.rollingUpdate.maxSurge', `found ${maxSurge}, expected 0 where a step changes the template (not supported yet)`); // prettier-ignore
   const most = typeof v === 'number' ? v : Math.ceil((Number.parseInt(v, 10) * places.length) / 100);
   let missing = 0;
   const replace: Pod[] = [];

@@ -3,12 +3,13 @@
  * controller: a namespace that is being deleted goes when nothing is left in it.
  * @module
  */
+import { KINDS } from '../api-server/kinds.js';
 import type { Kind } from '../api-server/store.js';
 import { type Loop } from './loop.js';
 import { deletePod, isTerminating } from './pods.js';
 
 const OWNERS: readonly Kind[] = ['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet'];
-const IN_NAMESPACES: readonly Kind[] = ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Service', 'Endpoints', 'EndpointSlice']; // prettier-ignore
+const IN_NAMESPACES = KINDS.filter((k) => k.namespaced && k.kind !== 'Pod').map((k) => k.kind);
 
 export function garbageCollector(loop: Loop): void {
   const { store } = loop;

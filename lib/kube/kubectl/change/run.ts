@@ -118,9 +118,15 @@ export function fromFiles(s: Session): { object: KubeObject; plain: unknown; fil
     // Blank lines before the text give its errors the lines that it has in the file.
     return documents('\n'.repeat(Math.max(0, line - 1)) + text, file).flatMap((doc) => {
       const items = doc.req('kind').str() === 'List' ? doc.req('items').list() : [doc];
-      return items.flatMap((at) => readObjects(at, seen).map((object) => ({ object: inNamespace(s, object, at.opt('metadata')?.opt('namespace') ?? null), plain: at.plain(), file: path }))); // prettier-ignore
+      return items.flatMap((at) => readObjects(at, seen).map(known).map((object) => ({ object: inNamespace(s, object, at.opt('metadata')?.opt('namespace') ?? null), plain: at.plain(), file: path }))); // prettier-ignore
     });
   });
+}
+
+/** A custom resource's names are those of its definition, which the store does not read. */
+function known(o: KubeObject): KubeObject {
+  if (o.kind === 'CustomResource') throw new KubectlError(`podwire's kubectl: changes of custom resources ("${o.metadata.name}") are not supported yet`); // prettier-ignore
+  return o;
 }
 
 /** `-n` is where objects without a namespace go. */
