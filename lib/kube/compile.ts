@@ -16,7 +16,14 @@ import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
 import { corednsProgram } from './coredns/program.js';
 import { parseKubectl } from './kubectl/args.js';
-import { change, type ChangeRequest, LastApplied, parseChange, type Session } from './kubectl/change/index.js';
+import {
+  change,
+  type ChangeRequest,
+  LastApplied,
+  parseChange,
+  type Session,
+  Unsupported,
+} from './kubectl/change/index.js';
 import type { View } from './kubectl/index.js';
 import { containers, inNetns } from './pod-commands.js';
 import type { ScenarioStep } from './scenario.js';
@@ -115,7 +122,12 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
     atNs: k.at,
     run: (loop) => {
       api ??= new ApiServer(loop);
-      change(sessionOf(c, k, k.request!, api), last);
+      try {
+        change(sessionOf(c, k, k.request!, api), last);
+      } catch (e) {
+        if (!(e instanceof Unsupported)) throw e;
+        k.step.place.req('run').fail(e.message);
+      }
     },
   })); // prettier-ignore
   const commands = {

@@ -4,9 +4,9 @@
  */
 import { SEC } from '../../sim/sim.js';
 import { withMeta } from '../api-server/store.js';
-import { EPOCH } from '../api/meta.js';
-import type { ObjectMeta, Pod } from '../api/types.js';
-import { isOwner } from '../controllers/workloads.js';
+import { EPOCH, failAt } from '../api/meta.js';
+import type { ObjectMeta, Pod, ReplicaSet, StatefulSet } from '../api/types.js';
+import { isOwner, MAX_PODS } from '../controllers/workloads.js';
 import { unixSeconds } from '../coredns/cluster.js';
 import type { Loop } from './loop.js';
 
@@ -45,6 +45,12 @@ export const isAvailable = (p: Pod, minReadySeconds: number, now: number): boole
 /** Pods that a workload owns, oldest first. */
 export const ownedPods = (loop: Loop, w: { kind: string; metadata: ObjectMeta }): Pod[] =>
   loop.store.list('Pod').filter((p) => isOwner(w, p));
+
+/** Throws InputError where a workload wants more pods than a cluster can have. */
+export function bounded(loop: Loop, w: ReplicaSet | StatefulSet): void {
+  if (w.spec.replicas <= MAX_PODS) return;
+  failAt(loop.scenario.file, w, 'spec.replicas', `found ${w.spec.replicas} replicas, expected at most ${MAX_PODS} pods in a cluster`); // prettier-ignore
+}
 
 /** Creates a pod that waits for its place. */
 export function createPod(loop: Loop, p: Pod): void {

@@ -7,7 +7,7 @@
 import type { Pod, StatefulSet } from '../api/types.js';
 import { ordinalPod } from '../controllers/workloads.js';
 import { type Loop, splitKey } from './loop.js';
-import { createPod, deletePod, isAvailable, isTerminating, ownedPods, whenAvailable } from './pods.js';
+import { bounded, createPod, deletePod, isAvailable, isTerminating, ownedPods, whenAvailable } from './pods.js';
 
 const REVISION = 'controller-revision-hash';
 
@@ -23,6 +23,7 @@ export function statefulSetController(loop: Loop): void {
     (key) => {
       const s = store.get('StatefulSet', ...splitKey(key));
       if (s === null || isTerminating(s)) return;
+      bounded(loop, s);
       const pods = ownedPods(loop, s);
       for (const p of pods) whenAvailable(loop, p, s.spec.minReadySeconds, () => enqueue(key));
       sync(loop, s, pods, loop.revisions.of(s));

@@ -7,7 +7,7 @@ import { Refused } from '../../api-server/server.js';
 import { placeOf } from '../../api/meta.js';
 import type { KubeObject } from '../../api/types.js';
 import { derivedMeta } from '../../controllers/names.js';
-import { forEach, fromFiles, KubectlError, nameOf, type Session } from './run.js';
+import { forEach, fromFiles, KubectlError, Unsupported, nameOf, type Session } from './run.js';
 
 /** What was applied last, by kind, namespace and name; a scenario's own manifests count as applied. */
 export class LastApplied {
@@ -84,7 +84,7 @@ export function create(s: Session): void {
 
 function createNamed(s: Session, what: string, name: string | undefined, more: string[]): boolean {
   if (what !== 'namespace' && what !== 'ns')
-    throw new KubectlError(`podwire's kubectl: create ${what} is not supported yet; use create -f`);
+    throw new Unsupported(`podwire's kubectl: create ${what} is not supported yet; use create -f`);
   if (name === undefined || more.length > 0)
     throw new KubectlError(`error: exactly one NAME is required, got ${name === undefined ? 0 : more.length + 1}`);
   return forEach(s, [name], () => {

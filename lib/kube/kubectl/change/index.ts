@@ -16,9 +16,9 @@ import { flag, forEach, fromFiles, isOn, KubectlError, named, nameOf, numberFlag
 
 export { LastApplied } from './apply.js';
 export { type ChangeError, type ChangeRequest, parseChange } from './args.js';
-export type { Session } from './run.js';
+export { type Session, Unsupported } from './run.js';
 
-/** Runs a changing verb: prints and ends through the session, later too. Throws InputError for manifests that are none. */
+/** Runs a changing verb: prints and ends through the session, later too. Throws InputError for manifests that are none, Unsupported. */
 export function change(s: Session, last: LastApplied): void {
   try {
     verbs(s, last);

@@ -7,7 +7,7 @@ import type { DaemonSet, Deployment, KubeObject, StatefulSet } from '../../api/t
 import { REVISION, replicaSetsOf, revisionOf, sameTemplate } from '../../control-plane/deployments.js';
 import type { Loop } from '../../control-plane/loop.js';
 import { isActive, isAvailable, ownedPods, timestamp } from '../../control-plane/pods.js';
-import { flag, forEach, KubectlError, named, nameOf, numberFlag, type Session } from './run.js';
+import { flag, forEach, KubectlError, Unsupported, named, nameOf, numberFlag, type Session } from './run.js';
 
 type Rolled = Deployment | StatefulSet | DaemonSet;
 const isRolled = (o: KubeObject): o is Rolled => ['Deployment', 'StatefulSet', 'DaemonSet'].includes(o.kind);
@@ -15,7 +15,7 @@ const isRolled = (o: KubeObject): o is Rolled => ['Deployment', 'StatefulSet', '
 export function rollout(s: Session): void {
   const [what = '', ...words] = s.request.words;
   if (!['restart', 'undo', 'status'].includes(what))
-    throw new KubectlError(`podwire's kubectl: rollout ${what} is not supported yet`);
+    throw new Unsupported(`podwire's kubectl: rollout ${what} is not supported yet`);
   if (words.length === 0) throw new KubectlError('error: required resource not specified');
   const { objects, fine } = named(s, words);
   if (what === 'status') return status(s, objects);
@@ -44,7 +44,7 @@ function restart(s: Session, o: KubeObject): void {
 /** The template of an earlier ReplicaSet, by its revision or the one before the present. */
 function undo(s: Session, o: KubeObject): void {
   if (o.kind !== 'Deployment')
-    throw new KubectlError(`podwire's kubectl: rollout undo of a ${o.kind} is not supported yet`);
+    throw new Unsupported(`podwire's kubectl: rollout undo of a ${o.kind} is not supported yet`);
   const to = numberFlag(s, 'to-revision') ?? 0;
   const all = replicaSetsOf(s.loop, o).sort((a, b) => revisionOf(a) - revisionOf(b));
   const rs = to === 0 ? all.at(-2) : all.find((r) => r.metadata.annotations[REVISION] === String(to));
@@ -144,7 +144,7 @@ function status(s: Session, objects: KubeObject[]): void {
 /** `kubectl set image TYPE/NAME CONTAINER=IMAGE…`; `*` is every container. */
 export function set(s: Session): void {
   const [what, ...rest] = s.request.words;
-  if (what !== 'image') throw new KubectlError(`podwire's kubectl: set ${what ?? ''} is not supported yet`);
+  if (what !== 'image') throw new Unsupported(`podwire's kubectl: set ${what ?? ''} is not supported yet`);
   const images = rest
     .filter((w) => w.includes('='))
     .map((w) => [w.slice(0, w.indexOf('=')), w.slice(w.indexOf('=') + 1)]);

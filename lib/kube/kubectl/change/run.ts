@@ -14,6 +14,9 @@ import type { ChangeRequest } from './args.js';
 /** A failure in kubectl's own words; exit code 1. */
 export class KubectlError extends Error {}
 
+/** What kubectl knows and podwire does not: an error of the scenario. */
+export class Unsupported extends Error {}
+
 /** One run of kubectl: what it prints and how it ends, now or at a later time of the clock. */
 export interface Session {
   request: ChangeRequest;
@@ -125,7 +128,7 @@ export function fromFiles(s: Session): { object: KubeObject; plain: unknown; fil
 
 /** A custom resource's names are those of its definition, which the store does not read. */
 function known(o: KubeObject): KubeObject {
-  if (o.kind === 'CustomResource') throw new KubectlError(`podwire's kubectl: changes of custom resources ("${o.metadata.name}") are not supported yet`); // prettier-ignore
+  if (o.kind === 'CustomResource') throw new Unsupported(`podwire's kubectl: changes of custom resources ("${o.metadata.name}") are not supported yet`); // prettier-ignore
   return o;
 }
 
