@@ -2,9 +2,10 @@
  * What every workload controller does with pods: creates them, begins their deletion, asks for their health.
  * @module
  */
+import { InputError } from '../../sim/input-error.js';
 import { SEC } from '../../sim/sim.js';
 import { withMeta } from '../api-server/store.js';
-import { EPOCH, failAt } from '../api/meta.js';
+import { EPOCH } from '../api/meta.js';
 import type { ObjectMeta, Pod, ReplicaSet, StatefulSet } from '../api/types.js';
 import { isOwner, MAX_PODS } from '../controllers/workloads.js';
 import { unixSeconds } from '../coredns/cluster.js';
@@ -49,7 +50,8 @@ export const ownedPods = (loop: Loop, w: { kind: string; metadata: ObjectMeta })
 /** Throws InputError where a workload wants more pods than a cluster can have. */
 export function bounded(loop: Loop, w: ReplicaSet | StatefulSet): void {
   if (w.spec.replicas <= MAX_PODS) return;
-  failAt(loop.scenario.file, w, 'spec.replicas', `found ${w.spec.replicas} replicas, expected at most ${MAX_PODS} pods in a cluster`); // prettier-ignore
+  const text = `${w.kind} "${w.metadata.name}": found ${w.spec.replicas} replicas, expected at most ${MAX_PODS} pods in a cluster`;
+  throw new InputError(loop.scenario.file, 0, 0, text);
 }
 
 /** Creates a pod that waits for its place. */
