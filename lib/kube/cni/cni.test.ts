@@ -8,7 +8,7 @@ import { HostLocal } from './host-local.js';
 import { cniPlugin } from './index.js';
 import type { Sandbox } from './plugin.js';
 
-const node = (podCIDR: string): Machine => ({ name: 'n', addresses: ['192.168.0.1/24'], podCIDR, labels: {} });
+const node = (podCIDR: string): Machine => ({ name: 'n', addresses: ['192.168.0.1/24'], podCIDR, labels: {}, resolvConf: null });
 
 const Cni = suite('lib/kube/cni');
 Cni('host-local goes on after the address it gave last, and begins again at the end', () => {
