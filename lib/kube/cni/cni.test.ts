@@ -3,12 +3,20 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runLab } from '../../lab/engine.js';
 import { parseLab } from '../../lab/lab.js';
-import type { CniConfig, Machine } from '../scenario.js';
+import { documents } from '../api/at.js';
+import type { Machine } from '../scenario.js';
+import { parseCni } from './config.js';
 import { HostLocal } from './host-local.js';
 import { cniPlugin } from './index.js';
 import type { Sandbox } from './plugin.js';
 
-const node = (podCIDR: string): Machine => ({ name: 'n', addresses: ['192.168.0.1/24'], podCIDR, labels: {}, resolvConf: null });
+const node = (podCIDR: string): Machine => ({
+  name: 'n',
+  addresses: ['192.168.0.1/24'],
+  podCIDR,
+  labels: {},
+  resolvConf: null,
+});
 
 const Cni = suite('lib/kube/cni');
 Cni('host-local goes on after the address it gave last, and begins again at the end', () => {
@@ -21,8 +29,11 @@ Cni('host-local goes on after the address it gave last, and begins again at the 
   assert.equal([1, 2, 3, 4].map(() => ipam.allocate(n, 'x')), ['10.0.0.5', '10.0.0.6', '10.0.0.2', null]); // prettier-ignore
 });
 
-const CONFIGS: CniConfig[] = [{ plugin: 'bridge', bridge: 'cni0', ipMasq: true, hairpinMode: true, mtu: 1400 }];
-for (const config of CONFIGS) {
+const CONFIGS = [
+  '{ plugin: bridge, ipMasq: true, hairpinMode: true, mtu: 1400 }',
+  '{ plugin: ptp, ipMasq: true, mtu: 1400 }',
+];
+for (const config of CONFIGS.map((c) => parseCni(documents(c, 'cni.yaml')[0]!))) {
   Cni(`${config.plugin}: what an ADD makes its DEL takes back, and the pod is reached in between`, () => {
     const n = node('10.0.1.0/24');
     const plugin = cniPlugin({ nodes: [n], podSubnet: '10.0.0.0/16', serviceSubnet: '10.96.0.0/12', cni: config });
@@ -33,6 +44,7 @@ for (const config of CONFIGS) {
       containerId: name.repeat(64),
       annotations: {},
       podIP: plugin.ipam.allocate(n, name)!,
+      ports: [],
     });
     const [a, b] = [pod('a'), pod('b')];
     const netns = (p: Sandbox): string[] => [`ip netns add ${p.netns}`, `ip -n ${p.netns} link set lo up`];

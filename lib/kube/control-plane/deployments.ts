@@ -7,7 +7,7 @@
  */
 import { keyOf, withMeta } from '../api-server/store.js';
 import type { Deployment, Pod, PodTemplate, ReplicaSet } from '../api/types.js';
-import { firstHash, isOwner, replicaSetOf, templateHash } from '../controllers/workloads.js';
+import { firstHash, isOwner, laterHash, replicaSetOf } from '../controllers/workloads.js';
 import { type Loop, splitKey } from './loop.js';
 import { isActive, isAvailable, ownedPods, timestamp, whenAvailable } from './pods.js';
 
@@ -103,7 +103,7 @@ class Sync {
       return this.put(next);
     }
     const first = this.all.length === 0;
-    const hash = templateHash(d, d.spec.template, 10);
+    const hash = laterHash(d, revision);
     const made = replicaSetOf(d, first ? firstHash(d) : hash, 0, revision);
     const rs = withMeta(made, { creationTimestamp: timestamp(loop.now) });
     rs.spec.replicas = this.wanted(rs);

@@ -4,7 +4,7 @@
  */
 import { failAt, placeAt } from '../api/meta.js';
 import { requirements, selects } from '../api/selector.js';
-import type { DaemonSet, Deployment, Node, ObjectMeta, Pod, PodTemplate, ReplicaSet, StatefulSet, Toleration, Workload } from '../api/types.js'; // prettier-ignore
+import type { DaemonSet, Deployment, Node, ObjectMeta, Pod, ReplicaSet, StatefulSet, Toleration, Workload } from '../api/types.js'; // prettier-ignore
 import { derivedMeta, generateName, suffix } from './names.js';
 import { suits } from './scheduler.js';
 
@@ -17,9 +17,9 @@ const REVISION = 'controller-revision-hash';
 /** The pod-template-hash of a Deployment's first ReplicaSet. */
 export const firstHash = (d: Deployment): string => suffix(`rs/${d.metadata.namespace}/${d.metadata.name}`, 10);
 
-/** A hash of a template that is not an owner's first. */
-export const templateHash = (owner: { metadata: ObjectMeta }, template: PodTemplate, n: number): string =>
-  suffix(`rs/${owner.metadata.namespace}/${owner.metadata.name}/${JSON.stringify(template)}`, n);
+/** The hash of a later template of an owner: drawn from which one it is, not from what it says. */
+export const laterHash = (owner: { metadata: ObjectMeta }, n: number): string =>
+  suffix(`rs/${owner.metadata.namespace}/${owner.metadata.name}/${n}`, 10);
 
 /** The controller-revision-hash of a StatefulSet's or DaemonSet's first template. */
 export const firstRevision = (w: StatefulSet | DaemonSet): string =>
