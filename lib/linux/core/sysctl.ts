@@ -169,6 +169,7 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
     // inet_forward_change: all, default and every device.
     for (const conf of [net.confAll, net.confDefault, ...net.devs.map((d) => d.conf)]) conf.forwarding = value;
     net.confAll.accept_redirects = value === 0 ? 1 : 0;
+    net.fib.genid++;
   } else if (k === 'net.bridge.bridge-nf-call-iptables') net.bridgeNfCallIptables = value;
   else if (c !== null) writeConf(net, c, value);
   else if (n !== null) {
@@ -184,7 +185,15 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
 
 /** devinet_conf_proc: conf/default reaches the devices whose switch nobody has set and that have had no address. */
 function writeConf(net: Netns, c: { conf: InDevConf; name: keyof InDevConf; dev: string }, value: number): void {
+  const old = c.conf[c.name];
   c.conf[c.name] = value;
+  // devinet_conf_proc, devinet_sysctl_forward: kept routes that this decided are looked up again.
+  if (
+    c.name === 'forwarding' ||
+    ((c.name === 'route_localnet' || c.name === 'accept_local') && old !== 0 && value === 0)
+  ) {
+    net.fib.genid++;
+  }
   if (c.dev === 'all') return;
   const dev = net.dev(c.dev);
   if (c.dev !== 'default') {

@@ -7,6 +7,7 @@ import { SEC } from '../../sim/sim.js';
 import { bootKernel, createNetns } from '../core/machine.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
+import { sysctlWrite } from '../core/sysctl.js';
 import { addVeth, deleteDevice, moveDevice } from '../device/devices.js';
 import { addAddress, devClose, devOpen, setMtu } from './devinet.js';
 import {
@@ -22,7 +23,7 @@ import {
 import { newRoute, RTN_LOCAL, RTN_UNICAST } from './fib.js';
 import { Flow, FLOWI_FLAG_KNOWN_NH } from './flow.js';
 import { updatePmtu } from './route-exception.js';
-import { ENETUNREACH, ENODEV, isErr, routeOutput } from './route.js';
+import { EINVAL, ENETUNREACH, ENODEV, isErr, routeOutput } from './route.js';
 
 const ip = (t: string): number => aton(t)!;
 const GW = ip('10.0.1.1');
@@ -50,6 +51,22 @@ function out(net: Netns, to: string, flags = 0): Dst {
 }
 
 const DstSuite = suite('lib/linux/ipv4/dst');
+
+DstSuite('a route that a sysctl allowed ends with it', () => {
+  const { net, dev } = host();
+  const ask = (): Dst | number => {
+    const fl = new Flow().to(ip('8.8.8.8'), ip('127.0.0.1'));
+    fl.oif = dev;
+    return routeOutput(net, fl);
+  };
+  assert.is(ask(), -EINVAL);
+  sysctlWrite(net, 'net.ipv4.conf.eth0.route_localnet', 1);
+  const d = ask();
+  assert.ok(!isErr(d) && dstValid(d));
+  sysctlWrite(net, 'net.ipv4.conf.eth0.route_localnet', 0);
+  assert.not(dstValid(d as Dst));
+  assert.is(ask(), -EINVAL);
+});
 
 DstSuite('one object a next hop, whatever the destination', () => {
   const { net, dev } = host();
