@@ -260,7 +260,8 @@ function set(c: IpContext, w: Words): string {
 function change(d: Netdev, l: LinkWords): void {
   if (l.netns !== null && l.netns !== d.net) {
     if (d instanceof Vxlan || (d instanceof IpTunnel && !d.fallback)) unsupported(`ip link set ${d.name} netns`);
-    if (d.type === ARPHRD_LOOPBACK || d.type === ARPHRD_TUNNEL) extack('The interface netns is immutable');
+    // NETIF_F_NETNS_LOCAL
+    if (d.type === ARPHRD_LOOPBACK || d.type === ARPHRD_TUNNEL || d instanceof Bridge) rtnl('EINVAL');
     if (l.netns.dev(d.name) !== null) rtnl('EEXIST');
     moveDevice(d, l.netns);
   }

@@ -120,8 +120,10 @@ function endTunnelsOn(dev: Netdev): void {
   for (const d of [...dev.net.devs]) if (d instanceof Vxlan && d.cfg.lower === dev) deleteDevice(d);
 }
 
+/** inetdev_destroy: addresses, routes and neighbours go, also of a device that was down. */
 function dropAddresses(dev: Netdev): void {
   dev.addrs.length = 0;
+  dev.net.neigh.flushDevice(dev);
   for (const t of dev.net.fib.tables.values()) t.remove((r) => losesDev(r, dev));
 }
 
