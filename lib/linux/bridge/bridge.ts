@@ -103,8 +103,11 @@ export class Bridge extends Netdev {
     for (const p of this.ports) p.disable();
   }
 
+  /** The last port with a carrier took the bridge's with it: what was resolved through it is forgotten (arp_netdev_event). */
   override linkWatch(): void {
+    const before = this.operstate;
     this.updateOperstate();
+    if (this.up && before === 'UP' && this.operstate !== 'UP') this.carrierLost();
   }
 
   /** br_dev_xmit: the host sends through the bridge device; `head` at the link header. */
