@@ -1,0 +1,168 @@
+/** Every plugin on three nodes, two of them in one network: Kubernetes' rules for pod networks, and README's table of the plugins. */
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ntoa } from '../../../wire/inet.js';
+import { i32, u16 } from '../../../wire/bytes.js';
+import * as ipv4 from '../../../wire/ipv4.js';
+import { type LabRun, runLab } from '../../lab/engine.js';
+import { parseLab } from '../../lab/lab.js';
+import { compile } from '../compile.js';
+import { reconcile } from '../controllers.js';
+import { parseScenario } from '../scenario.js';
+
+/** As README writes them. */
+const PLUGINS = [
+  'plugin: bridge',
+  'plugin: bridge, ipMasq: true',
+  'plugin: ptp',
+  'plugin: flannel, backend: { type: vxlan }',
+  'plugin: flannel, backend: { type: vxlan, directRouting: true }',
+  'plugin: flannel, backend: { type: host-gw }',
+];
+/** Those that lay a pod network; the others leave a part of it to somebody else. */
+const networks = PLUGINS.filter((p) => !p.includes('ipMasq'));
+
+const NODES = ['192.168.56.11/24', '192.168.56.12/24', '192.168.57.13/24'];
+interface Pod {
+  name: string;
+  node: number;
+  ip: string;
+}
+const PODS: Pod[] = [0, 1, 2].flatMap((node) => [2, 3].map((i) => ({ name: `p${node + 1}${i}`, node, ip: `10.0.${node + 1}.${i}` }))); // prettier-ignore
+const pod = (p: Pod): string => `{ apiVersion: v1, kind: Pod, metadata: { name: ${p.name} }, spec: { nodeName: node${p.node + 1}, containers: [ { name: a, image: busybox } ] } }`; // prettier-ignore
+
+/** Runs command lines, each in a place, 100 ms apart. */
+function run(cni: string, steps: [where: string, command: string][]): LabRun {
+  const text = `kind: Scenario
+metadata: { name: t }
+spec:
+  nodes: [ ${NODES.map((a, i) => `{ name: node${i + 1}, address: ${a}, podCIDR: 10.0.${i + 1}.0/24 }`).join(', ')} ]
+  cni: { ${cni} }
+  hosts: [ { name: outside, address: 203.0.113.10/24 } ]
+  objects: [ ${PODS.map(pod).join(', ')} ]
+  steps:
+${steps.map(([where, command], i) => `  - { at: ${i * 100}ms, in: ${where}, run: ${command}, expect: { exit: 0 } }`).join('\n')}
+`;
+  const scenario = parseScenario(text, 's.yaml', () => '');
+  const result = runLab(parseLab(compile(reconcile(scenario)).text, 's.yaml'));
+  assert.equal(result.failures, []);
+  return result;
+}
+
+interface Seen {
+  iface: string;
+  seq: number;
+  src: string;
+  dst: string;
+  ttl: number;
+  /** Bytes of the frame. */
+  length: number;
+  /** An ICMP echo request; of what is inside VXLAN nothing is read. */
+  request: boolean;
+}
+
+/** Every IPv4 packet on every interface, in the order in which they were seen. */
+function packets(r: LabRun): Seen[] {
+  const out: Seen[] = [];
+  for (const tap of r.taps) {
+    for (const c = tap.cursor(); c.next();) {
+      const b = c.chunk;
+      const o = c.start + 14;
+      if (u16(b, o - 2) !== 0x0800) continue;
+      out.push({
+        iface: tap.iface,
+        seq: tap.seqOf(c.index),
+        src: ntoa(i32(b, o + ipv4.SRC)),
+        dst: ntoa(i32(b, o + ipv4.DST)),
+        ttl: b[o + ipv4.TTL]!,
+        length: c.end - c.start,
+        request: b[o + ipv4.PROTO] === 1 && b[o + 20] === 8,
+      });
+    }
+  }
+  return out.sort((x, y) => x.seq - y.seq);
+}
+const inPod = (p: Pod): string => `default_${p.name}/eth0`;
+
+const Plugins = suite('lib/kube/cni/plugins');
+
+for (const cni of networks) {
+  Plugins(`every pod reaches every pod, and is seen there by its own address: ${cni}`, () => {
+    const pairs = PODS.flatMap((a) => PODS.filter((b) => b !== a).map((b): [Pod, Pod] => [a, b]));
+    const seen = packets(run(cni, pairs.map(([a, b]) => [`pod/${a.name}`, `ping -c 1 ${b.ip}`]))); // prettier-ignore
+    for (const [a, b] of pairs) {
+      const at = (p: Pod, src: Pod, request: boolean): Seen[] =>
+        seen.filter((x) => x.iface === inPod(p) && x.src === src.ip && x.request === request);
+      assert.is(at(b, a, true).filter((x) => x.dst === b.ip).length, 1, `${a.name} asks ${b.name}`);
+      assert.is(at(a, b, false).filter((x) => x.dst === a.ip).length, 1, `${b.name} answers ${a.name}`);
+    }
+    const addresses = PODS.map((p) => p.ip);
+    for (const p of PODS)
+      for (const x of seen.filter((y) => y.iface === inPod(p)))
+        assert.ok(addresses.includes(x.src) && addresses.includes(x.dst), `${p.name} sees ${x.src} > ${x.dst}`);
+  });
+
+  Plugins(`a node reaches its pods and every other, pods reach every node: ${cni}`, () => {
+    const nodes = NODES.map((a, i) => ({ name: `node${i + 1}`, ip: a.split('/')[0]! }));
+    const seen = packets(
+      run(cni, [
+        ...nodes.flatMap((n) => PODS.map((p): [string, string] => [`node/${n.name}`, `ping -c 1 ${p.ip}`])),
+        ...PODS.flatMap((p) => nodes.map((n): [string, string] => [`pod/${p.name}`, `ping -c 1 ${n.ip}`])),
+      ]),
+    );
+    for (const [i, n] of nodes.entries())
+      for (const p of PODS.filter((x) => x.node === i)) {
+        const there = seen.filter((x) => x.iface === inPod(p) && x.request && x.dst === p.ip);
+        assert.ok(there.some((x) => x.src === `10.0.${i + 1}.1`), `${n.name} asks ${p.name} from its address in the podCIDR`);
+        assert.ok(seen.some((x) => x.iface === inPod(p) && x.src === n.ip && !x.request), `${n.name} answers ${p.name}`);
+      }
+  }); // prettier-ignore
+}
+
+/** A plugin's row in README, from captures of one ping each: to a neighbour, over one network, over a router, outside. */
+function row(cni: string): string {
+  const [a, near, far, away] = [PODS[0]!, PODS[1]!, PODS[2]!, PODS[4]!];
+  const r = run(cni, [
+    ...[near, far, away].map((b): [string, string] => [`pod/${a.name}`, `ping -c 1 ${b.ip}`]),
+    [`pod/${a.name}`, 'ping -c 1 203.0.113.10'],
+    [`pod/${a.name}`, 'ip link show eth0'],
+  ]);
+  const seen = packets(r);
+  const at = (iface: string, dst: string): Seen => seen.find((x) => x.iface === iface && x.request && x.dst === dst)!;
+  const hops = (b: Pod): string => String(64 - at(inPod(b), b.ip).ttl);
+  const way = seen.filter((x) => x.iface.startsWith('node1/') && x.request && x.dst === far.ip).map((x) => x.iface);
+  const last = seen.find((x) => x.iface === 'node1/eth0' && x.seq > at(way[0]!, far.ip).seq)!;
+  const overhead = (b: Pod): number => {
+    const inner = at(inPod(a), b.ip).length;
+    const wire = seen.filter((x) => x.iface === `node${b.node + 1}/eth0`);
+    const plain = wire.find((x) => x.request && x.dst === b.ip);
+    const outer = wire.find((x) => !x.request && x.src === '192.168.56.11' && x.length > inner);
+    return (plain ?? outer)!.length - inner;
+  };
+  const own = (x: Seen): string => (x.src === a.ip ? 'pod' : x.src === '192.168.56.11' ? 'node' : x.src);
+  const mtu = /mtu (\d+)/.exec(r.steps.at(-1)!.stdout)![1]!;
+  const cells = [
+    `\`${cni}\``,
+    hops(near),
+    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^veth.*/, 'veth')).join(', ')}`,
+    `${overhead(far)}, ${overhead(away)}`,
+    mtu,
+    own(at(inPod(far), far.ip)),
+    own(at('outside/eth0', '203.0.113.10')),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+Plugins('README tells of each plugin what its captures show', () => {
+  const readme = readFileSync('README.md', 'utf8').split('\n');
+  for (const cni of PLUGINS) {
+    const actual = row(cni);
+    assert.is(
+      actual,
+      readme.find((l) => l.startsWith(`| \`${cni}\` |`)),
+    );
+  }
+});
+
+Plugins.run();
