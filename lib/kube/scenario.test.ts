@@ -35,6 +35,14 @@ const BAD: [text: string, message: string][] = [
   [scenario('').replace('name: t', 'name: ../t'), `s.yaml:2:19: metadata.name: found "../t", expected letters, digits, '-', '_' and '.'`],
   [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:23: spec.ingressControllers: ingress controllers are not supported yet'],
   [scenario('cni: { plugin: calico }'), 's.yaml:5:18: spec.cni.plugin: found "calico", expected one of: bridge, ptp, flannel'],
+  [scenario('cni: { plugin: ptp, bridge: cni0 }'), 's.yaml:5:23: spec.cni: found unknown field "bridge", expected one of: plugin, ipMasq, mtu, portMappings, ipam'],
+  [scenario('cni: { plugin: flannel, ipMasq: true }'), 's.yaml:5:27: spec.cni: found unknown field "ipMasq", expected one of: plugin, backend, portMappings'],
+  [scenario('cni: { plugin: flannel, backend: { type: udp } }'), 's.yaml:5:44: spec.cni.backend.type: found "udp", expected one of: vxlan, host-gw'],
+  [scenario('cni: { plugin: flannel, backend: { type: host-gw, vni: 2 } }'), 's.yaml:5:53: spec.cni.backend: found unknown field "vni", expected one of: type'],
+  [scenario('cni: { plugin: flannel, backend: { vni: 10000000 } }'), 's.yaml:5:43: spec.cni.backend.vni: found 10000000, expected a whole number from 1 to 9999999'],
+  [scenario('cni: { ipam: { ranges: [ { subnet: 10.0.9.0/24 } ] } }'), 's.yaml:5:38: spec.cni.ipam.ranges[0].subnet: found "10.0.9.0/24", expected one of: 10.0.1.0/24'],
+  [scenario('cni: { ipam: { ranges: [ { subnet: 10.0.1.0/24, gateway: 10.0.1.255 } ] } }'), 's.yaml:5:60: spec.cni.ipam.ranges[0].gateway: found 10.0.1.255, expected an address of a pod in 10.0.1.0/24'],
+  [scenario('cni: { ipam: { ranges: [ { subnet: 10.0.1.0/24, rangeStart: 10.0.1.9, rangeEnd: 10.0.1.8 } ] } }'), 's.yaml:5:63: spec.cni.ipam.ranges[0].rangeStart: found 10.0.1.9, expected an address up to rangeEnd 10.0.1.8'],
   [scenario('cni: { bridge: a-name-of-17-char }'), 's.yaml:5:18: spec.cni.bridge: found "a-name-of-17-char", expected an interface name of at most 15 characters that is free'],
   [scenario('kubeProxy: { mode: nftables }'), 's.yaml:5:22: spec.kubeProxy.mode: '],
   [scenario('manifests: [ x.yaml ]'), 's.yaml:5:16: spec.manifests[0]: found "x.yaml", expected a manifest\'s file: no file'],
@@ -133,6 +141,35 @@ Scenario('hostAliases are in /etc/hosts as kubelet writes it, sysctls are set in
   const c = build(object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { hostname: h, subdomain: s, hostAliases: [ { ip: 1.2.3.4, hostnames: [ a, b.c ] } ], securityContext: { sysctls: [ { name: net/ipv4/tcp_fin_timeout, value: "5" } ] }, containers: [ { name: a, image: busybox } ] } }')); // prettier-ignore
   for (const l of ["ip netns exec default_p sysctl -q -w net.ipv4.tcp_fin_timeout='5'", "cat > /etc/netns/default_p/hosts <<'EOF'", '10.0.1.2\th.s.default.svc.cluster.local\th', '1.2.3.4\ta\tb.c'])
     assert.ok(c.text.includes(l), l); // prettier-ignore
+});
+
+Scenario('host-local gives the addresses of a range in turn, without its gateway', () => {
+  const p = (name: string, ip = ''): string => POD.replace('name: p }', `name: ${name} }`).replace(/}$/, ip === '' ? '}' : `, status: { podIP: ${ip} } }`); // prettier-ignore
+  const ipam = '{ subnet: 10.0.1.0/24, rangeStart: 10.0.1.252, rangeEnd: 10.0.1.254, gateway: 10.0.1.253 }';
+  const text = (...pods: string[]): string =>
+    scenario(`cni: { plugin: ptp, ipam: { ranges: [ ${ipam} ] } }\n  objects: [ ${pods.join(', ')} ]`);
+  const c = build(text(p('a'), p('b')));
+  for (const l of ['ip -n default_a addr add 10.0.1.252/24 dev eth0', 'ip -n default_b addr add 10.0.1.254/24 dev eth0', 'ip -n default_b route add default via 10.0.1.253 dev eth0'])
+    assert.ok(c.text.includes(l), l); // prettier-ignore
+  assert.match(
+    error(text(p('a'), p('b'), p('c'))),
+    /no IP addresses available in 10\.0\.1\.252-10\.0\.1\.254 of node1/,
+  );
+  assert.match(error(text(p('a', '10.0.1.7'))), /found podIP 10\.0\.1\.7, expected an address in 10\.0\.1\.252-/);
+  assert.match(
+    error(text(p('a', '10.0.1.253'))),
+    /found podIP 10\.0\.1\.253, expected one that is free: it is the gateway/,
+  );
+});
+
+Scenario('a hostPort without the plugin portmap is said to have no effect; one port of a node is given once', () => {
+  const p = (name: string, port: string): string => POD.replace('name: p', `name: ${name}`).replace('image: busybox', `image: busybox, ports: [ { containerPort: 80, hostPort: ${port} } ]`); // prettier-ignore
+  const warnings = (cni: string, ...pods: string[]): string[] => build(scenario(`cni: { ${cni} }\n  objects: [ ${pods.join(', ')} ]`)).warnings; // prettier-ignore
+  assert.equal(warnings('plugin: bridge', p('a', '80')), ['Pod "a": hostPort has no effect, cni.portMappings is false (no plugin portmap)']); // prettier-ignore
+  assert.equal(warnings('plugin: flannel', p('a', '80')), []);
+  const tcp = p('a', '80, hostIP: 192.168.56.11');
+  assert.equal(warnings('plugin: flannel', tcp, p('b', '80, hostIP: 10.0.1.1'), p('c', '80, protocol: UDP')), []);
+  assert.equal(warnings('plugin: flannel', tcp, p('b', '80')), [`Pod "b" stays Pending: 0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports`]); // prettier-ignore
 });
 
 Scenario('a folder and a pattern of manifests are all their files', () => {

@@ -91,7 +91,10 @@ export function parseScenario(
     file,
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
     ...machines,
-    cni: parseCni(s.opt('cni')),
+    cni: parseCni(
+      s.opt('cni'),
+      machines.nodes.map((n) => n.podCIDR),
+    ),
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
     apiServer: apiServer(s.opt('apiServer'), machines.nodes),

@@ -9,13 +9,13 @@ import type { Machine } from '../scenario.js';
 import type { BridgeConfig } from './config.js';
 import { HostLocal } from './host-local.js';
 import { masqueradeAdd, masqueradeDel } from './masquerade.js';
-import { gatewayOf, hostVeth, macFor } from './names.js';
+import { hostVeth, macFor } from './names.js';
 import type { CniCluster, CniPlugin, CniResult, Sandbox } from './plugin.js';
 import { Portmap } from './portmap.js';
 import { forwarding, podRoutes } from './routes.js';
 
 export class BridgePlugin implements CniPlugin {
-  readonly ipam = new HostLocal();
+  readonly ipam: HostLocal;
   private readonly cluster: CniCluster;
   private readonly config: BridgeConfig;
   /** Networks that host-local's `routes` name, beside the default route. */
@@ -28,6 +28,7 @@ export class BridgePlugin implements CniPlugin {
     this.cluster = cluster;
     this.config = config;
     this.routes = routes;
+    this.ipam = new HostLocal(config.ranges);
     this.portmap = new Portmap(config);
   }
 
@@ -42,7 +43,7 @@ export class BridgePlugin implements CniPlugin {
   podAdd(node: Machine, pod: Sandbox): CniResult {
     const { bridge: br, mtu: given, hairpinMode, ipMasq } = this.config;
     const n = node.name;
-    const gw = gatewayOf(node);
+    const gw = this.ipam.gateway(node);
     const bits = node.podCIDR.split('/')[1]!;
     const mtu = given > 0 ? ` mtu ${given}` : '';
     const out: string[] = [];

@@ -2,7 +2,10 @@
  * `spec.cni` of a Scenario: a plugin by name, with the words of its own configuration.
  * @module
  */
+import { aton, ntoa } from '../../../wire/inet.js';
 import { type At, quote } from '../api/at.js';
+import { address as ipv4 } from '../api/names.js';
+import { networkOf } from '../networks.js';
 
 /** Bytes that VXLAN puts before a packet: Ethernet, VXLAN, UDP, IPv4 (encapOverhead). */
 export const VXLAN_OVERHEAD = 50;
@@ -10,6 +13,14 @@ export const VXLAN_OVERHEAD = 50;
 /** The conflist's portmap plugin stands behind each of them where `portMappings` says so. */
 interface Chain {
   portMappings: boolean;
+}
+
+/** A range of host-local (plugins/ipam/host-local, Range) for the node whose podCIDR is its subnet. */
+export interface IpamRange {
+  subnet: string;
+  rangeStart: string;
+  rangeEnd: string;
+  gateway: string;
 }
 
 /** plugins/main/bridge, NetConf. */
@@ -20,6 +31,7 @@ export interface BridgeConfig extends Chain {
   hairpinMode: boolean;
   /** Bytes; 0: the kernel's. */
   mtu: number;
+  ranges: readonly IpamRange[];
 }
 
 /** plugins/main/ptp, NetConf. */
@@ -28,6 +40,7 @@ export interface PtpConfig extends Chain {
   ipMasq: boolean;
   /** Bytes; 0: the kernel's. */
   mtu: number;
+  ranges: readonly IpamRange[];
 }
 
 /** The Backend of flannel's net-conf.json (pkg/backend/vxlan, VXLANConfig); `mtu` is that of the network below. */
@@ -42,16 +55,16 @@ export interface FlannelConfig extends Chain {
 
 export type CniConfig = BridgeConfig | PtpConfig | FlannelConfig;
 
-/** Reads `spec.cni`; absent: the bridge plugin. Throws InputError with a place. */
-export function parseCni(at: At | null): CniConfig {
+/** Reads `spec.cni` of nodes with these podCIDRs; absent: the bridge plugin. Throws InputError with a place. */
+export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig {
   const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel') ?? 'bridge';
   switch (plugin) {
     case 'bridge':
-      at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu', 'portMappings');
-      return { plugin, bridge: bridgeName(at?.opt('bridge') ?? null), hairpinMode: flag(at, 'hairpinMode'), ...common(at) };
+      at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu', 'portMappings', 'ipam');
+      return { plugin, bridge: bridgeName(at?.opt('bridge') ?? null), hairpinMode: flag(at, 'hairpinMode'), ...common(at, podCIDRs) };
     case 'ptp':
-      at!.only('plugin', 'ipMasq', 'mtu', 'portMappings');
-      return { plugin, ...common(at) };
+      at!.only('plugin', 'ipMasq', 'mtu', 'portMappings', 'ipam');
+      return { plugin, ...common(at, podCIDRs) };
     case 'flannel':
       at!.only('plugin', 'backend', 'portMappings');
       return {
@@ -64,11 +77,35 @@ export function parseCni(at: At | null): CniConfig {
 
 const flag = (at: At | null, key: string): boolean => at?.opt(key)?.bool() ?? false;
 
-const common = (at: At | null): { ipMasq: boolean; mtu: number; portMappings: boolean } => ({
+const common = (at: At | null, podCIDRs: readonly string[]): Omit<PtpConfig, 'plugin'> => ({
   ipMasq: flag(at, 'ipMasq'),
   mtu: at?.opt('mtu')?.int(68, 65535) ?? 0,
   portMappings: flag(at, 'portMappings'),
+  ranges: ranges(at?.opt('ipam') ?? null, podCIDRs),
 });
+
+/** `ipam: { ranges }`: at most one for each podCIDR. */
+function ranges(at: At | null, podCIDRs: readonly string[]): IpamRange[] {
+  const seen = new Set<string>();
+  return (at?.only('ranges').opt('ranges')?.list() ?? []).map((r) => {
+    r.only('subnet', 'rangeStart', 'rangeEnd', 'gateway');
+    const subnet = r.req('subnet').oneOf(...podCIDRs);
+    if (seen.has(subnet)) r.req('subnet').fail(`found ${subnet} again, expected one range for each podCIDR`);
+    seen.add(subnet);
+    const { net, mask } = networkOf(subnet);
+    const [first, last] = [net + 1, (net | ~mask) - 1];
+    const address = (key: string, initial: number): number => {
+      const a = r.opt(key);
+      const v = a === null ? initial : aton(ipv4(a))!;
+      if (v < first || v > last) a!.fail(`found ${ntoa(v)}, expected an address of a pod in ${subnet}`);
+      return v;
+    };
+    const gateway = address('gateway', first);
+    const [start, end] = [address('rangeStart', first), address('rangeEnd', last)];
+    if (start > end) r.req('rangeStart').fail(`found ${ntoa(start)}, expected an address up to rangeEnd ${ntoa(end)}`);
+    return { subnet, rangeStart: ntoa(start), rangeEnd: ntoa(end), gateway: ntoa(gateway) };
+  });
+}
 
 function bridgeName(at: At | null): string {
   const bridge = at?.str() ?? 'cni0';

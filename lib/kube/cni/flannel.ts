@@ -26,7 +26,15 @@ export class FlannelPlugin implements CniPlugin {
     this.backend = backend;
     const mtu = backend.type === 'vxlan' ? backend.mtu - VXLAN_OVERHEAD : 1500;
     // FLANNEL_IPMASQ: flanneld masquerades, the bridge plugin does not.
-    const config = { plugin: 'bridge', bridge: 'cni0', ipMasq: false, hairpinMode: true, mtu, portMappings } as const;
+    const config = {
+      plugin: 'bridge',
+      bridge: 'cni0',
+      ipMasq: false,
+      hairpinMode: true,
+      mtu,
+      portMappings,
+      ranges: [],
+    } as const;
     this.delegate = new BridgePlugin(cluster, config, [cluster.podSubnet]);
     this.ipam = this.delegate.ipam;
   }

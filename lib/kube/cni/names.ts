@@ -3,8 +3,6 @@
  * @module
  */
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
-import { aton, ntoa } from '../../../wire/inet.js';
-import type { Machine } from '../scenario.js';
 import type { Sandbox } from './plugin.js';
 
 /** The network's name in the conflist. */
@@ -19,9 +17,6 @@ export const macFor = (ip: string): string => colons(`0a58${hexOf(Uint8Array.fro
 
 /** Of a VXLAN device whose address is the first of a node's podCIDR. */
 export const vtepMac = (ip: string): string => colons(`02f1${hexOf(Uint8Array.from(ip.split('.'), Number))}`);
-
-/** The gateway of a node's pods: the first address of the podCIDR that a machine can have. */
-export const gatewayOf = (node: Machine): string => ntoa(aton(node.podCIDR.split('/')[0]!)! + 1);
 
 /** The host's end of a pod's veth: name and MAC address. */
 export function hostVeth(pod: Sandbox): { name: string; mac: string } {

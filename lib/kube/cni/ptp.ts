@@ -9,13 +9,13 @@ import type { Machine } from '../scenario.js';
 import type { PtpConfig } from './config.js';
 import { HostLocal } from './host-local.js';
 import { masqueradeAdd, masqueradeDel } from './masquerade.js';
-import { gatewayOf, hostVeth, macFor } from './names.js';
+import { hostVeth, macFor } from './names.js';
 import type { CniCluster, CniPlugin, CniResult, Sandbox } from './plugin.js';
 import { Portmap } from './portmap.js';
 import { forwarding, podRoutes } from './routes.js';
 
 export class PtpPlugin implements CniPlugin {
-  readonly ipam = new HostLocal();
+  readonly ipam: HostLocal;
   private readonly cluster: CniCluster;
   private readonly config: PtpConfig;
   private readonly portmap: Portmap;
@@ -23,6 +23,7 @@ export class PtpPlugin implements CniPlugin {
   constructor(cluster: CniCluster, config: PtpConfig) {
     this.cluster = cluster;
     this.config = config;
+    this.ipam = new HostLocal(config.ranges);
     this.portmap = new Portmap(config);
   }
 
@@ -38,7 +39,7 @@ export class PtpPlugin implements CniPlugin {
     const { mtu: given, ipMasq } = this.config;
     const mtu = given > 0 ? ` mtu ${given}` : '';
     const bits = node.podCIDR.split('/')[1]!;
-    const gw = gatewayOf(node);
+    const gw = this.ipam.gateway(node);
     const veth = hostVeth(pod);
     const inPod = `ip -n ${pod.netns}`;
     const out = [
