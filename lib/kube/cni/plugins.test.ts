@@ -120,6 +120,32 @@ for (const cni of networks) {
   }); // prettier-ignore
 }
 
+for (const cni of ['plugin: flannel', 'plugin: ptp, ipMasq: true, portMappings: true', 'plugin: bridge, ipMasq: true, portMappings: true']) {
+  Plugins(`a pod that ends takes its rules along, one that comes later has its own: ${cni}`, () => {
+    const web = '{ apiVersion: v1, kind: Pod, metadata: { name: web, annotations: { podwire.dev/run: podwire app echo --tcp 80 } }, spec: { nodeName: node1, containers: [ { name: a, image: busybox, ports: [ { containerPort: 80, hostPort: 8000 } ] } ] } }';
+    const text = `kind: Scenario
+metadata: { name: t }
+spec:
+  nodes: [ { name: node1, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]
+  cni: { ${cni} }
+  hosts: [ { name: outside, address: 192.168.56.99/24 } ]
+  objects: [ ${web} ]
+  steps:
+  - { at: 0s, run: kubectl delete pod web --grace-period=1 }
+  - { at: 8s, in: node/node1, run: iptables-save }
+  - { at: 8s, in: node/node1, run: ip route }
+  - { at: 9s, run: "kubectl apply -f - <<'EOF'\\n${web}\\nEOF" }
+  - { at: 20s, in: host/outside, run: nc -N 192.168.56.11 8000 <<< hello, expect: { stdout: hello } }
+`;
+    const r = runLab(parseLab(compile(reconcile(parseScenario(text, 's.yaml', () => ''))).text, 's.yaml'));
+    for (const s of r.steps) assert.is(s.exit, 0, `${s.command}: ${s.stderr}`);
+    const [rules, routes] = r.steps.filter((s) => s.at === 8e9).map((s) => s.stdout) as [string, string];
+    assert.not.match(rules, /CNI-DN-|10\.0\.1\.2|CNI-[0-9a-f]{24}/);
+    assert.not.match(routes, /10\.0\.1\.2/);
+    assert.equal(r.failures, []);
+  });
+} // prettier-ignore
+
 /** A plugin's row in README, from captures of one ping each: to a neighbour, over one network, over a router, outside. */
 function row(cni: string): string {
   const [a, near, far, away] = [PODS[0]!, PODS[1]!, PODS[2]!, PODS[4]!];
