@@ -3,6 +3,7 @@
  *
  * Upstream: containernetworking/plugins, plugins/meta/portmap, iptables backend, snat true. Its jump in POSTROUTING goes to the top,
  * those to CNI-HOSTPORT-DNAT to the end. A connection to a hostPort from the node's own podCIDR or from localhost is masqueraded.
+ * Not here: old UDP conntrack entries of the port, which it deletes; snat false, masqAll, conditions; the nftables backend.
  * @module
  */
 import type { Machine } from '../scenario.js';
