@@ -33,7 +33,7 @@ const CONFIGS = [
   '{ plugin: bridge, ipMasq: true, hairpinMode: true, mtu: 1400 }',
   '{ plugin: ptp, ipMasq: true, mtu: 1400 }',
 ];
-for (const config of CONFIGS.map((c) => parseCni(documents(c, 'cni.yaml')[0]!))) {
+for (const config of CONFIGS.map((c) => parseCni(documents(c, 'cni.yaml')[0]!, []))) {
   Cni(`${config.plugin}: what an ADD makes its DEL takes back, and the pod is reached in between`, () => {
     const n = node('10.0.1.0/24');
     const plugin = cniPlugin({ nodes: [n], podSubnet: '10.0.0.0/16', serviceSubnet: '10.96.0.0/12', cni: config });
