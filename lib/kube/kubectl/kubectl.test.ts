@@ -51,6 +51,22 @@ Kubectl('a pod that is placed and does not run yet is being created', () => {
   assert.match(seen, /\nclient {3}0\/2 {5}ContainerCreating {3}0 {10}0s\n$/);
   assert.match(kubectl(['describe', 'pod', 'client'], { ...cluster, pods }, 0).stdout, /State: +Waiting\n +Reason: +ContainerCreating\n +Ready: +False\n/); // prettier-ignore
 });
+Kubectl('init containers have ended, sidecars run and are counted; before the start the pod is initializing', () => {
+  const text = `kind: Scenario
+metadata: { name: t }
+spec:
+  nodes: [ { name: n, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]
+  objects:
+  - { apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { initContainers: [ { name: i, image: x }, { name: s, image: x, restartPolicy: Always } ], containers: [ { name: a, image: x } ] } }
+`;
+  const c = reconcile(parseScenario(text, 's.yaml', () => ''));
+  const ask = (words: string, pods = c.pods): string => kubectl(words.split(' '), { ...c, pods }, 0).stdout;
+  assert.match(ask('get pod p'), /\np {6}2\/2 {5}Running /);
+  assert.match(ask('describe pod p'), /\n {2}i:\n {4}Container ID: .*[^]*State: +Terminated\n +Reason: +Completed\n +Exit Code: +0\n[^]*\n {2}s:\n[^]*State: +Running\n/); // prettier-ignore
+  const pods = c.pods.map((p) => ({ ...p, status: { ...p.status, phase: 'Pending' as const, ready: false } }));
+  assert.match(ask('get pod p', pods), /\np {6}0\/2 {5}Init:0\/2 /);
+  assert.match(ask('get pod p -o jsonpath={.status.conditions[1].message}', pods), /^containers with incomplete status: \[i s\]$/); // prettier-ignore
+});
 Kubectl('AGE counts on the virtual clock', () => {
   assert.match(run('kubectl get svc ext', 0), / 0s\n$/);
   assert.match(run('kubectl get svc ext', 61.9e9), / 61s\n$/);

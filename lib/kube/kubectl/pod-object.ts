@@ -19,7 +19,9 @@ export function templateOf(o: { kind: string; metadata: ObjectMeta }, typed: Pod
   return out;
 }
 
-const containersOf = (spec: JsonMap): JsonMap[] => (Array.isArray(spec['containers']) ? spec['containers'].filter(isMap) : []); // prettier-ignore
+const listOf = (spec: JsonMap, field: string): JsonMap[] => (Array.isArray(spec[field]) ? spec[field].filter(isMap) : []); // prettier-ignore
+const containersOf = (spec: JsonMap): JsonMap[] => listOf(spec, 'containers');
+const isSidecar = (c: JsonMap): boolean => c['restartPolicy'] === 'Always';
 
 /** A pod's own spec: its node, and what a StatefulSet or DaemonSet gives each of its pods. */
 export function placed(spec: JsonMap, o: Pod, owner: string): JsonMap {
@@ -78,7 +80,10 @@ export function podStatus(o: Pod, spec: JsonMap, given: JsonMap, id: string): Js
   const running = status.phase === 'Running' || status.phase === 'Unknown';
   const waiting = status.phase === 'Pending';
   const why = running || waiting ? 'ContainersNotReady' : status.phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed';
-  const names = containersOf(spec).map((c) => String(c['name']));
+  const init = listOf(spec, 'initContainers');
+  const names = [...init.filter(isSidecar), ...containersOf(spec)].map((c) => String(c['name']));
+  const creating = init.length > 0 ? 'PodInitializing' : 'ContainerCreating';
+  const incomplete = `containers with incomplete status: [${init.map((c) => String(c['name'])).join(' ')}]`;
   const message = running || waiting ? `containers with unready status: [${names.join(' ')}]` : '';
   const readyAt = status.readySinceNs === undefined ? at : timestamp(status.readySinceNs);
   return {
@@ -87,24 +92,35 @@ export function podStatus(o: Pod, spec: JsonMap, given: JsonMap, id: string): Js
     observedGeneration: 1,
     conditions: [
       condition('PodReadyToStartContainers', running, ''),
-      condition('Initialized', true, ''),
+      condition('Initialized', init.length === 0 || !waiting, 'ContainersNotInitialized', incomplete),
       condition('Ready', status.ready, why, message, readyAt),
       condition('ContainersReady', status.ready, why, message, readyAt),
       condition('PodScheduled', true, ''),
     ],
-    containerStatuses: containersOf(spec).map((c, i) => containerStatus(o, c, id, i === 0 ? status.restarts : 0)),
+    ...(init.length === 0 ? {} : { initContainerStatuses: init.map((c) => (isSidecar(c) || waiting ? containerStatus(o, c, id, 0, creating) : ended(o, c, id))) }), // prettier-ignore
+    containerStatuses: containersOf(spec).map((c, i) => containerStatus(o, c, id, i === 0 ? status.restarts : 0, creating)), // prettier-ignore
     ...(status.hostIP === '' ? {} : { hostIP: status.hostIP, hostIPs: [{ ip: status.hostIP }] }),
     ...(status.podIP === '' ? {} : { podIP: status.podIP, podIPs: [{ ip: status.podIP }] }),
     startTime: at,
   };
 }
 
-function containerStatus(o: Pod, c: JsonMap, id: string, restartCount: number): JsonMap {
+const containerId = (c: JsonMap, id: string): string => `containerd://${hex(digest(`${id}/${String(c['name'])}`))}`;
+
+/** An init container that has done its work (it stays `ready`, as kubelet has it). */
+function ended(o: Pod, c: JsonMap, id: string): JsonMap {
+  const [at, containerID] = [o.metadata.creationTimestamp, containerId(c, id)];
+  const state = { terminated: { containerID, exitCode: 0, reason: 'Completed', startedAt: at, finishedAt: at } };
+  return { containerID, image: c['image']!, imageID: '', lastState: {}, name: c['name']!, ready: true, restartCount: 0, started: false, state }; // prettier-ignore
+}
+
+/** The status of a container that stays; `creating` is why it waits in a pod that does not run yet. */
+function containerStatus(o: Pod, c: JsonMap, id: string, restartCount: number, creating: string): JsonMap {
   const at = o.metadata.creationTimestamp;
   const { phase, ready } = o.status;
   const own = { image: c['image']!, imageID: '', lastState: {}, name: c['name']!, ready, restartCount };
-  if (phase === 'Pending') return { ...own, started: false, state: { waiting: { reason: 'ContainerCreating' } } };
-  const containerID = `containerd://${hex(digest(`${id}/${String(c['name'])}`))}`;
+  if (phase === 'Pending') return { ...own, started: false, state: { waiting: { reason: creating } } };
+  const containerID = containerId(c, id);
   if (phase === 'Running' || phase === 'Unknown') return { ...own, containerID, started: true, state: { running: { startedAt: at } } }; // prettier-ignore
   const [exitCode, reason] = phase === 'Succeeded' ? [0, 'Completed'] : [1, 'Error'];
   return { ...own, containerID, started: false, state: { terminated: { containerID, exitCode, reason, startedAt: at, finishedAt: at } } }; // prettier-ignore
