@@ -64,7 +64,8 @@ const BAD: [text: string, message: string][] = [
   [step('{ at: 0s, run: kubectl scale deployment/a --replica=3 }'), 's.yaml:7:20: spec.steps[0].run: error: unknown flag: --replica (expected --namespace, --filename, --selector, --all, --replicas, --current-replicas)'],
   [step('{ at: 0s, run: kubectl delete pod/a --cascade=foreground }'), "s.yaml:7:20: spec.steps[0].run: podwire's kubectl: --cascade=foreground is not supported yet (expected --namespace, --filename, --selector, --all, --grace-period, --force, --now, --wait, --ignore-not-found, --cascade)"],
   [step('{ at: 0s, run: kubectl get frobs }'), `s.yaml:7:20: spec.steps[0].run: error: the server doesn't have a resource type "frobs" (expected pods, services, daemonsets, deployments, replicasets, statefulsets, configmaps, endpoints, endpointslices, ingresses, ingressclasses, nodes, namespaces, secrets)`],
-  [step('{ at: 0s, run: kubectl frob }'), 's.yaml:7:20: spec.steps[0].run: error: unknown command "frob" for "kubectl" (expected get, describe)'],
+  [step('{ at: 0s, run: kubectl frob }'), 's.yaml:7:20: spec.steps[0].run: error: unknown command "frob" for "kubectl" (expected get, describe, apply, create, replace, delete, scale, rollout, label, annotate, patch, cordon, uncordon, drain, taint, set)'],
+  [step('{ at: 0s, run: kubectl get rs,svc -A }'), 's.yaml:7:35: spec.steps[0]: found unknown field "svc -A", expected one of: at, in, run, expect (inside { } a comma ends a value: quote one that has a comma)'],
   [step('{ at: 0s, run: "kubectl get svc | cat" }'), 's.yaml:7:20: spec.steps[0].run: found more than a kubectl command, expected one alone (with a heredoc where it reads -f -)'],
   [object('{ apiVersion: v1, kind: Pod, metadata: { name: p, namespace: no }, spec: { containers: [ { name: a, image: b } ] } }'), 's.yaml:6:66: spec.objects[0].metadata.namespace: Pod "p": found namespace "no", expected one that exists: namespaces "no" not found (add a Namespace object)'],
   [object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { nodeName: no, containers: [ { name: a, image: b } ] } }'), 's.yaml:6:75: spec.objects[0].spec.nodeName: Pod "p": found nodeName "no", expected one of: node1'],
@@ -134,6 +135,15 @@ Scenario('what is fine and seldom meant is said: a selector that chooses no pod,
   assert.equal(c.warnings, [
     'Service "a": its selector app=web,tier=x chooses no pod of namespace default',
     'NetworkPolicy "deny" has no effect: the CNI plugin bridge enforces none',
+  ]);
+});
+
+Scenario('a targetPort by a name that no pod behind the Service has is said', () => {
+  const pod = (port: string): string => `{ apiVersion: v1, kind: Pod, metadata: { name: p, labels: { app: web } }, spec: { containers: [ { name: a, image: busybox, ports: [ { name: ${port}, containerPort: 80 } ] } ] } }`; // prettier-ignore
+  const service = svc('a', 'selector: { app: web }, ports: [ { port: 80, targetPort: http } ]');
+  assert.equal(build(object(`${service}\n  - ${pod('http')}`)).warnings, []);
+  assert.equal(build(object(`${service}\n  - ${pod('htp')}`)).warnings, [
+    'Service "a": its targetPort http names no TCP port of its pods',
   ]);
 });
 

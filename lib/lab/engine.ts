@@ -113,7 +113,8 @@ class Machine {
       sim.settle();
       while (exit === null && sim.step());
       if (exit !== 0) {
-        const why = err.trim() === '' ? `exit ${exit}` : err.trim().split('\n').slice(0, 3).join('; ');
+        const told = err.trim() === '' ? `exit ${exit}` : err.trim().split('\n').slice(0, 3).join('; ');
+        const why = exit === null ? 'it does not end; a line that ends in & starts a program in the background' : told;
         throw this.error(c, `setup command failed: ${c.text.split('\n')[0]}: ${why}`);
       }
     }
@@ -363,7 +364,9 @@ export function failedExpectations(lab: Lab, results: readonly StepResult[]): st
       found.push(`${place}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`);
     }
     if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
-      found.push(`${place}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"`);
+      found.push(
+        `${place}: expected stdout with "${e.stdout}", got "${r.stdout.trim()}"${r.exit === 0 ? '' : ` (exit ${r.exit ?? 'none, still running'})`}`,
+      );
     }
     return found;
   });
@@ -374,7 +377,7 @@ function unknownCommand(argv: readonly string[]): string {
   if (argv[0] === 'kubectl') return 'kubectl needs a cluster: it is answered in a Scenario, in a step without `in`';
   const words = argv[0] === 'podwire' ? argv.slice(0, 3).join(' ') : argv[0];
   const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'xargs'].sort().join(', ');
-  return `unknown command "${words}", expected one of: ${list}, podwire app echo|http|coredns, podwire fault`;
+  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns, podwire fault`;
 }
 
 /** The namespace that `ip netns pids NAME` asks for; null for other commands. */

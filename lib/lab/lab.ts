@@ -5,7 +5,7 @@
 import { isMap, isPair, isScalar, isSeq, LineCounter, stringify, type Node, type YAMLMap } from 'yaml';
 import { type Command, parseScript } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
-import { parseYaml } from './yaml.js';
+import { cut, parseYaml } from './yaml.js';
 
 /** What a step has to end with; `stdout` is a text its output contains. */
 export interface Expect {
@@ -177,7 +177,7 @@ class Reader {
       if (!need.includes(key) && !may.includes(key)) {
         this.fail(
           this.at(pair.key),
-          `found unknown field '${key}' in ${what}, expected ${[...need, ...may].join(', ')}`,
+          `found unknown field '${key}' in ${what}, expected ${[...need, ...may].join(', ')}${cut(pair)}`,
         );
       }
       if (pair.value === null) this.fail(this.at(pair.key), `found no value of '${key}', expected one`);

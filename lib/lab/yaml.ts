@@ -54,6 +54,10 @@ function tooDeep(top: CST.Token): number | null {
   return null;
 }
 
+/** What an entry without a value inside `{ }` most often is: the rest of a value that had a comma. */
+export const cut = (pair: { value: unknown }): string =>
+  pair.value === null ? ' (inside { } a comma ends a value: quote one that has a comma)' : '';
+
 /** Refuses duplicate keys and keys that are no scalars. */
 function keys(node: unknown, fail: (offset: number, message: string) => never): void {
   if (isSeq(node)) for (const n of node.items) keys(n, fail);

@@ -5,7 +5,7 @@
  * @module
  */
 import { isAlias, isMap, isScalar, isSeq, type LineCounter, type Node as YamlNode } from 'yaml';
-import { parseYaml } from '../../lab/yaml.js';
+import { cut, parseYaml } from '../../lab/yaml.js';
 import { InputError } from '../../sim/input-error.js';
 
 const MAX_ALIASES = 2000;
@@ -166,7 +166,7 @@ export class At {
       const k = isScalar(p.key) ? String(p.key.value) : '?';
       if (!keys.includes(k)) {
         new At(this.source, this.path, p.key, this.offset).fail(
-          `found unknown field ${quote(k)}, expected one of: ${keys.join(', ')}`,
+          `found unknown field ${quote(k)}, expected one of: ${keys.join(', ')}${cut(p)}`,
         );
       }
     }

@@ -7,6 +7,7 @@
  */
 import { parseSelector } from '../api/selector.js';
 import type { Requirement } from '../api/types.js';
+import { CHANGING } from './change/args.js';
 import { DESCRIBED } from './describe.js';
 import { findResource, KNOWN_ELSEWHERE, type Resource, RESOURCES } from './resources.js';
 
@@ -54,7 +55,7 @@ class Refusal extends Error {
   }
 }
 
-const VERBS = 'get, describe';
+const VERBS = ['get', 'describe', ...CHANGING].join(', ');
 /** Verbs of kubectl that podwire's does not answer. */
 const OTHER_VERBS = 'annotate api-resources api-versions apply attach auth autoscale certificate cluster-info completion config cordon cp create debug delete diff drain edit events exec explain expose kustomize label logs options patch plugin port-forward proxy replace rollout run scale set taint top uncordon version wait'.split(' '); // prettier-ignore
 
