@@ -70,6 +70,13 @@ const LAB = 'kind: Lab\nmetadata: { name: l }\nspec:\n  setup: ip link set lo up
 writeFileSync(join(dir, 'lab.yaml'), LAB);
 writeFileSync(join(dir, 'twin.yaml'), LAB);
 writeFileSync(join(dir, 'file'), '');
+writeFileSync(join(dir, 'waits.yaml'), LAB.replace('ip link set lo up', 'nc -l 9'));
+const POD =
+  '{ apiVersion: v1, kind: Pod, metadata: { name: a }, spec: { containers: [ { name: a, image: busybox } ] } }';
+writeFileSync(
+  join(dir, 's.yaml'),
+  `kind: Scenario\nmetadata: { name: s }\nspec:\n  nodes: [ { name: n, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]\n  objects: [ ${POD} ]\n`,
+);
 mkdirSync(join(dir, 'empty1'));
 mkdirSync(join(dir, 'empty2'));
 mkdirSync(join(dir, 'golden', 'l'), { recursive: true });
@@ -91,6 +98,12 @@ const BAD: [args: string, err: RegExp][] = [
   ['walk lab.yaml --packet 1', /there is no packet 1, expected a file with packets/],
   ['bench --packets 0', /--packets: found "0", expected a number from 1/],
   ['show lab.yaml -- ip link', /^podwire: show: without --in/],
+  ['show lab.yaml --in routr -- ip link', /^podwire: show: --in: found "routr", expected one of: root\n$/],
+  [
+    'show s.yaml --in pod/x -- ip link',
+    /^podwire: show: --in: found "pod\/x", expected one of: node\/n, pod\/default\/a\n$/,
+  ],
+  ['run waits.yaml', /^waits\.yaml:4:10: setup command failed: nc -l 9: it does not end; a line that ends in & starts/],
   ['show lab.yaml --in root -- ping -A x', /^lab\.yaml: ping: option -A is not supported yet/],
   ['app coredns --manifests nosuch.yaml', /^nosuch\.yaml: no such file/],
   ['app coredns --manifests .', /^podwire: EISDIR/],
