@@ -110,6 +110,6 @@ function print(rows: Row[], all: boolean): void {
   const kinds = [...new Set(rows.map((r) => r.verdict))];
   const verdicts = kinds.map((v) => `${rows.filter((r) => r.verdict === v).length} ${v}`).join(', ');
   process.stderr.write(
-    `${rows.length} scenarios, ${sum((r) => r.frames)} frames, ${sum((r) => r.steps)} steps: ${verdicts}\n`,
+    `${rows.length} scenario${rows.length === 1 ? '' : 's'}, ${sum((r) => r.frames)} frames, ${sum((r) => r.steps)} steps: ${verdicts}\n`,
   );
 }

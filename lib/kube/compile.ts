@@ -66,6 +66,7 @@ export function compile(cluster: Cluster): Compiled {
   const warnings = [...cluster.warnings, ...probes(cluster)];
   const kubectl = s.steps.flatMap((step, index) => (step.in === '' ? [kubectlStep(step, index)] : []));
   const changing = kubectl.filter((k) => k.request !== null);
+  if (changing.length > 0) warnings.push(...healthPorts(cluster));
   const setup = setupOf(cluster, changing.length > 0, warnings);
   const timeline = changing.length === 0 ? still(cluster) : run(cluster, setup, changing, warnings);
   const order = ordered(s.steps, timeline.actions);
@@ -113,6 +114,12 @@ function labText(c: Cluster, setup: Setup, entries: readonly Entry[], at: Timeli
   const metadata = s.description === '' ? { name: s.name } : { name: s.name, description: s.description };
   return stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 });
 }
+
+/** The health check node ports: their servers do not follow a cluster that changes. */
+const healthPorts = (c: Cluster): string[] =>
+  c.services
+    .filter((s) => s.spec.healthCheckNodePort !== 0)
+    .map((s) => `Service "${s.metadata.name}": its healthCheckNodePort ${s.spec.healthCheckNodePort} answers for the endpoints of the start, whatever changes`); // prettier-ignore
 
 /** Runs the control plane through the changes of the steps. */
 function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: string[]): Timeline {

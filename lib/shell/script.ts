@@ -48,7 +48,7 @@ const EXPANDS = new Map([
   ['*', 'a glob pattern'],
   ['?', 'a glob pattern'],
   ['[', 'a glob pattern'],
-  ['{', 'a brace expansion'],
+  ['{', 'a group or brace expansion'],
   ['(', 'a subshell'],
   [')', 'a subshell'],
 ]);

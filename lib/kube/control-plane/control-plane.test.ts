@@ -41,6 +41,14 @@ Living('a cluster that nothing changes has no steps of components', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 2,')], ['1s kubectl get pods']);
   assert.equal(instants(c, /./), []);
 });
+Living('a healthCheckNodePort that does not follow is said, where something changes', () => {
+  const lb = svc('web').replace('spec: {', 'spec: { type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 32000,'); // prettier-ignore
+  const warnings = (step: string): string[] => cluster([workload('Deployment', 'web', 'replicas: 1,'), lb], [step]).warnings.filter((w) => w.includes('health')); // prettier-ignore
+  assert.equal(warnings('1s kubectl get pods'), []);
+  assert.equal(warnings('1s kubectl scale deployment/web --replicas=0'), [
+    'Service "web": its healthCheckNodePort 32000 answers for the endpoints of the start, whatever changes',
+  ]);
+});
 Living('scaling: each component acts at its instant', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 1,'), svc('web')], ['1s kubectl scale deployment/web --replicas=2']); // prettier-ignore
   assert.equal(said(c), ['deployment.apps/web scaled']);
