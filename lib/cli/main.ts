@@ -50,10 +50,11 @@ async function main(argv: string[]): Promise<number> {
 
 const unknown = (name: string): string => `unknown verb "${name}", expected one of: ${Object.keys(VERBS).join(', ')}`;
 
-// A reader that has seen enough (`| head`) ends the program quietly.
+// A reader that has seen enough (`| head`) ends the program quietly; what cannot be written at all (a full disk) is no difference.
 process.stdout.on('error', (e: NodeJS.ErrnoException) => {
   if (e.code === 'EPIPE') process.exit(0);
-  throw e;
+  process.stderr.write(`podwire: standard output: ${e.message}\n`);
+  process.exit(2);
 });
 
 main(process.argv.slice(2)).then(

@@ -1,6 +1,6 @@
 /** Arguments, help and exit codes of the verbs. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
@@ -117,6 +117,12 @@ for (const [args, err] of BAD) {
     assert.not.match(r.err, /\n {4}at /);
   });
 }
+Usage('output that cannot be written ends with 2 and a sentence', () => {
+  const full = openSync('/dev/full', 'w');
+  const r = spawnSync(process.execPath, [MAIN, '--help'], { encoding: 'utf8', stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  assert.equal([r.status, r.stderr], [2, 'podwire: standard output: ENOSPC: no space left on device, write\n']);
+});
 Usage('check without a golden says how to get one, and ends with a total', () => {
   const r = podwire('check', 'lab.yaml', '--golden', 'nowhere');
   assert.is(r.code, 1);
