@@ -70,7 +70,8 @@ export function compile(cluster: Cluster): Compiled {
   const setup = setupOf(cluster, changing.length > 0, warnings);
   const timeline = changing.length === 0 ? still(cluster) : run(cluster, setup, changing, warnings);
   const order = ordered(s.steps, timeline.actions);
-  for (const k of kubectl) k.index = order.findIndex((x) => x === s.steps[k.index]);
+  const indexOf = new Map(order.map((x, i) => [x, i]));
+  for (const k of kubectl) k.index = indexOf.get(k.step)!;
   const lab = order.filter((x) => !isStep(x) || x.in !== '');
   return {
     text: labText(cluster, setup, lab, timeline.at),
@@ -146,7 +147,7 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
     c,
     changes,
     commands,
-    (actions) => setup.proxies(() => actions.flatMap((a) => a.lines)),
+    setup.proxies,
     (actions, at) => observer(c, setup, actions, at),
   );
 }

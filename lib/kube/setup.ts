@@ -8,12 +8,13 @@ import type { Command } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import type { Pod } from './api/types.js';
 import { podNetns, sandboxOf } from './cni/sandbox.js';
+import type { Action } from './control-plane/index.js';
 import type { NodeProxy } from './control-plane/proxies.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
 import { KubeProxy } from './kube-proxy/index.js';
-import { nodeAddresses } from './kube-proxy/node-addresses.js';
+import { givesAddress, nodeAddresses } from './kube-proxy/node-addresses.js';
 import { etcHosts, podSysctls } from './kubelet.js';
 import { machineCommands } from './machines.js';
 import { NODE_LOCAL_IP, nodeLocalAddresses, nodeLocalCommands, nodeLocalCorefile } from './node-local-dns.js';
@@ -25,8 +26,8 @@ export interface Setup {
   lines: string[];
   /** The last commands that come from annotations or images, with their places; null: from an image. */
   containers: (Command | null)[];
-  /** Every node's kube-proxy after its first sync; `later` gives the commands since. Empty where none was started. */
-  proxies(later: () => readonly string[]): NodeProxy[];
+  /** Every node's kube-proxy after its first sync; `later` grows by what is done since. Empty where none was started. */
+  proxies(later: readonly Action[]): NodeProxy[];
 }
 
 /** The setup of a cluster; kube-proxies run where there are Services or will be (`living`). */
@@ -63,17 +64,31 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   return {
     lines: out,
     containers: places,
-    proxies: (later) =>
-      started.map(({ proxy, n, zone }) => ({
+    proxies: (later) => {
+      const giving = addressCommands(out, later);
+      return started.map(({ proxy, n, zone }) => ({
         name: n.name,
         proxy,
         node: () => ({
           name: n.name,
-          addresses: nodeAddresses([...out, ...later()], n.name, n.addresses[0]!.split('/')[0]!),
+          addresses: nodeAddresses(giving(), n.name, n.addresses[0]!.split('/')[0]!),
           podCIDR: n.podCIDR,
           zone,
         }),
-      })),
+      }));
+    },
+  };
+}
+
+/** The commands so far that give addresses, each once; actions are read once, but for those of the last instant, which may grow. */
+function addressCommands(setup: readonly string[], later: readonly Action[]): () => string[] {
+  const found = new Set(setup.filter(givesAddress));
+  let read = 0;
+  return () => {
+    for (const a of later.slice(read)) for (const line of a.lines) if (givesAddress(line)) found.add(line);
+    const last = later.at(-1)?.atNs;
+    while (read < later.length && later[read]!.atNs !== last) read++;
+    return [...found];
   };
 }
 

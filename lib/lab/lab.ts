@@ -73,9 +73,12 @@ class Reader {
   private readonly text: string;
   private readonly file: string;
   private lines = new LineCounter();
+  /** The text's lines, cut once: a Lab may have very many scripts. */
+  private readonly source: readonly string[];
 
   constructor(text: string, file: string) {
     this.text = text;
+    this.source = text.split('\n');
     this.file = file;
   }
 
@@ -157,7 +160,7 @@ class Reader {
     let { line, col } = this.lines.linePos(offset);
     if (isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED')) {
       if (node.type === 'BLOCK_FOLDED') this.fail(offset, `found '>', expected '|' so that the lines stay lines`);
-      const source = this.text.split('\n');
+      const { source } = this;
       const first = text.split('\n').find((l) => l.trim() !== '') ?? '';
       const skip = text.split('\n').indexOf(first);
       const header = source[line - 1]!;

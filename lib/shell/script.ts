@@ -70,6 +70,9 @@ class Parser {
   private pipe: Command | null = null;
   private start = 0;
   private end = 0;
+  /** The line that `place` was asked for last, and where it begins: scripts are long, and are read forwards. */
+  private line = 0;
+  private lineStart = 0;
 
   constructor(s: string, file: string, line0: number, column0: number) {
     this.s = s;
@@ -110,8 +113,14 @@ class Parser {
   }
 
   private place(at: number): [number, number] {
-    const before = this.s.slice(0, at);
-    return [this.line0 + before.split('\n').length - 1, this.column0 + at - (before.lastIndexOf('\n') + 1)];
+    if (at < this.lineStart) [this.line, this.lineStart] = [0, 0];
+    for (;;) {
+      const next = this.s.indexOf('\n', this.lineStart);
+      if (next < 0 || next >= at) break;
+      this.line++;
+      this.lineStart = next + 1;
+    }
+    return [this.line0 + this.line, this.column0 + at - this.lineStart];
   }
 
   private blanks(): void {

@@ -43,6 +43,8 @@ export class Store {
   private readonly writes: Write[] = [];
   private readonly watchers: ((e: WatchEvent) => void)[] = [];
   private revision = 1000;
+  /** What `at` was asked for last, and how many writes that takes: steps ask forwards. */
+  private past: { time: number; kinds: Map<Kind, Map<string, KubeObject>>; read: number } | null = null;
 
   /** Begins with the objects of a settled cluster; `now` is the virtual clock. */
   constructor(objects: readonly KubeObject[], now: () => number) {
@@ -86,26 +88,27 @@ export class Store {
     this.written(kind, before.metadata, null, before);
   }
 
-  /** Whether anything has been written. */
-  get changed(): boolean {
-    return this.writes.length > 0;
-  }
-
   /** All objects as they were at a time; writes at that very time count. */
   at(time: number): KubeObject[] {
-    const kinds = new Map([...this.first].map(([k, m]) => [k, new Map(m)]));
-    for (const w of this.writes) {
-      if (w.at > time) break;
-      const all = this.of(kinds, w.kind);
+    if (this.past === null || time < this.past.time) this.past = { time, kinds: this.begin(), read: 0 };
+    const { past } = this;
+    past.time = time;
+    for (; past.read < this.writes.length && this.writes[past.read]!.at <= time; past.read++) {
+      const w = this.writes[past.read]!;
+      const all = this.of(past.kinds, w.kind);
       if (w.object === null) all.delete(w.key);
       else all.set(w.key, w.object);
     }
-    return [...kinds.values()].flatMap((m) => [...m.values()]);
+    return [...past.kinds.values()].flatMap((m) => [...m.values()]);
+  }
+
+  private begin(): Map<Kind, Map<string, KubeObject>> {
+    return new Map([...this.first].map(([k, m]) => [k, new Map(m)]));
   }
 
   /** Every object there ever was, as it was last. */
   ever(): KubeObject[] {
-    const kinds = new Map([...this.first].map(([k, m]) => [k, new Map(m)]));
+    const kinds = this.begin();
     for (const w of this.writes) if (w.object !== null) this.of(kinds, w.kind).set(w.key, w.object);
     return [...kinds.values()].flatMap((m) => [...m.values()]);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import { MS, SEC } from '../../sim/sim.js';
+import type { KubeProxyConfig } from '../kube-proxy/index.js';
 
 /**
  * From a write to the API server to what a watcher does about it. Written value: a write is in etcd and with every watcher
@@ -26,13 +27,16 @@ export const SANDBOX_STOP = 500 * MS;
 /** Grace that is left for SIGTERM after a preStop hook has used it up (minimumGracePeriodInSeconds). */
 export const MINIMUM_GRACE = 2 * SEC;
 
-/** kube-proxy's minSyncPeriod: between the end of one sync and the next (runner.BoundedFrequencyRunner). */
-export const MIN_SYNC = SEC;
+/**
+ * kube-proxy's minSyncPeriod: between the end of one sync and the next (runner.BoundedFrequencyRunner). iptables mode's default
+ * is a second, IPVS mode has none (v1alpha1's SetDefaults_KubeProxyConfiguration).
+ */
+export const MIN_SYNC: Readonly<Record<KubeProxyConfig['mode'], number>> = { iptables: SEC, ipvs: 0 };
 
 /** kube-proxy's IPVS mode looks after the destinations it drains (rsCheckDeleteInterval). */
 export const DRAIN_CHECK = 60 * SEC;
 
-/** `kubectl drain` and `kubectl delete` look again whether the pods are gone (WaitForDelete polls, delete watches). */
+/** `kubectl drain` looks again whether a pod is gone (waitForDelete polls; `kubectl delete` watches). */
 export const DRAIN_POLL = SEC;
 
 /** The next whole second at or after a time. */

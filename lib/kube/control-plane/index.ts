@@ -75,7 +75,9 @@ export function live(
   const actions: Action[] = [];
   const emit = (by: string, lines: readonly string[]): void => {
     if (lines.length === 0) return;
-    const last = actions.find((a) => a.atNs === loop.now && a.by === by);
+    let i = actions.length - 1;
+    while (i >= 0 && actions[i]!.atNs === loop.now && actions[i]!.by !== by) i--;
+    const last = actions[i]?.atNs === loop.now ? actions[i] : undefined;
     if (last !== undefined) last.lines.push(...lines);
     else actions.push({ atNs: loop.now, by, lines: [...lines] });
   };

@@ -1,5 +1,5 @@
 /**
- * The nodes' kube-proxies at work: each syncs at once when it hears of a change, and at most once a second.
+ * The nodes' kube-proxies at work: each syncs at once when it hears of a change, in iptables mode at most once a second.
  *
  * Upstream: pkg/proxy/runner (no bursts since 1.34), pkg/proxy/ipvs/graceful_termination.go. Syncs after syncPeriod without a
  * change write what is there already and are left out.
@@ -89,7 +89,7 @@ class Runner {
     const world = { node: this.p.node(), ...this.seen };
     const lines = this.p.proxy.sync(world, now, this.connections(now));
     if (lines.length === 0) return;
-    this.free = now + MIN_SYNC;
+    this.free = now + MIN_SYNC[this.loop.scenario.kubeProxy.mode];
     this.write(lines);
   }
 

@@ -3,6 +3,9 @@ import { aton } from '../../../wire/inet.js';
 
 const ADD = /^ip (?:-n (\S+)|netns exec (\S+) ip) addr(?:ess)? add ([0-9.]+)(?:\/\d+)?(?: .*)? dev (\S+)/;
 
+/** True for the commands that `nodeAddresses` reads. */
+export const givesAddress = (command: string): boolean => ADD.test(command);
+
 /**
  * IPv4 addresses that the commands so far give to the devices of `netns`, lo left out: `primary` first, the others
  * ascending, as net.InterfaceAddrs would find them (GetNodeIPs, GetAllLocalAddressesExcept).
