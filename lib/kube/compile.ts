@@ -5,8 +5,11 @@
  */
 import { stringify } from 'yaml';
 import { formatDuration, parseLab } from '../lab/lab.js';
+import type { Kernel } from '../linux/core/kernel.js';
 import { runLab } from '../lab/engine.js';
+import { MAX_TEXT } from '../lab/yaml.js';
 import type { Command } from '../shell/script.js';
+import { InputError } from '../sim/input-error.js';
 import { ApiServer } from './api-server/server.js';
 import { quote } from './api/at.js';
 import { podNetns } from './cni/sandbox.js';
@@ -73,8 +76,11 @@ export function compile(cluster: Cluster): Compiled {
   const indexOf = new Map(order.map((x, i) => [x, i]));
   for (const k of kubectl) k.index = indexOf.get(k.step)!;
   const lab = order.filter((x) => !isStep(x) || x.in !== '');
+  const text = labText(cluster, setup, lab, timeline.at);
+  if (text.length > MAX_TEXT)
+    throw new InputError(s.file, 0, 0, `its Lab has ${text.length} characters, expected at most ${MAX_TEXT}: fewer nodes, pods, Services or changes`); // prettier-ignore
   return {
-    text: labText(cluster, setup, lab, timeline.at),
+    text,
     kubectl,
     steps: lab.map((x) => (isStep(x) ? x : null)),
     containers: setup.containers,
@@ -128,6 +134,7 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
   let api: ApiServer | null = null;
   const changes = changing.map((k): Change => ({
     atNs: k.at,
+    place: k.step.place.req('run'),
     run: (loop) => {
       api ??= new ApiServer(loop);
       try {
@@ -143,27 +150,26 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
     files: (p: Parameters<typeof filesOf>[1]) => filesOf(c, p),
     programs: (p: Parameters<typeof filesOf>[1]) => containers(p, warnings).map((x) => x.text),
   };
-  return live(
-    c,
-    changes,
-    commands,
-    setup.proxies,
-    (actions, at) => observer(c, setup, actions, at),
-  );
+  return live(c, changes, commands, setup.proxies, (actions, at) => observer(c, setup, actions, at));
 }
 
 /** What IPVS holds at a time: the Lab so far, run on podwire's own kernel. */
 function observer(c: Cluster, setup: Setup, actions: readonly Action[], at: Timeline['at']): Observe {
-  return (node, now) => {
+  let known: { now: number; kernel: Kernel } | null = null;
+  const kernelAt = (now: number): Kernel => {
     const entries = ordered(
       c.scenario.steps.filter((x) => x.atNs <= now && x.in !== ''),
       actions,
     );
     const lab = parseLab(labText(c, setup, entries, at), c.scenario.file);
     const programFor = (argv: readonly string[]) => (argv[0] === 'podwire' && argv[2] === 'coredns' ? corednsProgram : null);
-    const { kernel } = runLab({ ...lab, captures: [] }, { programFor, stopAt: now });
-    return ipvsConnections(kernel, node);
+    return runLab({ ...lab, captures: [] }, { programFor, stopAt: now }).kernel;
   }; // prettier-ignore
+  return (node, now) => {
+    // The nodes' kube-proxies ask at the same instant: one run answers all.
+    if (known?.now !== now) known = { now, kernel: kernelAt(now) };
+    return ipvsConnections(known.kernel, node);
+  };
 }
 
 interface Parsed extends KubectlStep {

@@ -10,7 +10,7 @@ import { InputError } from '../sim/input-error.js';
 
 export const MAX_DEPTH = 100;
 /** Characters; the largest dump of a cluster that podwire could run is smaller. */
-const MAX_TEXT = 16 * 1024 * 1024;
+export const MAX_TEXT = 16 * 1024 * 1024;
 
 /** Every document of a text, and where its lines begin. Throws InputError for what is not YAML or out of bounds. */
 export function parseYaml(text: string, file: string): { docs: Document.Parsed[]; lines: LineCounter } {

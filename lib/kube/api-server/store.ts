@@ -65,6 +65,10 @@ export class Store {
     return [...this.of(this.kinds, kind).values()] as OfKind<K>[];
   }
 
+  count(kind: Kind): number {
+    return this.of(this.kinds, kind).size;
+  }
+
   get<K extends Kind>(kind: K, namespace: string, name: string): OfKind<K> | null {
     return (this.of(this.kinds, kind).get(`${namespace}/${name}`) as OfKind<K> | undefined) ?? null;
   }

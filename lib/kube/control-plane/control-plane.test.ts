@@ -58,6 +58,32 @@ Living('scaling: each component acts at its instant', () => {
   assert.is(sizes(c, 1.99), '2 ready 1');
   assert.is(sizes(c, 2), '2 ready 2');
 });
+Living('in IPVS mode kube-proxy waits for nothing between two syncs', () => {
+  const steps = [
+    '1s kubectl label pod/p app=web',
+    '1200ms kubectl label pod/p app-',
+    '1400ms kubectl label pod/p app=web',
+  ];
+  const pod = `{ apiVersion: v1, kind: Pod, metadata: { name: p, annotations: { podwire.dev/run: podwire app echo --tcp 80 } }, spec: { nodeName: node1, containers: [ { name: a, image: x } ] } }`; // prettier-ignore
+  const at = (mode: string): string[] =>
+    instants(cluster([pod, svc('web')], steps, '60s', `  kubeProxy: { mode: ${mode} }\n`), /kube-proxy node1/);
+  assert.equal(at('ipvs'), ['1.02 kube-proxy node1', '1.22 kube-proxy node1', '1.42 kube-proxy node1']);
+  assert.equal(at('iptables'), ['1.02 kube-proxy node1', '2.02 kube-proxy node1']);
+});
+Living('more pods than a cluster may have are refused at the step that asks for them', () => {
+  for (const [kind, spec] of [['Deployment', ''], ['StatefulSet', 'serviceName: a,'], ['StatefulSet', 'serviceName: a, podManagementPolicy: Parallel,']] as const) {
+    const run = () => cluster([workload(kind, 'web', `replicas: 1, ${spec}`)], ['1s kubectl get pods', `1s kubectl scale ${kind}/web --replicas=2147483647`]); // prettier-ignore
+    assert.throws(run, /^s\.yaml:\d+:\d+: spec\.steps\[1\]\.run: (ReplicaSet|StatefulSet) "web[-\w]*": found 2147483647 replicas, expected at most 150000 pods in a cluster$/); // prettier-ignore
+  } // prettier-ignore
+});
+Living('a cluster whose components write too much is refused at the step', () => {
+  const web = workload('Deployment', 'web', 'replicas: 1,').replace(
+    'podwire app echo',
+    `podwire app echo ${'x'.repeat(2e5)}`,
+  );
+  const run = () => cluster([web], ['1s kubectl scale deploy/web --replicas=100']);
+  assert.throws(run, /^s\.yaml:\d+:\d+: spec\.steps\[0\]\.run: the commands of the cluster's components have more than 16777216 characters by now, expected fewer/); // prettier-ignore
+});
 Living('a rolling update keeps within maxSurge and maxUnavailable', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 4, strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } },')], ['0s kubectl rollout restart deployment/web', '1ms kubectl rollout status deploy/web']); // prettier-ignore
   for (let t = 0; t < 20; t += 0.05) {

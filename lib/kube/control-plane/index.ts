@@ -8,6 +8,8 @@
  * IPVS holds for a destination decides how kube-proxy takes it away.
  * @module
  */
+import { MAX_TEXT } from '../../lab/yaml.js';
+import type { At } from '../api/at.js';
 import { keyOf } from '../api-server/store.js';
 import type { KubeObject } from '../api/types.js';
 import type { Cluster } from '../controllers.js';
@@ -35,6 +37,8 @@ export interface Action {
 /** A change that somebody makes: runs on the loop at its time. */
 export interface Change {
   atNs: number;
+  /** Where it is written. */
+  place: At;
   run(loop: Loop): void;
 }
 
@@ -73,8 +77,12 @@ export function live(
   const { scenario } = cluster;
   const loop = new Loop(scenario, cluster.objects);
   const actions: Action[] = [];
+  let written = 0;
   const emit = (by: string, lines: readonly string[]): void => {
     if (lines.length === 0) return;
+    for (const l of lines) written += l.length;
+    if (written > MAX_TEXT)
+      loop.fail(`the commands of the cluster's components have more than ${MAX_TEXT} characters by now, expected fewer pods, nodes or changes`); // prettier-ignore
     let i = actions.length - 1;
     while (i >= 0 && actions[i]!.atNs === loop.now && actions[i]!.by !== by) i--;
     const last = actions[i]?.atNs === loop.now ? actions[i] : undefined;
@@ -95,7 +103,12 @@ export function live(
   const at = (ns: number): Cluster => clusterOf(cluster, loop.store.at(ns));
   kubeProxies(loop, proxies(actions), observe(actions, at), emit);
   if (scenario.coredns !== null) coreDns(loop, emit);
-  for (const c of changes) loop.at(c.atNs, () => c.run(loop));
+  for (const c of changes) {
+    loop.at(c.atNs, () => {
+      loop.place = c.place;
+      c.run(loop);
+    });
+  }
   if (scenario.untilNs !== null) loop.sim.runUntil(scenario.untilNs);
   else while (loop.sim.nextAt() <= LIMIT && loop.sim.step());
   return {

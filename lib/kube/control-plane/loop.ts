@@ -5,6 +5,8 @@
  * @module
  */
 import { Sim } from '../../sim/sim.js';
+import { InputError } from '../../sim/input-error.js';
+import type { At } from '../api/at.js';
 import { Store, type WatchEvent } from '../api-server/store.js';
 import type { EndpointSlice, KubeObject, Service } from '../api/types.js';
 import type { Scenario } from '../scenario.js';
@@ -23,6 +25,8 @@ export class Loop {
   readonly store: Store;
   readonly scenario: Scenario;
   readonly revisions: Revisions;
+  /** The step that changed the cluster last: where it stands is said of what the control plane may not do. */
+  place: At | null = null;
   /** Names of pods that were ever used, by namespace: a generated name is not drawn twice. */
   private readonly names = new Map<string, Set<string>>();
 
@@ -72,6 +76,12 @@ export class Loop {
   /** Runs something at a time of the clock, now at the earliest. */
   at(time: number, run: () => void): void {
     this.sim.after(Math.max(0, time - this.sim.now), run);
+  }
+
+  /** Throws the InputError of a change that goes beyond what podwire runs. */
+  fail(message: string): never {
+    if (this.place === null) throw new InputError(this.scenario.file, 0, 0, message);
+    return this.place.fail(message);
   }
 
   namesOf(namespace: string): Set<string> {

@@ -2,7 +2,6 @@
  * What every workload controller does with pods: creates them, begins their deletion, asks for their health.
  * @module
  */
-import { InputError } from '../../sim/input-error.js';
 import { SEC } from '../../sim/sim.js';
 import { withMeta } from '../api-server/store.js';
 import { EPOCH } from '../api/meta.js';
@@ -47,11 +46,10 @@ export const isAvailable = (p: Pod, minReadySeconds: number, now: number): boole
 export const ownedPods = (loop: Loop, w: { kind: string; metadata: ObjectMeta }): Pod[] =>
   loop.store.list('Pod').filter((p) => isOwner(w, p));
 
-/** Throws InputError where a workload wants more pods than a cluster can have. */
-export function bounded(loop: Loop, w: ReplicaSet | StatefulSet): void {
-  if (w.spec.replicas <= MAX_PODS) return;
-  const text = `${w.kind} "${w.metadata.name}": found ${w.spec.replicas} replicas, expected at most ${MAX_PODS} pods in a cluster`;
-  throw new InputError(loop.scenario.file, 0, 0, text);
+/** Throws InputError where a cluster cannot have the `n` pods more that a workload wants: before any of them is made. */
+export function checkRoom(loop: Loop, w: ReplicaSet | StatefulSet, n: number): void {
+  if (n <= 0 || loop.store.count('Pod') + n <= MAX_PODS) return;
+  loop.fail(`${w.kind} "${w.metadata.name}": found ${w.spec.replicas} replicas, expected at most ${MAX_PODS} pods in a cluster`); // prettier-ignore
 }
 
 /** Creates a pod that waits for its place. */

@@ -11,7 +11,7 @@ import type { Pod, ReplicaSet } from '../api/types.js';
 import { isOwner, replica } from '../controllers/workloads.js';
 import type { Loop } from './loop.js';
 import { splitKey } from './loop.js';
-import { bounded, createPod, deletePod, isActive, ownedPods } from './pods.js';
+import { checkRoom, createPod, deletePod, isActive, ownedPods } from './pods.js';
 
 export function replicaSetController(loop: Loop): void {
   const { store } = loop;
@@ -35,9 +35,9 @@ export function replicaSetController(loop: Loop): void {
     (key) => {
       const rs = store.get('ReplicaSet', ...splitKey(key));
       if (rs === null || rs.metadata.deletionTimestamp !== undefined) return;
-      bounded(loop, rs);
       const pods = claim(loop, rs).filter(isActive);
       const diff = pods.length - rs.spec.replicas;
+      checkRoom(loop, rs, -diff);
       for (let i = diff; i < 0; i++) {
         const n = made.get(key) ?? 0;
         made.set(key, n + 1);

@@ -7,7 +7,7 @@
 import type { Pod, StatefulSet } from '../api/types.js';
 import { ordinalPod } from '../controllers/workloads.js';
 import { type Loop, splitKey } from './loop.js';
-import { bounded, createPod, deletePod, isAvailable, isTerminating, ownedPods, whenAvailable } from './pods.js';
+import { checkRoom, createPod, deletePod, isAvailable, isTerminating, ownedPods, whenAvailable } from './pods.js';
 
 const REVISION = 'controller-revision-hash';
 
@@ -23,8 +23,7 @@ export function statefulSetController(loop: Loop): void {
     (key) => {
       const s = store.get('StatefulSet', ...splitKey(key));
       if (s === null || isTerminating(s)) return;
-      bounded(loop, s);
-      const pods = ownedPods(loop, s);
+          const pods = ownedPods(loop, s);
       for (const p of pods) whenAvailable(loop, p, s.spec.minReadySeconds, () => enqueue(key));
       sync(loop, s, pods, loop.revisions.of(s));
     },
@@ -35,6 +34,7 @@ const ordinalOf = (p: Pod): number => Number(p.metadata.name.slice(p.metadata.na
 
 function sync(loop: Loop, s: StatefulSet, pods: Pod[], revision: string): void {
   const { replicas, ordinalsStart: start, podManagementPolicy, minReadySeconds } = s.spec;
+  checkRoom(loop, s, replicas - pods.length);
   const ordered = podManagementPolicy === 'OrderedReady';
   const healthy = (p: Pod): boolean => p.status.phase === 'Running' && p.status.ready && !isTerminating(p);
   const by = new Map(pods.map((p) => [ordinalOf(p), p]));
