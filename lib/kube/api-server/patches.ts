@@ -9,6 +9,10 @@ export type Json = string | number | boolean | null | Json[] | { [key: string]: 
 export type JsonMap = { [key: string]: Json };
 
 export const isMap = (v: unknown): v is JsonMap => typeof v === 'object' && v !== null && !Array.isArray(v);
+/** A field that is the object's own: `constructor` and `__proto__` are names like others. */
+const own = (m: JsonMap, key: string): Json | undefined => (Object.hasOwn(m, key) ? m[key] : undefined);
+const setOwn = (m: JsonMap, key: string, value: Json): void =>
+  void Object.defineProperty(m, key, { value, enumerable: true, configurable: true, writable: true });
 export const copy = <T>(v: T): T => structuredClone(v);
 
 /** patchMergeKey of the lists that have one; `ports` is told apart by what its elements hold. */
@@ -28,7 +32,7 @@ export function mergePatch(to: Json, patch: Json): Json {
   const out: JsonMap = isMap(to) ? { ...to } : {};
   for (const [k, v] of Object.entries(patch)) {
     if (v === null) delete out[k];
-    else out[k] = mergePatch(out[k] ?? null, v);
+    else setOwn(out, k, mergePatch(own(out, k) ?? null, v));
   }
   return out;
 }
@@ -42,7 +46,7 @@ export function strategicMerge(to: Json, patch: Json, field = ''): Json {
   const out: JsonMap = isMap(to) ? { ...to } : {};
   for (const [k, v] of Object.entries(patch)) {
     if (v === null) delete out[k];
-    else out[k] = strategicMerge(out[k] ?? null, v, k);
+    else setOwn(out, k, strategicMerge(own(out, k) ?? null, v, k));
   }
   return out;
 }
@@ -85,10 +89,10 @@ export function threeWay(live: Json, last: Json, modified: Json, field = ''): Js
   }
   if (!isMap(modified)) return copy(modified);
   const out: JsonMap = isMap(live) ? { ...live } : {};
-  if (isMap(last)) for (const k of Object.keys(last)) if (!(k in modified)) delete out[k];
+  if (isMap(last)) for (const k of Object.keys(last)) if (!Object.hasOwn(modified, k)) delete out[k];
   for (const [k, v] of Object.entries(modified)) {
     if (v === null) delete out[k];
-    else out[k] = threeWay(out[k] ?? null, isMap(last) ? (last[k] ?? null) : null, v, k);
+    else setOwn(out, k, threeWay(own(out, k) ?? null, isMap(last) ? (own(last, k) ?? null) : null, v, k));
   }
   return out;
 }
@@ -100,34 +104,85 @@ export function jsonPatch(to: Json, operations: Json): Json {
   for (const op of operations) {
     if (!isMap(op) || typeof op['op'] !== 'string' || typeof op['path'] !== 'string')
       throw new Error('found an operation without "op" and "path"');
-    operate(out, op['op'], op['path'], op['value'] ?? null);
+    operate(out, op['op'], op['path'], op);
   }
   return out;
 }
 
-function operate(root: Json, op: string, path: string, value: Json): void {
-  const steps = path.split('/').slice(1).map((s) => s.replaceAll('~1', '/').replaceAll('~0', '~')); // prettier-ignore
-  const last = steps.pop();
-  let at: Json = root;
-  for (const s of steps) at = child(at, s, path);
-  if (last === undefined || !(Array.isArray(at) || isMap(at))) throw new Error(`${op} operation does not apply: doc is missing path: "${path}": missing value`); // prettier-ignore
-  const there = Array.isArray(at) ? Number(last) < at.length : last in at;
+function operate(root: Json, op: string, path: string, said: JsonMap): void {
+  const value = said['value'] ?? null;
   if (op === 'test') {
-    if (JSON.stringify(there ? (at as JsonMap)[last] : null) !== JSON.stringify(value)) throw new Error(`testing value ${path} failed: test failed`); // prettier-ignore
-    return;
-  }
-  if (op !== 'add' && op !== 'replace' && op !== 'remove') throw new Error(`Unexpected kind: ${op}`);
-  if (op !== 'add' && !there) throw new Error(`${op} operation does not apply: doc is missing key: ${path}: missing value`); // prettier-ignore
-  if (Array.isArray(at)) {
-    const i = last === '-' ? at.length : Number(last);
-    if (op === 'remove') at.splice(i, 1);
-    else at.splice(i, op === 'replace' ? 1 : 0, copy(value));
-  } else if (op === 'remove') delete at[last];
-  else at[last] = copy(value);
+    if (!equal(valueAt(root, path) ?? null, value)) throw new Error(`testing value ${path} failed: test failed`);
+  } else if (op === 'add') place(root, op, path, value);
+  else if (op === 'replace') {
+    const [at, last] = holder(root, op, path);
+    found(at, last, op, path);
+    setOwn(at as JsonMap, last, copy(value));
+  } else if (op === 'remove') take(root, op, path);
+  else if (op === 'copy' || op === 'move') {
+    if (typeof said['from'] !== 'string') throw new Error(`${op} operation does not decode from`);
+    const from = said['from'];
+    if (valueAt(root, from) === undefined) throw missing(op, from);
+    place(root, op, path, op === 'copy' ? copy(valueAt(root, from)!) : take(root, op, from));
+  } else throw new Error(`Unexpected kind: ${op}`);
 }
 
-function child(at: Json, step: string, path: string): Json {
-  const v = Array.isArray(at) ? at[Number(step)] : isMap(at) ? at[step] : undefined;
-  if (v === undefined) throw new Error(`operation does not apply: doc is missing path: "${path}": missing value`);
-  return v;
+const missing = (op: string, path: string): Error =>
+  new Error(`${op} operation does not apply: doc is missing path: "${path}": missing value`);
+
+/** The steps of a JSON pointer (RFC 6901). */
+const steps = (path: string): string[] => path.split('/').slice(1).map((s) => s.replaceAll('~1', '/').replaceAll('~0', '~')); // prettier-ignore
+
+function child(at: Json, step: string): Json | undefined {
+  if (Array.isArray(at)) return /^(0|[1-9]\d*)$/.test(step) ? at[Number(step)] : undefined;
+  return isMap(at) ? own(at, step) : undefined;
+}
+
+function valueAt(root: Json, path: string): Json | undefined {
+  let at: Json | undefined = root;
+  for (const s of steps(path)) at = at === undefined ? undefined : child(at, s);
+  return at;
+}
+
+/** The list or map that holds what a path names, and its last step. */
+function holder(root: Json, op: string, path: string): [at: Json[] | JsonMap, last: string] {
+  const last = steps(path).at(-1);
+  const at = valueAt(root, path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+  if (last === undefined || !(Array.isArray(at) || isMap(at))) throw missing(op, path);
+  return [at, last];
+}
+
+function found(at: Json, last: string, op: string, path: string): Json {
+  const value = child(at, last);
+  if (value === undefined)
+    throw new Error(`${op} operation does not apply: doc is missing key: ${path}: missing value`);
+  return value;
+}
+
+/** Takes out what a path names. */
+function take(root: Json, op: string, path: string): Json {
+  const [at, last] = holder(root, op, path);
+  const value = found(at, last, op, path);
+  if (Array.isArray(at)) at.splice(Number(last), 1);
+  else delete at[last];
+  return value;
+}
+
+/** Puts a value where a path says: in a list, before what stands there. */
+function place(root: Json, op: string, path: string, value: Json): void {
+  const [at, last] = holder(root, op, path);
+  if (!Array.isArray(at)) return setOwn(at, last, copy(value));
+  const i = last === '-' ? at.length : /^(0|[1-9]\d*)$/.test(last) ? Number(last) : Infinity;
+  if (i > at.length)
+    throw new Error(`${op} operation does not apply: doc is missing path: "${path}": invalid array index`);
+  at.splice(i, 0, copy(value));
+}
+
+/** Equal as JSON: the order of fields does not count. */
+function equal(a: Json, b: Json): boolean {
+  if (Array.isArray(a) || Array.isArray(b))
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((x, i) => equal(x, b[i]!));
+  if (!isMap(a) || !isMap(b)) return a === b;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((k) => Object.hasOwn(b, k) && equal(a[k]!, b[k]!));
 }

@@ -70,6 +70,16 @@ Living('in IPVS mode kube-proxy waits for nothing between two syncs', () => {
   assert.equal(at('ipvs'), ['1.02 kube-proxy node1', '1.22 kube-proxy node1', '1.42 kube-proxy node1']);
   assert.equal(at('iptables'), ['1.02 kube-proxy node1', '2.02 kube-proxy node1']);
 });
+Living('a new size and a new template in one write: the old ReplicaSet is scaled, then rolled over', () => {
+  const both = JSON.stringify({ spec: { replicas: 5, template: { metadata: { annotations: { a: 'b' } } } } });
+  const c = cluster([workload('Deployment', 'web', 'replicas: 2,')], [`1s kubectl patch deploy/web -p '${both}'`]);
+  // maxSurge is 2: two new ones beside five; maxUnavailable is 1: 7 - 4 - 2 that are not ready = one old one goes.
+  assert.equal(
+    [1.015, 1.025].map((t) => sizes(c, t)),
+    ['5 ready 2', '4+2 ready 2'],
+  );
+  assert.is(sizes(c, 59), '0+5 ready 5');
+});
 Living('more pods than a cluster may have are refused at the step that asks for them', () => {
   for (const [kind, spec] of [['Deployment', ''], ['StatefulSet', 'serviceName: a,'], ['StatefulSet', 'serviceName: a, podManagementPolicy: Parallel,']] as const) {
     const run = () => cluster([workload(kind, 'web', `replicas: 1, ${spec}`)], ['1s kubectl get pods', `1s kubectl scale ${kind}/web --replicas=2147483647`]); // prettier-ignore

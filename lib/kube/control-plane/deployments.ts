@@ -84,10 +84,8 @@ class Sync {
       for (const p of ownedPods(this.loop, r))
         whenAvailable(this.loop, p, d.spec.minReadySeconds, () => this.enqueue(keyOf(d)));
     const scaling = this.all.some((r) => r.spec.replicas > 0 && (r.metadata.annotations[DESIRED] ?? String(r.spec.replicas)) !== String(d.spec.replicas)); // prettier-ignore
-    if (scaling && this.all.some((r) => sameTemplate(r.spec.template, d.spec.template))) {
-      this.newest();
-      this.scale();
-    } else if (d.spec.strategy.type === 'Recreate') this.recreate();
+    if (scaling) this.scale();
+    else if (d.spec.strategy.type === 'Recreate') this.recreate();
     else this.roll();
     this.cleanUp();
   }
@@ -193,11 +191,12 @@ class Sync {
   /** scale(): all to the one that is active, or each by its share. */
   private scale(): void {
     const { replicas } = this.d.spec;
+    // No ReplicaSet is made here: with a new template in the same write, the old one is scaled first, and then rolled over.
+    const rs = this.all.length > this.old().length ? this.newest() : undefined;
     const active = this.all.filter((r) => r.spec.replicas > 0);
-    if (active.length <= 1) return this.resize(active[0] ?? this.newest(), replicas);
-    const rs = this.newest();
-    const desired = rs.metadata.annotations[DESIRED] === String(replicas);
-    if (desired && rs.spec.replicas === replicas && this.available(rs) === replicas) {
+    if (active.length <= 1) return this.resize(active[0]!, replicas);
+    const desired = rs?.metadata.annotations[DESIRED] === String(replicas);
+    if (rs !== undefined && desired && rs.spec.replicas === replicas && this.available(rs) === replicas) {
       for (const r of this.old()) if (r.spec.replicas > 0) this.resize(r, 0);
       return;
     }
