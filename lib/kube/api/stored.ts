@@ -17,7 +17,7 @@ export const STORED: Record<StoredKind, { api: string; namespaced: boolean; why:
   RoleBinding: { api: 'rbac.authorization.k8s.io/v1', namespaced: true, why: 'as ServiceAccount' },
   ClusterRole: { api: 'rbac.authorization.k8s.io/v1', namespaced: false, why: 'as ServiceAccount' },
   ClusterRoleBinding: { api: 'rbac.authorization.k8s.io/v1', namespaced: false, why: 'as ServiceAccount' },
-  PodDisruptionBudget: { api: 'policy/v1', namespaced: true, why: 'nothing evicts pods' },
+  PodDisruptionBudget: { api: 'policy/v1', namespaced: true, why: 'only kubectl drain evicts pods, and it is refused beside one' },
   PriorityClass: { api: 'scheduling.k8s.io/v1', namespaced: false, why: 'nodes have no capacities, so that no pod gives way' },
   LimitRange: { api: 'v1', namespaced: true, why: 'as PriorityClass; its limits refuse no pod' },
   PersistentVolume: { api: 'v1', namespaced: false, why: 'storage' },

@@ -220,6 +220,15 @@ Living('what the API server refuses is said in its words, with exit 1', () => {
   assert.match(texts[5]!, /^error: The --replicas=COUNT flag is required.* \[1\]$/);
   assert.match(texts[6]!, /^The Service "web" is invalid: .*99999[^]* \[1\]$/);
 });
+Living('drain does not touch pods with an emptyDir unless told to, nor pods beside a PodDisruptionBudget', () => {
+  const pods = [workload('Deployment', 'web', 'replicas: 1,', 'volumes: [ { name: v, emptyDir: {} } ],')];
+  const c = cluster(pods, ['0s kubectl drain node1 node2', '5s kubectl drain node1 node2 --delete-emptydir-data']);
+  assert.match(said(c)[0]!, /cannot delete Pods with local storage \(use --delete-emptydir-data to override\): default\/web-.* \[1\]$/s); // prettier-ignore
+  assert.match(said(c)[1]!, /evicting pod default\/web-/);
+  const budget =
+    '{ apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: { name: b }, spec: { minAvailable: 1 } }';
+  assert.throws(() => cluster([...pods, budget], ['1s kubectl drain node1 node2 --delete-emptydir-data']), /^s\.yaml:\d+:\d+: .*drain beside PodDisruptionBudget "b" is not supported yet$/); // prettier-ignore
+});
 Living('what podwire cannot do is an error of the scenario, with its place', () => {
   const one = (run: string) => () => cluster([workload('Deployment', 'web', '')], [`1s kubectl ${run}`]);
   assert.throws(one('rollout pause deploy/web'), /^s\.yaml:\d+:\d+: spec\.steps\[0\]\.run: podwire's kubectl: rollout pause is not supported yet$/); // prettier-ignore

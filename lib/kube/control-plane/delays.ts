@@ -36,8 +36,5 @@ export const MIN_SYNC: Readonly<Record<KubeProxyConfig['mode'], number>> = { ipt
 /** kube-proxy's IPVS mode looks after the destinations it drains (rsCheckDeleteInterval). */
 export const DRAIN_CHECK = 60 * SEC;
 
-/** `kubectl drain` looks again whether a pod is gone (waitForDelete polls; `kubectl delete` watches). */
-export const DRAIN_POLL = SEC;
-
 /** The next whole second at or after a time. */
 export const nextRelist = (now: number): number => Math.ceil(now / RELIST) * RELIST;

@@ -23,7 +23,7 @@ export function statefulSetController(loop: Loop): void {
     (key) => {
       const s = store.get('StatefulSet', ...splitKey(key));
       if (s === null || isTerminating(s)) return;
-          const pods = ownedPods(loop, s);
+      const pods = ownedPods(loop, s);
       for (const p of pods) whenAvailable(loop, p, s.spec.minReadySeconds, () => enqueue(key));
       sync(loop, s, pods, loop.revisions.of(s));
     },

@@ -4,10 +4,11 @@
  */
 import { withMeta } from '../../api-server/store.js';
 import { Refused } from '../../api-server/server.js';
+import { placeOf } from '../../api/meta.js';
 import { parseSelector, selects } from '../../api/selector.js';
-import type { Node, Pod, Taint } from '../../api/types.js';
+import type { KubeObject, Node, Pod, Taint } from '../../api/types.js';
 import { deletePod, graceOf } from '../../control-plane/pods.js';
-import { flag, forEach, isOn, KubectlError, named, numberFlag, serverError, type Session } from './run.js';
+import { flag, forEach, isOn, KubectlError, named, numberFlag, serverError, type Session, Unsupported } from './run.js';
 import { whenGone } from './delete.js';
 
 /** The nodes that names or a selector mean. */
@@ -46,6 +47,23 @@ interface Chosen {
   errors: Map<string, string[]>;
 }
 
+/** Volumes stand in the manifest of a pod, or in the template of the workload that made it. */
+function hasEmptyDir(p: Pod): boolean {
+  const from = placeOf(p);
+  const spec = from?.opt('spec')?.opt('template')?.opt('spec') ?? from?.opt('spec');
+  return (spec?.opt('volumes')?.list() ?? []).some((v) => v.has('emptyDir'));
+}
+
+/** An eviction asks PodDisruptionBudgets, whose arithmetic is not here. */
+function checkBudgets(s: Session, pods: readonly Pod[]): void {
+  const budgets: KubeObject[] = s.loop.store.list('PodDisruptionBudget');
+  for (const b of budgets)
+    if (pods.some((p) => p.metadata.namespace === b.metadata.namespace))
+      throw new Unsupported(
+        `podwire's kubectl: drain beside PodDisruptionBudget "${b.metadata.name}" is not supported yet`,
+      );
+}
+
 /** The filters of kubectl's drain. */
 function choose(s: Session, node: string): Chosen {
   const out: Chosen = { pods: [], warnings: new Map(), errors: new Map() };
@@ -59,6 +77,8 @@ function choose(s: Session, node: string): Chosen {
     if (!ended && owner?.kind === 'DaemonSet') {
       if (isOn(s, 'ignore-daemonsets')) add(out.warnings, 'ignoring DaemonSet-managed Pods', p);
       else add(out.errors, 'DaemonSet-managed Pods (use --ignore-daemonsets to ignore)', p);
+    } else if (!ended && hasEmptyDir(p) && !isOn(s, 'delete-emptydir-data')) {
+      add(out.errors, 'Pods with local storage (use --delete-emptydir-data to override)', p);
     } else if (!ended && owner === undefined && !isOn(s, 'force')) {
       add(out.errors, 'cannot delete Pods that declare no controller (use --force to override)', p);
     } else {
@@ -74,6 +94,7 @@ const listed = (m: Map<string, string[]>, before: string, between: string): stri
 
 export function drain(s: Session): void {
   const list = nodes(s);
+  for (const n of list) checkBudgets(s, choose(s, n.metadata.name).pods);
   for (const n of list) setUnschedulable(s, n, true);
   drainNext(s, list, []);
 }
