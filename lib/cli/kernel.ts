@@ -3,7 +3,7 @@ import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { failedExpectations } from '../lab/engine.js';
-import { KernelFailure, type KernelRun, type KernelStep, MissingRecorder, runOnKernel } from '../lab/kernel.js';
+import { KernelFailure, MissingRecorder, runOnKernel } from '../lab/kernel.js';
 import { InputError } from '../sim/input-error.js';
 import { execute } from './execute.js';
 import { compareWith, digest, GOLDEN, type Origin, problemsOf, randomMacs } from './golden.js';
@@ -57,11 +57,7 @@ async function recordOne(l: Loaded, root: string): Promise<Recorded> {
   const tmp = `${dir}.recording-${process.pid}`;
   rmSync(tmp, { recursive: true, force: true });
   try {
-    const unmetOf = (steps: KernelStep[]): string[] =>
-      failedExpectations(l.lab, steps).map((f) => `${f} (on the kernel)`);
-    const equal = async (run: KernelRun): Promise<boolean> =>
-      unmetOf(run.steps).length === 0 && (await judge(l, tmp)).problems.length === 0;
-    const r = await runOnKernel(l.lab, tmp, {}, equal);
+    const r = await runOnKernel(l.lab, tmp);
     const origin: Origin = { recordedBy: 'kernel', kernel: r.kernel, tools: r.tools, digest: digest(l.text) };
     const { seed, problems, equivalences, macs } = await judge(l, tmp);
     if (seed !== l.lab.seed) origin.seed = seed;
@@ -69,7 +65,7 @@ async function recordOne(l: Loaded, root: string): Promise<Recorded> {
     writeOrigin(tmp, origin);
     rmSync(dir, { recursive: true, force: true });
     renameSync(tmp, dir);
-    const unmet = unmetOf(r.steps);
+    const unmet = failedExpectations(l.lab, r.steps).map((f) => `${f} (on the kernel)`);
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
     const verdict = problems.length === 0 ? 'podwire is equal' : `${problems[0]!.split('\n')[0]}${more}`;
     const text = `${l.name}: recorded to ${dir}${origin.seed === undefined ? '' : ` (seed ${origin.seed})`}; ${verdict}`;

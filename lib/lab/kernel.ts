@@ -34,8 +34,6 @@ export interface KernelRun {
   kernel: string;
   /** Program to version line. */
   tools: Record<string, string>;
-  /** By how many ms the worst step slipped out of its place (see `slipped`), 0: none did. */
-  lateMs: number;
 }
 
 export interface KernelOptions {
@@ -70,6 +68,9 @@ export class KernelFailure extends Error {
   }
 }
 
+/** A step did not start in its place: another attempt may go well. */
+class Slipped extends KernelFailure {}
+
 function findProgram(name: string): string | null {
   for (const dir of ['/usr/sbin', '/usr/bin', '/sbin', '/bin']) {
     try {
@@ -99,24 +100,12 @@ export function slipped(lab: Lab, late: readonly number[]): number {
   return worst;
 }
 
-/**
- * Records `lab` into `outDir`: `<netns>/<dev>.pcap` of every device that carried a frame, and steps.json. A recording in which
- * a step slipped is good when `equal` says of it that podwire's own run equals it nevertheless: lateness changes no frame into
- * the right one. Otherwise it is tried again, and refused in the end.
- */
-export async function runOnKernel(
-  lab: Lab,
-  outDir: string,
-  options: KernelOptions = {},
-  equal: (run: KernelRun) => Promise<boolean> = () => Promise.resolve(false),
-): Promise<KernelRun> {
+/** Records `lab` into `outDir`: `<netns>/<dev>.pcap` of every device that carried a frame, and steps.json. */
+export async function runOnKernel(lab: Lab, outDir: string, options: KernelOptions = {}): Promise<KernelRun> {
   for (let attempt = 1; ; attempt++) {
     const [r] = await runAllOnKernel([lab], [outDir], options);
-    if (r instanceof Error) throw r;
-    if (r!.lateMs === 0 || (await equal(r!))) return r!;
-    if (attempt < ATTEMPTS) continue;
-    rmSync(resolve(outDir), { recursive: true, force: true });
-    throw new KernelFailure(lab.name, `a step started ${r!.lateMs} ms late: the machine is too busy to record`);
+    if (!(r instanceof Error)) return r!;
+    if (!(r instanceof Slipped) || attempt === ATTEMPTS) throw r;
   }
 }
 
@@ -171,7 +160,8 @@ function collect(
     const why = [read('error'), file(join(out, 'error')), boot].filter((s) => s.trim() !== '').join('\n').trim(); // prettier-ignore
     throw new KernelFailure(lab.name, why.slice(-2000));
   }
-  const lateMs = slipped(lab, lab.steps.map((_, i) => Number(read(`step-${i}.late`)) / 1000)); // prettier-ignore
+  const late = slipped(lab, lab.steps.map((_, i) => Number(read(`step-${i}.late`)) / 1000)); // prettier-ignore
+  if (late > 0) throw new Slipped(lab.name, `a step started ${late} ms late: the machine is too busy to record`);
   const steps = lab.steps.map((s, i): KernelStep => {
     const rc = read(`step-${i}.rc`).trim();
     const exit = rc === '' ? null : Number(rc);
@@ -179,7 +169,7 @@ function collect(
   });
   steps.forEach((s, i) => missingCommand(lab, i, s.stderr));
   deliver(join(out, name, 'pcap'), steps, resolve(outDir));
-  return { steps, kernel: file(join(out, 'kernel')).trim(), tools, lateMs };
+  return { steps, kernel: file(join(out, 'kernel')).trim(), tools };
 }
 
 function isApp(c: Command): boolean {
