@@ -7,6 +7,8 @@
 import { type DnsMessage, packDns, optRr, RCODE, TC, validName } from '../../wire/dns.js';
 import { unpackDns } from '../../wire/dns-unpack.js';
 import { aton, ntoa } from '../../wire/inet.js';
+import { EPOCH_SEC } from '../../wire/pcap.js';
+import { calendarTime } from '../sim/calendar.js';
 import { SEC, Timer } from '../sim/sim.js';
 import { digArgs, type DigOptions, type Lookup, VERSION } from './dig-args.js';
 import { tcpLink, udpLink } from './dig-link.js';
@@ -15,8 +17,6 @@ import { getAddrInfo } from './netdb.js';
 import type { Proc, Program } from './program.js';
 import { Resolver } from './resolver.js';
 
-/** Time of day at the start of the virtual clock, in Unix seconds: 2024-01-01 00:00:00 UTC. */
-const EPOCH = 1704067200;
 const ERRORS: Record<number, string> = { 99: 'address not available', 101: 'network unreachable', 111: 'connection refused', 113: 'host unreachable' }; // prettier-ignore
 
 export const dig: Program = (p) => {
@@ -43,25 +43,10 @@ export const dig: Program = (p) => {
   });
 };
 
-/** `Mon Jan  1 …` as strftime prints it, UTC. */
+/** `Mon Jan 01 …` as strftime prints it, UTC. */
 function whenText(ns: number): string {
-  const seconds = EPOCH + Math.floor(ns / 1e9);
-  const days = Math.floor(seconds / 86400);
-  const rest = seconds - days * 86400;
-  const two = (n: number): string => String(n).padStart(2, '0');
-  const z = days + 719468;
-  const era = Math.floor(z / 146097);
-  const doe = z - era * 146097;
-  const yoe = Math.floor((doe - Math.floor(doe / 1460) + Math.floor(doe / 36524) - Math.floor(doe / 146096)) / 365);
-  const doy = doe - (365 * yoe + Math.floor(yoe / 4) - Math.floor(yoe / 100));
-  const mp = Math.floor((5 * doy + 2) / 153);
-  const month = mp < 10 ? mp + 3 : mp - 9;
-  const year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-  const day = doy - Math.floor((153 * mp + 2) / 5) + 1;
-  const name = 'SunMonTueWedThuFriSat'.substr(((days + 4) % 7) * 3, 3);
-  const mon = 'JanFebMarAprMayJunJulAugSepOctNovDec'.substr((month - 1) * 3, 3);
-  const time = [rest / 3600, (rest / 60) % 60, rest % 60].map((x) => two(Math.floor(x))).join(':');
-  return `${name} ${mon} ${two(day)} ${time} UTC ${year}`;
+  const t = calendarTime(EPOCH_SEC + Math.floor(ns / 1e9));
+  return `${t.weekday} ${t.mon} ${t.day} ${t.time} UTC ${t.year}`;
 }
 
 class Dig {

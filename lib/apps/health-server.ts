@@ -7,29 +7,18 @@
 import { aton } from '../../wire/inet.js';
 import { EPOCH_SEC } from '../../wire/pcap.js';
 import { TcpSock } from '../linux/ipv4/tcp.js';
+import { calendarTime } from '../sim/calendar.js';
 import { strerror } from './errno.js';
 import { type Head, HttpSession, type Site } from './http-session.js';
 import type { Program } from './program.js';
 import { listenTcp } from './tcp-server.js';
 
 const USAGE = '--port PORT --service NAMESPACE/NAME --endpoints N [--address ADDR]';
-const DAYS = ['Thu', 'Fri', 'Sat', 'Sun', 'Mon', 'Tue', 'Wed'];
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /** `Mon, 01 Jan 2024 00:00:00 GMT` for seconds since 1970 (RFC 9110 5.6.7). */
 export function httpDate(sec: number): string {
-  const two = (n: number): string => `${n}`.padStart(2, '0');
-  const leap = (y: number): boolean => (y % 4 === 0 && y % 100 !== 0) || y % 400 === 0;
-  let day = Math.floor(sec / 86400);
-  const week = DAYS[day % 7]!;
-  const rest = sec % 86400;
-  let year = 1970;
-  for (; day >= (leap(year) ? 366 : 365); year++) day -= leap(year) ? 366 : 365;
-  const lengths = [31, leap(year) ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-  let month = 0;
-  for (; day >= lengths[month]!; month++) day -= lengths[month]!;
-  const time = `${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}`;
-  return `${week}, ${two(day + 1)} ${MONTHS[month]!} ${year} ${time} GMT`;
+  const t = calendarTime(sec);
+  return `${t.weekday}, ${t.day} ${t.mon} ${t.year} ${t.time} GMT`;
 }
 
 const failure = (status: string): string =>

@@ -7,6 +7,7 @@ import { i32, put32 } from '../../wire/bytes.js';
 import * as icmp from '../../wire/icmp.js';
 import { isMulticast, ntoa } from '../../wire/inet.js';
 import * as ipv4 from '../../wire/ipv4.js';
+import { EPOCH_SEC } from '../../wire/pcap.js';
 import type { Netdev } from '../linux/core/netdev.js';
 import { PMTUDISC_DO } from '../linux/ipv4/ip-output.js';
 import { type IcmpErrorMessage, type IcmpMessage, IcmpSock } from '../linux/ipv4/raw.js';
@@ -27,7 +28,7 @@ const ENOBUFS = 105;
 const EHOSTUNREACH = 113;
 
 /** Time of day at boot. */
-const EPOCH = 1704067200n;
+const EPOCH = BigInt(EPOCH_SEC);
 /** Shortest pause, ms (MININTERVAL). */
 const MIN_INTERVAL = 10;
 const atLeast = (ms: number): number => Math.max(MIN_INTERVAL, ms);

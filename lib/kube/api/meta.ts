@@ -2,6 +2,8 @@
  * metadata: read, validated, defaulted; and the place in the manifest that every object came from.
  * @module
  */
+import { EPOCH_SEC } from '../../../wire/pcap.js';
+import { rfc3339 } from '../../sim/calendar.js';
 import { InputError } from '../../sim/input-error.js';
 import type { At } from './at.js';
 import { forbidden, invalidChild, required, textOf } from './field-error.js';
@@ -9,7 +11,7 @@ import { annotations, dnsLabel, labels, qualifiedName } from './names.js';
 import type { ObjectMeta } from './types.js';
 
 /** Creation time of objects that carry none: the virtual clock's epoch. */
-export const EPOCH = '2024-01-01T00:00:00Z';
+export const EPOCH = rfc3339(EPOCH_SEC);
 
 /** What a reference to an owner says, and what is said when it does not. */
 const OWNER = { apiVersion: 'version must not be empty', kind: 'must not be empty', name: 'must not be empty', uid: 'must not be empty' }; // prettier-ignore

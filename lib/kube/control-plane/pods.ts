@@ -2,35 +2,16 @@
  * What every workload controller does with pods: creates them, begins their deletion, asks for their health.
  * @module
  */
+import { EPOCH_SEC } from '../../../wire/pcap.js';
+import { rfc3339 } from '../../sim/calendar.js';
 import { SEC } from '../../sim/sim.js';
 import { withMeta } from '../api-server/store.js';
-import { EPOCH } from '../api/meta.js';
 import type { ObjectMeta, Pod, ReplicaSet, StatefulSet } from '../api/types.js';
 import { isOwner, MAX_PODS } from '../controllers/workloads.js';
-import { unixSeconds } from '../coredns/cluster.js';
 import type { Loop } from './loop.js';
 
 /** RFC 3339 of a virtual time, in whole seconds as metav1.Time has them. */
-export function timestamp(now: number): string {
-  const s = unixSeconds(EPOCH) + Math.floor(now / SEC);
-  const days = Math.floor(s / 86400);
-  const pad = (n: number): string => String(n).padStart(2, '0');
-  const [y, m, d] = civil(days);
-  const t = s - days * 86400;
-  return `${y}-${pad(m)}-${pad(d)}T${pad(Math.floor(t / 3600))}:${pad(Math.floor(t / 60) % 60)}:${pad(t % 60)}Z`;
-}
-
-/** The date of a day since 1970. */
-function civil(days: number): [y: number, m: number, d: number] {
-  const z = days + 719468;
-  const era = Math.floor(z / 146097);
-  const doe = z - era * 146097;
-  const yoe = Math.floor((doe - Math.floor(doe / 1460) + Math.floor(doe / 36524) - Math.floor(doe / 146096)) / 365);
-  const doy = doe - (365 * yoe + Math.floor(yoe / 4) - Math.floor(yoe / 100));
-  const mp = Math.floor((5 * doy + 2) / 153);
-  const m = mp < 10 ? mp + 3 : mp - 9;
-  return [yoe + era * 400 + (m <= 2 ? 1 : 0), m, doy - Math.floor((153 * mp + 2) / 5) + 1];
-}
+export const timestamp = (now: number): string => rfc3339(EPOCH_SEC + Math.floor(now / SEC));
 
 export const isTerminating = (o: { metadata: ObjectMeta }): boolean => o.metadata.deletionTimestamp !== undefined;
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { addressBytes, addressText } from '../../../wire/inet6.js';
+import { unixSeconds } from '../../sim/calendar.js';
 import type { Endpoint, EndpointSlice, KubeObject, Pod, Service } from '../api/types.js';
 import { selects } from '../api/selector.js';
 import type { KubernetesConfig } from './corefile-kubernetes.js';
@@ -17,18 +18,6 @@ export interface Entry {
 }
 /** A name: an alias, or addresses (none: it exists without records); null: it does not exist. */
 export type Found = { cname: string } | Entry[] | null;
-
-/** Unix seconds of an RFC 3339 time; 0 if it is not one. */
-export function unixSeconds(text: string): number {
-  const m = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))$/.exec(text);
-  if (m === null) return 0;
-  const [y0, mon, d, h, min, s] = m.slice(1, 7).map(Number) as [number, number, number, number, number, number];
-  const y = mon > 2 ? y0 : y0 - 1;
-  const leap = Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400);
-  const days = 365 * y + leap + Math.floor((153 * ((mon + 9) % 12) + 2) / 5) + d - 1 - 719468;
-  const zone = m[7] === undefined ? 0 : (Number(m[8]) * 60 + Number(m[9])) * (m[7] === '-' ? -60 : 60);
-  return ((days * 24 + h) * 60 + min) * 60 + s - zone;
-}
 
 /** Phases of Pods that the plugin does not watch. */
 const UNWATCHED: readonly string[] = ['Succeeded', 'Failed', 'Unknown'];

@@ -2,12 +2,12 @@
  * AGE: duration.HumanDuration of apimachinery, between a creation time and the virtual clock.
  * @module
  */
-import { EPOCH } from '../api/meta.js';
-import { unixSeconds } from '../coredns/cluster.js';
+import { EPOCH_SEC } from '../../../wire/pcap.js';
+import { unixSeconds } from '../../sim/calendar.js';
 
-/** The age of something created at `created` (RFC 3339), `now` ns after EPOCH. */
+/** The age of something created at `created` (RFC 3339), `now` ns after the clock's beginning. */
 export function age(created: string, now: number): string {
-  return humanDuration(unixSeconds(EPOCH) + Math.floor(now / 1e9) - unixSeconds(created));
+  return humanDuration(EPOCH_SEC + Math.floor(now / 1e9) - unixSeconds(created));
 }
 
 const two = (a: number, unit: string, b: number, small: string): string =>
