@@ -3,23 +3,20 @@
  * name is looked up, nothing is sent or read.
  * @module
  */
-import { i32, put32 } from '../../wire/bytes.js';
+import { put32 } from '../../wire/bytes.js';
 import * as icmp from '../../wire/icmp.js';
 import { isMulticast, ntoa } from '../../wire/inet.js';
-import * as ipv4 from '../../wire/ipv4.js';
-import { EPOCH_SEC } from '../../wire/pcap.js';
 import type { Netdev } from '../linux/core/netdev.js';
 import { PMTUDISC_DO } from '../linux/ipv4/ip-output.js';
-import { type IcmpErrorMessage, type IcmpMessage, IcmpSock } from '../linux/ipv4/raw.js';
+import { IcmpSock } from '../linux/ipv4/raw.js';
 import { SEC, Timer } from '../sim/sim.js';
 import { strerror } from './errno.js';
 import { hostAddresses } from './hosts.js';
-import { getHostByAddr, inetAton } from './netdb.js';
+import { inetAton } from './netdb.js';
 import { parsePing, type PingOptions } from './ping-args.js';
-import { PingStats, rttText } from './ping-stats.js';
-import { headerText, icmpText, optionAddresses, OptionsText } from './ping-text.js';
+import { EPOCH, PingReceiver } from './ping-receive.js';
+import { PingStats } from './ping-stats.js';
 import type { Proc, Program } from './program.js';
-import { Resolver } from './resolver.js';
 
 const EACCES = 13;
 const EMSGSIZE = 90;
@@ -27,8 +24,6 @@ const ENETUNREACH = 101;
 const ENOBUFS = 105;
 const EHOSTUNREACH = 113;
 
-/** Time of day at boot. */
-const EPOCH = BigInt(EPOCH_SEC);
 /** Shortest pause, ms (MININTERVAL). */
 const MIN_INTERVAL = 10;
 const atLeast = (ms: number): number => Math.max(MIN_INTERVAL, ms);
@@ -116,17 +111,13 @@ class Session {
   private readonly sock: IcmpSock;
   private readonly id: number;
   private readonly stats: PingStats;
-  private readonly options: OptionsText;
-  private readonly resolver: Resolver;
+  private readonly rx: PingReceiver;
   /** Bytes of options as they are counted and printed. */
   private optLen = 0;
-  private multicast = false;
   private exiting = false;
   private ended = false;
   /** A look-up is under way. */
   private busy = false;
-  /** What to do when it has to be given up. */
-  private giveUp: (() => void) | null = null;
   /** In the loop that reads without waiting. */
   private reading = false;
   private tokens = 0;
@@ -146,8 +137,7 @@ class Session {
     this.sock = new IcmpSock(p.net);
     this.id = o.id >= 0 ? o.id : p.net.kernel.pid() & 0xffff;
     this.stats = new PingStats(p.net.kernel.sim.now);
-    this.options = new OptionsText(o.flood);
-    this.resolver = new Resolver(p);
+    this.rx = new PingReceiver(p, o, outpack, this.id, this.stats);
   }
 
   /** Source, options, binding (ping4_run): null, what ping says before it ends, or '' where the next address is tried. */
@@ -169,8 +159,10 @@ class Session {
       if (err !== 0) return fail(`connect: ${strerror(-err)}`);
     }
     if (this.dst === 0) this.dst = o.source;
-    this.multicast = o.broadcast || isMulticast(this.dst);
-    sock.pmtudisc = o.pmtudisc >= 0 ? o.pmtudisc : this.multicast ? PMTUDISC_DO : sock.pmtudisc;
+    const multicast = o.broadcast || isMulticast(this.dst);
+    this.rx.dst = this.dst;
+    this.rx.multicast = multicast;
+    sock.pmtudisc = o.pmtudisc >= 0 ? o.pmtudisc : multicast ? PMTUDISC_DO : sock.pmtudisc;
     if (o.strictSource) {
       const err = sock.bind(o.source);
       if (err !== 0) return fail(`bind: ${strerror(-err)}`);
@@ -237,8 +229,7 @@ class Session {
   /** SIGALRM: the time to wait is over. A look-up is given up. */
   private stop(): void {
     this.exiting = true;
-    if (this.giveUp !== null) this.giveUp();
-    else this.run();
+    if (!this.rx.giveUp()) this.run();
   }
 
   /** The socket has something, and recvmsg() was what ping waited in. */
@@ -272,12 +263,12 @@ class Session {
   private read(): boolean {
     const e = this.sock.recvError();
     if (e !== null) {
-      this.handle((done) => this.error(e, done));
+      this.handle((done) => this.rx.error(e, done));
       return true;
     }
     const m = this.sock.recv();
     if (m === null) return false;
-    this.handle((done) => this.message(m, done));
+    this.handle((done) => this.rx.message(m, done));
     return true;
   }
 
@@ -321,7 +312,7 @@ class Session {
       this.tokens = tokens - o.interval;
     }
     if (o.outstanding && stats.sent > 0 && !stats.answered.has(stats.sent & 0xffff)) {
-      this.p.out(`${this.timeOfDay()}no answer yet for icmp_seq=${stats.sent % 0x10000}\n`);
+      this.p.out(`${this.rx.timeOfDay()}no answer yet for icmp_seq=${stats.sent % 0x10000}\n`);
     }
     return this.probe();
   }
@@ -373,9 +364,9 @@ class Session {
     }
     const e = this.sock.recvError();
     if (e === null) return 'silent';
-    if (!this.isOurError(e)) return 'again';
+    if (!this.rx.isOurError(e)) return 'again';
     // A name for its sender would be looked up here; nothing is known to depend on that.
-    this.tellError(e, ntoa);
+    this.rx.tellError(e, ntoa);
     return 'told';
   }
 
@@ -391,151 +382,6 @@ class Session {
     }
     icmp.write(b, 0, b.length, icmp.ECHO, 0, this.id * 0x10000 + seq);
     return b;
-  }
-
-  private isOurError(e: IcmpErrorMessage): boolean {
-    return e.dst === this.dst && e.id === this.id;
-  }
-
-  private error(e: IcmpErrorMessage, done: () => void): void {
-    if (!this.isOurError(e)) return done();
-    // As the real ping evaluates it: quiet and flooding ones ask for no name.
-    const asks = !this.o.quiet && !this.o.flood;
-    this.names(asks ? [e.src] : [], (name) => {
-      this.tellError(e, name);
-      done();
-    });
-  }
-
-  private tellError(e: IcmpErrorMessage, name: (a: number) => string): void {
-    const { o, stats } = this;
-    stats.acknowledge(e.seq);
-    stats.errors++;
-    if (o.quiet) return;
-    if (o.flood) this.p.out('\bE');
-    else {
-      const text = icmpText(e.type, e.code, e.info, name);
-      this.p.out(`${this.timeOfDay()}From ${name(e.src)} icmp_seq=${e.seq} ${text}\n`);
-    }
-  }
-
-  /** ping4_parse_reply. */
-  private message(m: IcmpMessage, done: () => void): void {
-    const d = m.data;
-    const { o } = this;
-    const type = d[0]!;
-    if (type === icmp.ECHOREPLY && icmp.id(d, 0) === this.id) {
-      const asked = o.quiet || o.flood ? [] : optionAddresses(m.options, m.options.length);
-      this.names([m.src, ...asked], (name) => {
-        this.reply(m, name);
-        done();
-      });
-    } else if ((type === icmp.REDIRECT || type === icmp.SOURCE_QUENCH) && this.quotesUs(d) && !o.quiet && !o.flood) {
-      const info = i32(d, icmp.REST);
-      this.names(type === icmp.REDIRECT ? [m.src, info] : [m.src], (name) => {
-        const seq = icmp.seq(d, icmp.HLEN + ipv4.headerLen(d, icmp.HLEN));
-        const text = icmpText(type, d[1]!, info, name);
-        this.p.out(`${this.timeOfDay()}From ${name(m.src)}: icmp_seq=${seq} ${text}\n`);
-        if (o.verbose) this.p.out(headerText(d, icmp.HLEN, this.options, name));
-        done();
-      });
-    } else done();
-  }
-
-  /** gather_statistics: an answer, or one said twice. Debian's ping looks at no checksum, so that damaged ones count too. */
-  private reply(m: IcmpMessage, name: (a: number) => string): void {
-    const d = m.data;
-    const { o, stats, p } = this;
-    const seq = icmp.seq(d, 0);
-    stats.acknowledge(seq);
-    const timing = o.size >= 16;
-    const us = timing && d.length >= icmp.HLEN + 16 ? this.roundTrip(m) : 0;
-    if (timing && d.length >= icmp.HLEN + 16) stats.time(us);
-    const again = stats.answer(seq);
-    if (o.quiet) return;
-    if (o.flood) return p.out(`\b \b${o.audible ? '\x07' : ''}`);
-    p.out(`${this.timeOfDay()}${d.length} bytes from ${name(m.src)}: icmp_seq=${seq}`);
-    if (o.verbose) p.out(` ident=${this.id}`);
-    p.out(` ttl=${m.ttl}`);
-    if (d.length < o.size + 8) return p.out(' (truncated)\n');
-    if (timing) p.out(` time=${rttText(us)} ms`);
-    if (again && (!this.multicast || o.verbose)) p.out(' (DUP!)');
-    if (!this.multicast && m.src !== this.dst) p.out(' (DIFFERENT ADDRESS!)');
-    const bell = o.audible ? '\x07' : '';
-    p.out(`${this.wrongData(d)}${bell}${this.options.text(m.options, m.options.length, name)}\n`);
-  }
-
-  /** Microseconds since the time that the answer carries; a time to come is 0, and told (twice when it is the first one). */
-  private roundTrip(m: IcmpMessage): number {
-    const d = m.data;
-    const v = new DataView(d.buffer, d.byteOffset + icmp.HLEN, 16);
-    const sent = (v.getBigInt64(0, true) - EPOCH) * 1000000n + v.getBigInt64(8, true);
-    const us = BigInt.asIntN(64, BigInt(Math.floor(m.at / 1000)) - sent);
-    if (us >= 0n) return Number(us);
-    const warning = `ping: Warning: time of day goes back (${us}us), taking countermeasures\n`;
-    this.p.err(this.stats.wentBack ? warning : warning + warning);
-    this.stats.wentBack = true;
-    return 0;
-  }
-
-  /** The first byte of the data that is not what was sent, and then all of them. */
-  private wrongData(d: Uint8Array): string {
-    const { size } = this.o;
-    for (let i = 16; i < size; i++) {
-      const [is, was] = [d[icmp.HLEN + i] ?? 0, this.outpack[i]!];
-      if (is === was) continue;
-      let s = `\nwrong data byte #${i} should be 0x${was.toString(16)} but was 0x${is.toString(16)}`;
-      for (let k = 16; k < size; k++) {
-        if (k % 32 === 16) s += `\n#${k}\t`;
-        s += `${(d[icmp.HLEN + k] ?? 0).toString(16)} `;
-      }
-      return s;
-    }
-    return '';
-  }
-
-  private quotesUs(d: Uint8Array): boolean {
-    const inner = icmp.HLEN;
-    const t = inner + ipv4.headerLen(d, inner);
-    if (d.length < inner + ipv4.HLEN + 8 || d.length < t + 8) return false;
-    return icmp.type(d, t) === icmp.ECHO && ipv4.dst(d, inner) === this.dst && icmp.id(d, t) === this.id;
-  }
-
-  /** -D. */
-  private timeOfDay(): string {
-    if (!this.o.timeOfDay) return '';
-    const { now } = this.p.net.kernel.sim;
-    const us = String(Math.floor((now % SEC) / 1000)).padStart(6, '0');
-    return `[${EPOCH + BigInt(Math.floor(now / SEC))}.${us}] `;
-  }
-
-  /** The texts of addresses (pr_addr): each is looked up anew, unless numbers were asked for or it is time to end. */
-  private names(list: readonly number[], then: (name: (a: number) => string) => void): void {
-    const found = new Map<number, string>();
-    const text = (a: number): string => found.get(a) ?? ntoa(a);
-    let over = false;
-    const end = (): void => {
-      if (over) return;
-      over = true;
-      this.giveUp = null;
-      then(text);
-    };
-    const next = (i: number): void => {
-      if (over) return;
-      const a = list[i];
-      if (a === undefined || this.o.numeric || this.exiting) return end();
-      const bytes = Uint8Array.of(a >>> 24, (a >>> 16) & 255, (a >>> 8) & 255, a & 255);
-      getHostByAddr(this.p, this.resolver, bytes, (status, host) => {
-        // Where no server answers, getnameinfo() fails; where none knows the name, it gives the number.
-        if (!over && status !== 'again') found.set(a, `${host === null ? ntoa(a) : host.canonical} (${ntoa(a)})`);
-        next(i + 1);
-      });
-    };
-    this.giveUp = () => {
-      this.resolver.abandon();
-      end();
-    };
-    next(0);
   }
 
   private finish(): void {
