@@ -128,6 +128,17 @@ Compare('errors quote what was mapped', () => {
   assert.is(run(pair(5, 40000), [q(6, 50000), errorFrame(q(7, 50000))]), 'icmp.ip.id@2');
   assert.is(run(pair(5, 40000), [q(6, 50000), errorFrame(q(6, 50001))]), 'icmp.udp.sport@2');
 });
+Compare('errors quote a translated packet with the checksum of before: wrong in both by as much', () => {
+  const q = (sport: number, by = 0): Uint8Array => {
+    const b = udpFrame({ id: 5, sport, dport: 5000 });
+    put16(b, 36, 80 + by);
+    return errorFrame(b);
+  };
+  const seen = (sport: number): Uint8Array => udpFrame({ id: 5, sport, dport: 5000 });
+  assert.is(run([seen(40000), q(40000)], [seen(50000), q(50000)]), 'checksum port');
+  assert.is(run([seen(40000), q(40000)], [seen(50000), flip(q(50000), 69)]), 'icmp.udp.csum@2');
+  assert.is(run([seen(40000), q(40000)], [seen(50000), q(50000, 1)]), 'icmp.udp.sport@2');
+});
 Compare('ping: id and time of day, the same in the reply', () => {
   const t = (x: string, tail = 'aa'): string => x.repeat(16) + tail;
   const both = (id: number, x: string): Uint8Array[] => [echoFrame(id, t(x)), echoFrame(id, t(x), icmp.ECHOREPLY)];
