@@ -29,7 +29,8 @@ const flow = new Flow();
 
 export const ttlDefault = (net: Netns): number => net.sysctl.get('net.ipv4.ip_default_ttl') ?? 64;
 
-const replyMark = (net: Netns, skb: Skb): number =>
+/** IP4_REPLY_MARK: the mark that an answer to `skb` takes over. */
+export const replyMark = (net: Netns, skb: Skb): number =>
   (net.sysctl.get('net.ipv4.fwmark_reflect') ?? 0) !== 0 ? skb.mark : 0;
 
 /**
