@@ -44,8 +44,8 @@ export interface DriverPlan {
   cwd: string;
   /** `podwire app` servers started by the setup. */
   servers: number;
-  /** Start times in the order of the steps. */
-  atNs: number[];
+  /** Start times in the order of the steps; `alone`: the next step starts when this one has ended. */
+  steps: { atNs: number; alone: boolean }[];
   untilNs: number | null;
   captures: string[] | null;
   /** The kernel powers itself off then, even if nobody is left that waits for it. */
@@ -80,8 +80,11 @@ off
 
 /** One Lab: setup, captures on, steps at their times, captures off. Argument: its index. */
 export function labScript(plan: DriverPlan): string {
-  const order = plan.atNs.map((at, i) => ({ at, i })).sort((a, b) => a.at - b.at || a.i - b.i);
-  const starts = order.map(({ at, i }) => `at ${Math.round(at / 1000)}; step ${i} ${Math.round(at / 1000)}`).join('\n');
+  const order = plan.steps.map((s, i) => ({ ...s, i })).sort((a, b) => a.atNs - b.atNs || a.i - b.i);
+  const us = (ns: number): number => Math.round(ns / 1000);
+  const starts = order
+    .map(({ atNs, i, alone }) => `at ${us(atNs)}; step ${i} ${us(atNs)}${alone ? '; wait $!' : ''}`)
+    .join('\n');
   const wanted = (plan.captures ?? []).map((c) => `'${c}'`).join(' ');
   return `L=/podwire/lab-$1 O=/out/lab-$1
 die() { echo "$1" >> $O/error; exit; }
@@ -102,7 +105,7 @@ for ((i = 0; i < 600; i++)); do
 done
 [ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] || { cat $O/setup.err >> $O/error; die 'a podwire app did not become ready within 60 s'; }
 ulimit -n 65536
-mkfifo /run/listen.ctl /run/listen.drive${plan.atNs.map((_, i) => ` /run/listen.${i}`).join('')}
+mkfifo /run/listen.ctl /run/listen.drive${plan.steps.map((_, i) => ` /run/listen.${i}`).join('')}
 exec 9<> /run/listen.ctl
 perl /podwire/listen.pl $O/pcap ${wanted} 2> /run/listen.err &
 listener=$!

@@ -30,7 +30,11 @@ Recorder('podwire fault, which needs two CPUs, is refused at its place', async (
 
 Recorder('driver and init are correct bash', () => {
   if (!existsSync('/bin/bash')) return;
-  const plan = { cwd: '/', servers: 1, atNs: [2e9, 0], untilNs: null, captures: ['a/eth0'], limitMs: 1e5 };
+  const steps = [
+    { atNs: 2e9, alone: false },
+    { atNs: 0, alone: true },
+  ];
+  const plan = { cwd: '/', servers: 1, steps, untilNs: null, captures: ['a/eth0'], limitMs: 1e5 };
   for (const text of [
     driverScript([plan]),
     labScript(plan),
@@ -40,7 +44,7 @@ Recorder('driver and init are correct bash', () => {
     const r = spawnSync('/bin/bash', ['-n'], { input: text, encoding: 'utf8' });
     assert.is(r.status, 0, r.stderr);
   }
-  assert.match(labScript(plan), /at 0; step 1 0\nat 2000000; step 0 2000000\n/);
+  assert.match(labScript(plan), /at 0; step 1 0; wait \$!\nat 2000000; step 0 2000000\n/);
 });
 
 Recorder('ip waits for the capture around what makes, renames, moves and deletes, and only there', () => {

@@ -88,12 +88,18 @@ const ATTEMPTS = 3;
 /**
  * By how many ms the worst step slipped out of its place, 0 when none did: it may start late by half the time to the next
  * one (by 100 ms at least, by 1 s at most). `late` is in ms, in the order of the steps.
+ *
+ * What a component does (`by`) is measured against the next step that is none's: its own commands take no time in podwire
+ * and tens of ms each here, a cluster has no exact time for them either, and the recorder runs them one after the other, so
+ * that each has ended before whatever follows. Only what a user does must not come out of its place among them.
  */
 export function slipped(lab: Lab, late: readonly number[]): number {
-  const times = [...new Set(lab.steps.map((s) => s.atNs))].sort((a, b) => a - b);
+  const times = (users: boolean): number[] =>
+    [...new Set(lab.steps.filter((s) => !users || s.by === undefined).map((s) => s.atNs))].sort((a, b) => a - b);
+  const [all, users] = [times(false), times(true)];
   let worst = 0;
   lab.steps.forEach((s, i) => {
-    const next = times.find((t) => t > s.atNs) ?? lab.untilNs ?? Infinity;
+    const next = (s.by === undefined ? all : users).find((t) => t > s.atNs) ?? lab.untilNs ?? Infinity;
     const allowed = Math.max(100, Math.min(1000, (next - s.atNs) / 2e6));
     if (late[i]! > allowed) worst = Math.max(worst, Math.ceil(late[i]!));
   });
@@ -210,7 +216,7 @@ function prepare(labs: readonly Lab[], work: string, limits: readonly number[], 
   const plans = labs.map((lab, i) => ({
     cwd: dirname(resolve(lab.file)),
     servers: lab.setup.filter((c) => c.background && isApp(c)).length,
-    atNs: lab.steps.map((s) => s.atNs),
+    steps: lab.steps.map((s) => ({ atNs: s.atNs, alone: s.by !== undefined })),
     untilNs: lab.untilNs,
     captures: lab.captures,
     limitMs: limits[i]!,
