@@ -23,6 +23,10 @@ export function servers(draw: Draw, t: Topology): string[] {
 export function traffic(draw: Draw, t: Topology): string[] {
   const lines: string[] = [];
   for (let i = draw.int(2, 6); i > 0; i--) lines.push(one(draw, t));
+  // A listener sends its SYN-ACKs again after 1, 3 and 7 s: while the routers are asked, a slow machine would see one more.
+  for (const p of t.outside === null ? t.pods : [...t.pods, t.outside]) {
+    if (p.servers.some((s) => s.proto === 'tcp')) lines.push(`ip netns pids ${p.netns} | xargs -r kill -KILL`);
+  }
   for (const r of t.routers) {
     for (const c of ['iptables-save -c', 'conntrack -L', 'ipvsadm -Ln', 'ip neigh']) {
       lines.push(`ip netns exec ${r.netns} ${c}`);
