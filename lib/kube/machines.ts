@@ -18,8 +18,19 @@ const mac = (a: string, first: string): string =>
 export const onLink = (m: Machine, address: string): boolean =>
   m.addresses.some((a) => contains(networkOf(a).text, address));
 
+/** What of a scenario decides about the router. */
+export type Machines = Pick<Scenario, 'nodes' | 'hosts' | 'file'>;
+
+/** The router's address in every network, in the order of the machines; there is no router for one alone. */
+export function gateways(s: Machines): Map<string, string> {
+  const all = [...s.nodes, ...s.hosts];
+  const nets = [...new Set(all.map((m) => networkOf(m.addresses[0]!).text))];
+  const used = new Set(all.flatMap((m) => m.addresses.map(ipOf)));
+  return new Map(nets.length === 1 ? [] : nets.map((net) => [net, gatewayOf(s, net, used)]));
+}
+
 /** The router's address in a network: the first host address, else the last, else the first that no machine has. */
-function gatewayOf(s: Scenario, network: string, used: Set<string>): string {
+function gatewayOf(s: Machines, network: string, used: Set<string>): string {
   const { net, mask, bits } = networkOf(network);
   const last = net | ~mask;
   const tries = [net + 1, last - 1];
@@ -52,11 +63,10 @@ export function machineCommands(s: Scenario): string[] {
   });
   if (nets.length === 1) return out;
   out.push('ip netns add gw', 'ip -n gw link set lo up', 'ip netns exec gw sysctl -q -w net.ipv4.ip_forward=1');
-  const used = new Set(all.flatMap((m) => m.addresses.map(ipOf)));
-  const gateways = nets.map((net) => gatewayOf(s, net, used));
-  gateways.forEach((a, i) => plug('gw', `eth${i}`, a, `gw${i}`));
+  const routers = gateways(s);
+  [...routers.values()].forEach((a, i) => plug('gw', `eth${i}`, a, `gw${i}`));
   for (const m of all) {
-    const gw = gateways[index.get(netOf(m.addresses[0]!))!]!;
+    const gw = routers.get(netOf(m.addresses[0]!))!;
     out.push(`ip -n ${m.name} route add default via ${ipOf(gw)}`);
   }
   if (new Set(s.nodes.map((n) => netOf(n.addresses[0]!))).size > 1)

@@ -33,7 +33,7 @@ export interface Setup {
 /** The setup of a cluster; kube-proxies run where there are Services or will be (`living`). */
 export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup {
   const s = c.scenario;
-  const out = machineCommands(s);
+  const out = [...(c.cni.machines ?? []), ...machineCommands(s)];
   const pods = c.pods.filter(isRunning);
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
@@ -48,6 +48,7 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
     out.push(...c.cni.peersAdd(n));
   }
   const started = living || c.services.length > 0 ? kubeProxies(c, out) : [];
+  for (const n of s.nodes) out.push(...(c.cni.daemonAdd?.(n) ?? []));
   // A real node's kube-proxy starts before the first pod that has a network of its own.
   out.push(...chained);
   if (s.coredns !== null) out.push(...dnsFiles(c));

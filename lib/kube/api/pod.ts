@@ -3,7 +3,7 @@
  *
  * Every field of PodSpec and Container (Kubernetes 1.34) is read, refused by name, or not read, because it changes no frame:
  * - storage: volumes;
- * - identity towards the API server, image pulls: serviceAccountName, automountServiceAccountToken, imagePullSecrets;
+ * - identity towards the API server, image pulls: automountServiceAccountToken, imagePullSecrets;
  * - restarts, for no container of podwire ends of itself: restartPolicy;
  * - who gives way when a node is full, for nodes have no capacities here: priority, priorityClassName, preemptionPolicy, resources,
  *   resourceClaims, overhead;
@@ -166,6 +166,7 @@ export function podSpec(at: At): PodSpec {
   const grace = at.opt('terminationGracePeriodSeconds');
   if (grace !== null) notNegative(grace);
   const label = (k: string): string => (textOf(at, k) === '' ? '' : dnsLabel(at.req(k)));
+  const account = textOf(at, 'serviceAccountName') === '' ? '' : dnsSubdomain(at.req('serviceAccountName'));
   return {
     nodeName: node,
     hostname: label('hostname'),
@@ -180,6 +181,7 @@ export function podSpec(at: At): PodSpec {
     containers: [...init.sidecars, ...own],
     ...aliases(at.opt('hostAliases')?.list() ?? [], hostNetwork),
     ...(given.length === 0 ? {} : { sysctls: given }),
+    ...(account === '' ? {} : { serviceAccountName: account }),
     ...(grace === null ? {} : { terminationGracePeriodSeconds: Number(grace.plain()) }),
   };
 }

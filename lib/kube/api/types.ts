@@ -100,6 +100,8 @@ export interface PodDnsConfig {
 
 export interface PodSpec {
   nodeName: string;
+  /** Absent: default. */
+  serviceAccountName?: string;
   hostname: string;
   subdomain: string;
   hostNetwork: boolean;

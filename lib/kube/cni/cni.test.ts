@@ -36,13 +36,22 @@ const CONFIGS = [
 for (const config of CONFIGS.map((c) => parseCni(documents(c, 'cni.yaml')[0]!, []))) {
   Cni(`${config.plugin}: what an ADD makes its DEL takes back, and the pod is reached in between`, () => {
     const n = node('10.0.1.0/24');
-    const plugin = cniPlugin({ nodes: [n], podSubnet: '10.0.0.0/16', serviceSubnet: '10.96.0.0/12', cni: config });
+    const plugin = cniPlugin({
+      nodes: [n],
+      hosts: [],
+      file: 's.yaml',
+      kubeProxy: { mode: 'iptables' },
+      podSubnet: '10.0.0.0/16',
+      serviceSubnet: '10.96.0.0/12',
+      cni: config,
+    });
     const pod = (name: string): Sandbox => ({
       namespace: 'ns',
       name,
       netns: `ns_${name}`,
       containerId: name.repeat(64),
       annotations: {},
+      serviceAccount: 'default',
       podIP: plugin.ipam.allocate(n, name)!,
       ports: [],
     });

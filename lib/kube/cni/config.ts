@@ -53,11 +53,24 @@ export interface FlannelConfig extends Chain {
   backend: FlannelBackend;
 }
 
-export type CniConfig = BridgeConfig | PtpConfig | FlannelConfig;
+/** Calico's IPPool for the podSubnet, and `mtu` of calico-config's veth_mtu. */
+export interface CalicoConfig extends Chain {
+  plugin: 'calico';
+  encapsulation: 'IPIP' | 'VXLAN' | 'None';
+  /** Only where a router is between. */
+  crossSubnet: boolean;
+  natOutgoing: boolean;
+  /** Prefix length of a block of addresses. */
+  blockSize: number;
+  /** Bytes, of pods and tunnels; 0: what is left of 1500. */
+  mtu: number;
+}
+
+export type CniConfig = BridgeConfig | PtpConfig | FlannelConfig | CalicoConfig;
 
 /** Reads `spec.cni` of nodes with these podCIDRs; absent: the bridge plugin. Throws InputError with a place. */
 export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig {
-  const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel') ?? 'bridge';
+  const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel', 'calico') ?? 'bridge';
   switch (plugin) {
     case 'bridge':
       at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu', 'portMappings', 'ipam');
@@ -72,6 +85,8 @@ export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig 
         backend: backend(at!.opt('backend')),
         portMappings: at!.opt('portMappings')?.bool() ?? true,
       };
+    case 'calico':
+      return calico(at!, podCIDRs);
   }
 } // prettier-ignore
 
@@ -130,3 +145,26 @@ function backend(at: At | null): FlannelBackend {
     directRouting: flag(at, 'directRouting'),
   };
 }
+
+/** manifests/calico.yaml's: IPIP Always unless one of the modes is given. A node's blocks lie in its podCIDR. */
+function calico(at: At, podCIDRs: readonly string[]): CalicoConfig {
+  at.only('plugin', 'ipipMode', 'vxlanMode', 'natOutgoing', 'blockSize', 'mtu', 'portMappings');
+  const modes = ['Always', 'CrossSubnet', 'Never'] as const;
+  const vxlan = at.opt('vxlanMode')?.oneOf(...modes) ?? 'Never';
+  const ipip = at.opt('ipipMode')?.oneOf(...modes) ?? (at.opt('vxlanMode') === null ? 'Always' : 'Never');
+  if (vxlan !== 'Never' && ipip !== 'Never')
+    at.req('vxlanMode').fail(`found ${vxlan} beside ipipMode ${ipip}, expected one of them Never`);
+  const bits = Math.max(...podCIDRs.map((c) => networkOf(c).bits), 20);
+  const blockSize = at.opt('blockSize')?.int(20, 32) ?? 26;
+  if (blockSize < bits)
+    (at.opt('blockSize') ?? at.req('plugin')).fail(`found blocks of /${blockSize}, expected a blockSize from ${bits} to 32: the blocks of a node lie in its podCIDR`);
+  return {
+    plugin: 'calico',
+    encapsulation: vxlan !== 'Never' ? 'VXLAN' : ipip !== 'Never' ? 'IPIP' : 'None',
+    crossSubnet: vxlan === 'CrossSubnet' || ipip === 'CrossSubnet',
+    natOutgoing: at.opt('natOutgoing')?.bool() ?? true,
+    blockSize,
+    mtu: at.opt('mtu')?.int(68, 65535) ?? 0,
+    portMappings: at.opt('portMappings')?.bool() ?? true,
+  };
+} // prettier-ignore

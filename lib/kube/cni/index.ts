@@ -1,5 +1,6 @@
 /** The CNI plugins by name. @module */
 import { BridgePlugin } from './bridge.js';
+import { CalicoPlugin } from './calico/index.js';
 import { FlannelPlugin } from './flannel.js';
 import type { CniCluster, CniPlugin } from './plugin.js';
 import { PtpPlugin } from './ptp.js';
@@ -14,5 +15,7 @@ export function cniPlugin(cluster: CniCluster): CniPlugin {
       return new PtpPlugin(cluster, cni);
     case 'flannel':
       return new FlannelPlugin(cluster, cni);
+    case 'calico':
+      return new CalicoPlugin(cluster, cni);
   }
 }

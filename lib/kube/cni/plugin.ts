@@ -2,7 +2,7 @@
  * The seam between a cluster and its CNI plugin: what a plugin is told, and the Linux commands it answers with.
  *
  * A plugin is one object for the whole cluster; it may remember what it has set up where. It is called in the order of the
- * virtual clock: for every node its set-up, a CNI ADD for each of its first pods, its peers; then a CNI ADD for each pod that starts
+ * virtual clock: for every node its set-up, a CNI ADD for each of its first pods, its peers, then its daemon; then a CNI ADD for each pod that starts
  * and a CNI DEL for each that ends. Commands are
  * lines of a Lab (heredocs are one element with line breaks), each naming its own namespace; nothing else leaves a plugin.
  *
@@ -16,9 +16,14 @@ import type { CniConfig } from './config.js';
 /** What is the same for all nodes of a cluster. */
 export interface CniCluster {
   nodes: readonly Machine[];
+  /** The machines outside. */
+  hosts: readonly Machine[];
   podSubnet: string;
   serviceSubnet: string;
+  kubeProxy: { readonly mode: string };
   cni: CniConfig;
+  /** The scenario's, for messages. */
+  file: string;
 }
 
 /** A hostPort of a pod (runtimeConfig.portMappings). */
@@ -38,6 +43,7 @@ export interface Sandbox {
   /** The container id of the sandbox: 64 hex digits. */
   containerId: string;
   annotations: Record<string, string>;
+  serviceAccount: string;
   /** The address that `Ipam.allocate` gave it, without a prefix length. */
   podIP: string;
   ports: PortMapping[];
@@ -80,10 +86,14 @@ export interface Ipam {
 
 export interface CniPlugin {
   readonly ipam: Ipam;
+  /** Commands in the namespace `root` before there is any machine; absent: none. */
+  readonly machines?: readonly string[];
   /** A node's start: devices, addresses and rules that stand before any pod. Called once a node. */
   nodeAdd(node: Machine): string[];
   /** What a node does as it learns of all other nodes (routes, FDB entries, neighbours); after its first pods have come. */
   peersAdd(node: Machine): string[];
+  /** What its daemon does on a node where kube-proxy has synced, after the first pods and all nodes; absent: nothing. */
+  daemonAdd?(node: Machine): string[];
   /** CNI ADD. */
   podAdd(node: Machine, pod: Sandbox): CniResult;
   /** CNI DEL; kubelet deletes the network namespace itself after it. */

@@ -27,6 +27,7 @@ export const sandboxOf = (p: Pod): Sandbox => ({
   netns: podNetns(p, ''),
   containerId: digest(`${p.metadata.namespace}/${p.metadata.name}`),
   annotations: p.metadata.annotations,
+  serviceAccount: p.spec.serviceAccountName ?? 'default',
   podIP: p.status.podIP,
   ports: hostPorts(p),
 });

@@ -29,6 +29,8 @@ export class Kernel {
   proto: Protocols;
   /** net.ipv4.neigh.default. */
   readonly neighDefault: NeighParms = { ...NEIGH_DEFAULT };
+  /** net.core.fb_tunnels_only_for_init_net: 0: every namespace is made with a `tunl0`; else only `root` has one. */
+  fbTunnelsOnlyForInitNet = 0;
   /** Transmissions within one another now (softnet_data.xmit.recursion). */
   xmitDepth = 0;
   tracer: Tracer | null = null;

@@ -21,7 +21,7 @@ export function bootKernel(seed: number): Kernel {
   return kernel;
 }
 
-/** A new namespace: empty tables, `lo` down. The caller checks that the name is free. */
+/** A new namespace: empty tables, `lo` and (unless a sysctl forbids it) `tunl0`, down. The caller checks that the name is free. */
 export function createNetns(kernel: Kernel, name: string): Netns {
   const net = new Netns(kernel, name);
   net.fib = new Fib();
@@ -30,7 +30,9 @@ export function createNetns(kernel: Kernel, name: string): Netns {
   net.socks = new Sockets();
   kernel.netns.set(name, net);
   net.lo = new Loopback(net);
-  for (const dev of [net.lo, fallbackTunnel(net)]) {
+  // net_has_fallback_tunnels
+  const tunnel = name === 'root' || kernel.fbTunnelsOnlyForInitNet === 0;
+  for (const dev of tunnel ? [net.lo, fallbackTunnel(net)] : [net.lo]) {
     net.devs.push(dev);
     kernel.onDevice?.(dev);
   }

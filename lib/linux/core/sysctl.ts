@@ -78,6 +78,8 @@ const VS_FIXED =
 const CT_MAX = 'net.netfilter.nf_conntrack_max';
 const CT_BUCKETS = 'net.netfilter.nf_conntrack_buckets';
 const CT_COUNT = 'net.netfilter.nf_conntrack_count';
+/** Of the machine: only `root` has it (net_core_table). */
+const FB_TUNNELS = 'net.core.fb_tunnels_only_for_init_net';
 
 /** Least and greatest value of those that refuse others. */
 const LIMITS: Record<string, readonly [number, number]> = {
@@ -93,6 +95,7 @@ const LIMITS: Record<string, readonly [number, number]> = {
   'net.ipv4.icmp_errors_use_inbound_ifaddr': [0, 1],
   'net.ipv4.icmp_msgs_per_sec': [0, 2147483647],
   'net.ipv4.icmp_msgs_burst': [0, 2147483647],
+  [FB_TUNNELS]: [0, 2],
 };
 
 /** True without effect here: IPv6 is off on the machine; any value is accepted. */
@@ -132,6 +135,7 @@ export function sysctlRead(net: Netns, key: string): string | null {
   if (k === CT_MAX) return String(conntrack(net).limits.max);
   if (k === CT_BUCKETS) return String(conntrack(net).limits.buckets);
   if (k === CT_COUNT) return String(conntrack(net).count);
+  if (k === FB_TUNNELS) return net.name === 'root' ? String(net.kernel.fbTunnelsOnlyForInitNet) : null;
   if (k in PLAIN) return String(net.sysctl.get(k) ?? PLAIN[k]);
   if (INERT.some((r) => r.test(k))) return String(net.sysctl.get(k) ?? (k.startsWith('net.ipv6.') ? 1 : 0));
   return null;
@@ -179,6 +183,7 @@ export function sysctlWrite(net: Netns, key: string, value: number): boolean {
   } else if (CT_SYSCTLS.has(k)) return CT_SYSCTLS.get(k)!.write(conntrack(net).config, value);
   else if (k === CT_MAX || k === CT_BUCKETS) return limit(net, k, value);
   else if (k === CT_COUNT) return false;
+  else if (k === FB_TUNNELS) net.kernel.fbTunnelsOnlyForInitNet = value;
   else net.sysctl.set(k, value);
   return true;
 }

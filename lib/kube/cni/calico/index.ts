@@ -1,0 +1,127 @@
+/**
+ * Calico with its iptables dataplane: its CNI plugin and IPAM, BIRD and Felix on every node.
+ *
+ * A pod has a /32 and sends everything to 169.254.1.1, for which its node answers; the node has a route to each of its pods and one
+ * to each block of the others, bare or by a tunnel. Upstream: projectcalico/calico v3.31, manifests/calico.yaml, cni-plugin/pkg/dataplane/linux,
+ * Felix and confd as said in the files here. The MAC address of a pod, random in reality, is derived from its address unless the
+ * annotation cni.projectcalico.org/hwAddr gives it. Not here: eBPF, nftables, WireGuard, IPv6, floating IPs, host endpoints, several pools, BGP peers
+ * other than the nodes.
+ * @module
+ */
+import type { Machine } from '../../scenario.js';
+import type { CalicoConfig } from '../config.js';
+import { macFor } from '../names.js';
+import type { CniCluster, CniCommands, CniPlugin, CniResult, Sandbox } from '../plugin.js';
+import { Portmap } from '../portmap.js';
+import { forwarding } from '../routes.js';
+import { noPolicy, type PolicyOf } from './felix.js';
+import { workloadInterface } from './hash.js';
+import { BlockIpam } from './ipam.js';
+import { FelixNode } from './node.js';
+import { mtuOf, Routes, tunnelOf } from './routes.js';
+
+const GATEWAY = '169.254.1.1';
+
+export class CalicoPlugin implements CniPlugin {
+  readonly ipam: BlockIpam;
+  readonly machines: readonly string[];
+  private readonly cluster: CniCluster;
+  private readonly config: CalicoConfig;
+  private readonly routes: Routes;
+  private readonly portmap: Portmap;
+  private readonly felix: Map<string, FelixNode>;
+  /** Nodes whose Felix runs. */
+  private readonly running = new Set<string>();
+  /** Of the IPAM, as of the last routes. */
+  private version = 0;
+
+  constructor(cluster: CniCluster, config: CalicoConfig, policyOf: PolicyOf = noPolicy) {
+    this.cluster = cluster;
+    this.config = config;
+    const tunnel = tunnelOf(config);
+    // On a real node eth0 is older than tunl0: its address is the one that ARP requests for pods come from.
+    this.machines = tunnel === 'tunl0' ? ['sysctl -q -w net.core.fb_tunnels_only_for_init_net=1'] : [];
+    this.ipam = new BlockIpam(cluster.nodes, config.blockSize, tunnel !== null);
+    this.routes = new Routes(cluster, config, this.ipam);
+    this.portmap = new Portmap(config);
+    this.felix = new Map(
+      cluster.nodes.map((n) => [
+        n.name,
+        new FelixNode(cluster, config, n, tunnel === null ? null : this.ipam.tunnelAddress(n), policyOf),
+      ]),
+    );
+  }
+
+  nodeAdd(node: Machine): string[] {
+    const accounting = `ip netns exec ${node.name} sysctl -q -w net.netfilter.nf_conntrack_acct=1`;
+    return [forwarding(node), accounting, ...this.routes.device(node)];
+  }
+
+  peersAdd(node: Machine): string[] {
+    this.version = this.ipam.version;
+    return [...this.routes.neighbours(node), ...this.routes.sync(node)];
+  }
+
+  daemonAdd(node: Machine): string[] {
+    this.running.add(node.name);
+    return this.felix.get(node.name)!.sync();
+  }
+
+  podAdd(node: Machine, pod: Sandbox): CniResult {
+    const mtu = mtuOf(this.config);
+    const dev = workloadInterface(pod.namespace, pod.name);
+    const felix = this.felix.get(node.name)!;
+    felix.add(pod);
+    const { own, elsewhere } = this.reroute(node);
+    return {
+      commands: [...wiring(node, pod, dev, mtu), ...own, ...(this.running.has(node.name) ? felix.sync() : [])],
+      chained: this.portmap.podAdd(node, pod, dev),
+      elsewhere,
+      mtu,
+      address: `${pod.podIP}/32`,
+      routes: [`${GATEWAY} dev eth0 scope link`, `default via ${GATEWAY} dev eth0`],
+    };
+  }
+
+  /** The node's route goes with the veth. */
+  podDel(node: Machine, pod: Sandbox): Pick<CniResult, 'commands' | 'elsewhere'> {
+    const felix = this.felix.get(node.name)!;
+    felix.remove(pod);
+    this.ipam.release(node, pod.podIP);
+    const { own, elsewhere } = this.reroute(node);
+    return {
+      commands: [...this.portmap.podDel(node, pod), `ip -n ${pod.netns} link del eth0`, ...own, ...felix.sync()],
+      elsewhere,
+    };
+  }
+
+  /** What nodes do once blocks have changed hands. */
+  private reroute(node: Machine): { own: string[]; elsewhere: CniCommands[] } {
+    if (!this.running.has(node.name) || this.version === this.ipam.version) return { own: [], elsewhere: [] };
+    this.version = this.ipam.version;
+    const all = this.cluster.nodes.map((n) => ({ node: n.name, commands: this.routes.sync(n) }));
+    const changed = all.filter((x) => x.commands.length > 0);
+    return {
+      own: changed.find((x) => x.node === node.name)?.commands ?? [],
+      elsewhere: changed.filter((x) => x.node !== node.name),
+    };
+  }
+}
+
+/** cni-plugin's DoWorkloadNetnsSetUp and SetupRoutes. */
+function wiring(node: Machine, pod: Sandbox, dev: string, mtu: number): string[] {
+  const inPod = `ip -n ${pod.netns}`;
+  const conf = `net.ipv4.conf.${dev}`;
+  const mac = pod.annotations['cni.projectcalico.org/hwAddr'] ?? macFor(pod.podIP);
+  return [
+    `${inPod} link add eth0 address ${mac} mtu ${mtu} type veth peer name ${dev} address ee:ee:ee:ee:ee:ee mtu ${mtu} netns ${node.name}`,
+    `ip netns exec ${node.name} sysctl -q -w ${conf}.route_localnet=1 net.ipv4.neigh.${dev}.proxy_delay=0 ${conf}.proxy_arp=1 ${conf}.forwarding=1`,
+    `ip -n ${node.name} link set ${dev} up`,
+    `${inPod} link set eth0 up`,
+    `${inPod} route add ${GATEWAY} dev eth0 scope link`,
+    `${inPod} route add default via ${GATEWAY} dev eth0`,
+    `${inPod} addr add ${pod.podIP}/32 dev eth0`,
+    `ip netns exec ${pod.netns} sysctl -q -w net.ipv4.ip_forward=0`,
+    `ip -n ${node.name} route add ${pod.podIP} dev ${dev} scope link`,
+  ];
+}
