@@ -103,7 +103,7 @@ export function reconcile(s: Scenario): Cluster {
     endpoints.push(e);
     slices.push(...mirror(e, services));
   }
-  warnings.push(...said(objects, services, slices, pods, s.cni));
+  warnings.push(...said(objects, services, slices, pods, s.cni), ...(cni.said ?? []));
   const all = [
     ...namespaces,
     ...nodes,

@@ -86,6 +86,8 @@ export interface Ipam {
 
 export interface CniPlugin {
   readonly ipam: Ipam;
+  /** What the user should know, in words; absent: nothing. */
+  readonly said?: readonly string[];
   /** Commands in the namespace `root` before there is any machine; absent: none. */
   readonly machines?: readonly string[];
   /** A node's start: devices, addresses and rules that stand before any pod. Called once a node. */

@@ -19,6 +19,11 @@ const PLUGINS = [
   'plugin: flannel, backend: { type: vxlan }',
   'plugin: flannel, backend: { type: vxlan, directRouting: true }',
   'plugin: flannel, backend: { type: host-gw }',
+  'plugin: calico, ipipMode: Always',
+  'plugin: calico, ipipMode: CrossSubnet',
+  'plugin: calico, vxlanMode: Always',
+  'plugin: calico, vxlanMode: CrossSubnet',
+  'plugin: calico, ipipMode: Never',
 ];
 /** Those that lay a pod network; the others leave a part of it to somebody else. */
 const networks = PLUGINS.filter((p) => !p.includes('ipMasq'));
@@ -30,7 +35,7 @@ interface Pod {
   ip: string;
 }
 const PODS: Pod[] = [0, 1, 2].flatMap((node) => [2, 3].map((i) => ({ name: `p${node + 1}${i}`, node, ip: `10.0.${node + 1}.${i}` }))); // prettier-ignore
-const pod = (p: Pod): string => `{ apiVersion: v1, kind: Pod, metadata: { name: ${p.name} }, spec: { nodeName: node${p.node + 1}, containers: [ { name: a, image: busybox } ] } }`; // prettier-ignore
+const pod = (p: Pod): string => `{ apiVersion: v1, kind: Pod, metadata: { name: ${p.name} }, spec: { nodeName: node${p.node + 1}, containers: [ { name: a, image: busybox } ] }, status: { podIP: ${p.ip} } }`; // prettier-ignore
 
 /** Runs command lines, each in a place, 100 ms apart. */
 function run(cni: string, steps: [where: string, command: string][]): LabRun {
@@ -50,6 +55,9 @@ ${steps.map(([where, command], i) => `  - { at: ${i * 100}ms, in: ${where}, run:
   return result;
 }
 
+/** Frames without an Ethernet header: of tunl0. */
+const LINKTYPE_RAW = 101;
+
 interface Seen {
   iface: string;
   seq: number;
@@ -68,8 +76,9 @@ function packets(r: LabRun): Seen[] {
   for (const tap of r.taps) {
     for (const c = tap.cursor(); c.next();) {
       const b = c.chunk;
-      const o = c.start + 14;
-      if (u16(b, o - 2) !== 0x0800) continue;
+      const raw = tap.linktype === LINKTYPE_RAW;
+      const o = c.start + (raw ? 0 : 14);
+      if (!raw && u16(b, o - 2) !== 0x0800) continue;
       out.push({
         iface: tap.iface,
         seq: tap.seqOf(c.index),
@@ -114,13 +123,14 @@ for (const cni of networks) {
     for (const [i, n] of nodes.entries())
       for (const p of PODS.filter((x) => x.node === i)) {
         const there = seen.filter((x) => x.iface === inPod(p) && x.request && x.dst === p.ip);
-        assert.ok(there.some((x) => x.src === `10.0.${i + 1}.1`), `${n.name} asks ${p.name} from its address in the podCIDR`);
+        const own = cni.includes('calico') ? n.ip : `10.0.${i + 1}.1`;
+        assert.ok(there.some((x) => x.src === own), `${n.name} asks ${p.name} from ${own}`);
         assert.ok(seen.some((x) => x.iface === inPod(p) && x.src === n.ip && !x.request), `${n.name} answers ${p.name}`);
       }
   }); // prettier-ignore
 }
 
-for (const cni of ['plugin: flannel', 'plugin: ptp, ipMasq: true, portMappings: true', 'plugin: bridge, ipMasq: true, portMappings: true']) {
+for (const cni of ['plugin: flannel', 'plugin: calico', 'plugin: ptp, ipMasq: true, portMappings: true', 'plugin: bridge, ipMasq: true, portMappings: true']) {
   Plugins(`a pod that ends takes its rules along, one that comes later has its own: ${cni}`, () => {
     const web = '{ apiVersion: v1, kind: Pod, metadata: { name: web, annotations: { podwire.dev/run: podwire app echo --tcp 80 } }, spec: { nodeName: node1, containers: [ { name: a, image: busybox, ports: [ { containerPort: 80, hostPort: 8000 } ] } ] } }';
     const text = `kind: Scenario
@@ -128,7 +138,7 @@ metadata: { name: t }
 spec:
   nodes: [ { name: node1, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]
   cni: { ${cni} }
-  hosts: [ { name: outside, address: 192.168.56.99/24 } ]
+  hosts: [ { name: outside, address: 203.0.113.10/24 } ]
   objects: [ ${web} ]
   steps:
   - { at: 0s, run: kubectl delete pod web --grace-period=1 }
@@ -140,8 +150,8 @@ spec:
     const r = runLab(parseLab(compile(reconcile(parseScenario(text, 's.yaml', () => ''))).text, 's.yaml'));
     for (const s of r.steps) assert.is(s.exit, 0, `${s.command}: ${s.stderr}`);
     const [rules, routes] = r.steps.filter((s) => s.at === 8e9).map((s) => s.stdout) as [string, string];
-    assert.not.match(rules, /CNI-DN-|10\.0\.1\.2|CNI-[0-9a-f]{24}/);
-    assert.not.match(routes, /10\.0\.1\.2/);
+    assert.not.match(rules, /CNI-DN-|10\.0\.1\.2|CNI-[0-9a-f]{24}|cali[0-9a-f]{11}/);
+    assert.not.match(routes, /10\.0\.1\.2|cali/);
     assert.equal(r.failures, []);
   });
 } // prettier-ignore
@@ -171,7 +181,7 @@ function row(cni: string): string {
   const cells = [
     `\`${cni}\``,
     hops(near),
-    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^veth.*/, 'veth')).join(', ')}`,
+    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^(veth|cali).*/, '$1')).join(', ')}`,
     `${overhead(far)}, ${overhead(away)}`,
     mtu,
     own(at(inPod(far), far.ip)),

@@ -22,9 +22,13 @@ import { mtuOf, Routes, tunnelOf } from './routes.js';
 
 const GATEWAY = '169.254.1.1';
 
+const NO_DEFAULT_ROUTE = `Calico: without a default route no node answers its pods' ARP requests for ${GATEWAY}, and they reach nobody; a machine of another network in spec.hosts brings a router`; // prettier-ignore
+
 export class CalicoPlugin implements CniPlugin {
   readonly ipam: BlockIpam;
-  readonly machines: readonly string[];
+  /** On a real node eth0 is older than tunl0: its address is the one that ARP requests for pods come from. */
+  readonly machines = ['sysctl -q -w net.core.fb_tunnels_only_for_init_net=1'];
+  readonly said: readonly string[];
   private readonly cluster: CniCluster;
   private readonly config: CalicoConfig;
   private readonly routes: Routes;
@@ -39,10 +43,9 @@ export class CalicoPlugin implements CniPlugin {
     this.cluster = cluster;
     this.config = config;
     const tunnel = tunnelOf(config);
-    // On a real node eth0 is older than tunl0: its address is the one that ARP requests for pods come from.
-    this.machines = tunnel === 'tunl0' ? ['sysctl -q -w net.core.fb_tunnels_only_for_init_net=1'] : [];
     this.ipam = new BlockIpam(cluster.nodes, config.blockSize, tunnel !== null);
     this.routes = new Routes(cluster, config, this.ipam);
+    this.said = this.routes.routed ? [] : [NO_DEFAULT_ROUTE];
     this.portmap = new Portmap(config);
     this.felix = new Map(
       cluster.nodes.map((n) => [

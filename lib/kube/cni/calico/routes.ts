@@ -43,6 +43,11 @@ export class Routes {
     this.routers = gateways({ ...cluster, nodes: [...cluster.nodes], hosts: [...cluster.hosts] });
   }
 
+  /** Nodes have a default route. */
+  get routed(): boolean {
+    return this.routers.size > 0;
+  }
+
   /** A node's tunnel device, up and with its address. */
   device(node: Machine): string[] {
     const ip = `ip -n ${node.name}`;
