@@ -74,7 +74,9 @@ export interface CniResult {
 
 /** Hands out pod addresses; one for the whole cluster. */
 export interface Ipam {
-  /** Takes an address that was asked for by `status.podIP`. Returns what is wrong with it in words, or an empty text. */
+  /** The address that a pod's annotations ask for, or an empty text; absent: no annotation does. */
+  asked?(annotations: Record<string, string>): string;
+  /** Takes an address that was asked for, by `status.podIP` or so. Returns what is wrong with it in words, or an empty text. */
   reserve(node: Machine, address: string, owner: string): string;
   /** The next address for a pod on a node, or null when there is none left. */
   allocate(node: Machine, owner: string): string | null;

@@ -97,16 +97,27 @@ class Kubelets {
     const hostIP = node.addresses[0]!.split('/')[0]!;
     this.loop.at(this.loop.now + POD_START, () => {
       if (local.ending) return;
-      const ip = pod.spec.hostNetwork ? hostIP : this.cni.ipam.allocate(node, `that of Pod "${pod.metadata.name}"`);
-      if (ip === null) {
-        this.warnings.push(`Pod "${pod.metadata.name}" stays in ContainerCreating: no IP addresses available in ${this.cni.ipam.rangeOf(node)} of ${node.name}`); // prettier-ignore
-        return;
-      }
+      const ip = pod.spec.hostNetwork ? hostIP : this.address(node, pod);
+      if (ip === null) return;
       local.pod = { ...local.pod, status: { ...local.pod.status, podIP: ip, hostIP } };
       this.sandbox(node, local);
       this.run(key, node, local);
     });
   }
+
+  /** The pod's address; null: there is none, which is said. */
+  private address(node: Machine, pod: Pod): string | null {
+    const { ipam } = this.cni;
+    const owner = `that of Pod "${pod.metadata.name}"`;
+    const asked = ipam.asked?.(pod.metadata.annotations) ?? '';
+    const refused = asked === '' ? '' : ipam.reserve(node, asked, owner);
+    const ip = asked === '' ? ipam.allocate(node, owner) : refused === '' ? asked : null;
+    if (ip === null) {
+      const why = refused === '' ? `no IP addresses available in ${ipam.rangeOf(node)} of ${node.name}` : `asked for ${asked}, expected ${refused}`;
+      this.warnings.push(`Pod "${pod.metadata.name}" stays in ContainerCreating: ${why}`);
+    }
+    return ip;
+  } // prettier-ignore
 
   private sandbox(node: Machine, local: Local): void {
     const { pod } = local;

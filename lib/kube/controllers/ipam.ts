@@ -12,7 +12,8 @@ export const isRunning = (p: Pod): boolean =>
   p.spec.nodeName !== '' && (p.status.phase === 'Running' || p.status.phase === 'Unknown');
 
 /**
- * Sets hostIP and podIP of every running pod, in order; a given status.podIP is kept: it must be one of the node's and free.
+ * Sets hostIP and podIP of every running pod, in order; a given status.podIP, or one that an annotation asks the plugin for, is kept:
+ * it must be one the node may have, and free.
  * Throws InputError.
  */
 export function assignPodIPs(file: string, machines: readonly Machine[], pods: readonly Pod[], ipam: Ipam): void {
@@ -34,7 +35,8 @@ export function assignPodIPs(file: string, machines: readonly Machine[], pods: r
 const ownerOf = (p: Pod): string => `that of Pod "${p.metadata.name}"`;
 
 function reserveGiven(file: string, node: Machine, p: Pod, ipam: Ipam): void {
-  const given = p.status.podIP;
+  const asked = ipam.asked?.(p.metadata.annotations) ?? '';
+  const given = p.status.podIP === '' && !p.spec.hostNetwork ? asked : p.status.podIP;
   const hostIP = node.addresses[0]!.split('/')[0]!;
   p.status = { ...p.status, hostIP };
   const bad = (why: string): never => failAt(file, p, 'status.podIP', `found podIP ${given}, expected ${why}`);
@@ -44,5 +46,6 @@ function reserveGiven(file: string, node: Machine, p: Pod, ipam: Ipam): void {
   } else if (given !== '') {
     const why = ipam.reserve(node, given, ownerOf(p));
     if (why !== '') bad(why);
+    p.status.podIP = given;
   }
 }

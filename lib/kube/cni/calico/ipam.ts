@@ -53,11 +53,18 @@ export class BlockIpam implements Ipam {
     return ntoa(this.of(node)[0]!.net);
   }
 
+  /** cni.projectcalico.org/ipAddrs, a JSON list of one; what is none is asked for as it is, and refused. */
+  asked(annotations: Record<string, string>): string {
+    const text = annotations['cni.projectcalico.org/ipAddrs'] ?? '';
+    return /^\[\s*"([^"]*)"\s*\]$/.exec(text)?.[1] ?? text;
+  }
+
   reserve(node: Machine, address: string, owner: string): string {
     for (const n of this.nodes) this.of(n);
-    const a = aton(address)!;
-    const block = this.blockOf(a);
-    if (block === null) return `an address in ${node.podCIDR} of ${node.name}, or of another node's podCIDR`;
+    const a = aton(address);
+    const block = a === null ? null : this.blockOf(a);
+    if (a === null || block === null)
+      return `an address in ${node.podCIDR} of ${node.name}, or of another node's podCIDR`;
     const by = block.taken.get(a - block.net);
     if (by !== undefined) return `one that is free: it is ${by}`;
     block.free.splice(block.free.indexOf(a - block.net), 1);
