@@ -17,7 +17,7 @@ import { forwarding } from '../routes.js';
 import { noPolicy, type PolicyOf } from './felix.js';
 import { workloadInterface } from './hash.js';
 import { BlockIpam } from './ipam.js';
-import { FelixNode } from './node.js';
+import { felixCluster, FelixNode } from './node.js';
 import { mtuOf, Routes, tunnelOf } from './routes.js';
 
 const GATEWAY = '169.254.1.1';
@@ -42,17 +42,12 @@ export class CalicoPlugin implements CniPlugin {
   constructor(cluster: CniCluster, config: CalicoConfig, policyOf: PolicyOf = noPolicy) {
     this.cluster = cluster;
     this.config = config;
-    const tunnel = tunnelOf(config);
-    this.ipam = new BlockIpam(cluster.nodes, config.blockSize, tunnel !== null);
+    this.ipam = new BlockIpam(cluster.nodes, config.blockSize, tunnelOf(config) !== null);
     this.routes = new Routes(cluster, config, this.ipam);
     this.said = this.routes.routed ? [] : [NO_DEFAULT_ROUTE];
     this.portmap = new Portmap(config);
-    this.felix = new Map(
-      cluster.nodes.map((n) => [
-        n.name,
-        new FelixNode(cluster, config, n, tunnel === null ? null : this.ipam.tunnelAddress(n), policyOf),
-      ]),
-    );
+    const felix = felixCluster(cluster, config, this.ipam);
+    this.felix = new Map(cluster.nodes.map((n) => [n.name, new FelixNode(felix, n, policyOf)]));
   }
 
   nodeAdd(node: Machine): string[] {

@@ -36,6 +36,7 @@ export class BlockIpam implements Ipam {
     this.nodes = nodes;
     this.bits = blockSize;
     this.tunnels = tunnels;
+    for (const n of nodes) this.of(n);
   }
 
   rangeOf(node: Machine): string {
@@ -60,7 +61,6 @@ export class BlockIpam implements Ipam {
   }
 
   reserve(node: Machine, address: string, owner: string): string {
-    for (const n of this.nodes) this.of(n);
     const a = aton(address);
     const block = a === null ? null : this.blockOf(a);
     if (a === null || block === null)

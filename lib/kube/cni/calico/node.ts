@@ -12,10 +12,25 @@ import { dispatchChains } from './dispatch.js';
 import { endpointChains, profileChains } from './endpoint-chains.js';
 import type { Chain, Endpoint, EndpointPolicy, FelixIpset, NodePolicy, PolicyOf } from './felix.js';
 import { ipsetName, workloadInterface } from './hash.js';
+import type { BlockIpam } from './ipam.js';
 import { EndpointMarks, markChains } from './ipvs-chains.js';
 import { IpsetProgram, IptablesProgram } from './program.js';
 import { tunnelOf } from './routes.js';
 import { staticTables, type TableModel } from './static-chains.js';
+
+/** What all nodes share. */
+export interface FelixCluster {
+  readonly cluster: CniCluster;
+  readonly config: CalicoConfig;
+  readonly ipam: BlockIpam;
+  readonly tables: readonly TableModel[];
+}
+
+export function felixCluster(cluster: CniCluster, config: CalicoConfig, ipam: BlockIpam): FelixCluster {
+  const ipvs = cluster.kubeProxy.mode === 'ipvs';
+  const tables = staticTables({ tunnel: tunnelOf(config), natOutgoing: config.natOutgoing, ipvs });
+  return { cluster, config, ipam, tables };
+}
 
 interface Local {
   endpoint: Endpoint;
@@ -34,14 +49,12 @@ export class FelixNode {
   private readonly iptablesProgram: IptablesProgram;
   private readonly ipsetProgram: IpsetProgram;
 
-  /** `tunnelAddress`: of its tunnel device; null: it has none. */
-  constructor(cluster: CniCluster, config: CalicoConfig, node: Machine, tunnelAddress: string | null, policyOf: PolicyOf) {
+  constructor(felix: FelixCluster, node: Machine, policyOf: PolicyOf) {
     this.name = node.name;
     this.policyOf = policyOf;
-    const ipvs = cluster.kubeProxy.mode === 'ipvs';
-    this.tables = staticTables({ tunnel: tunnelOf(config), natOutgoing: config.natOutgoing, ipvs });
-    this.ipsets = ownIpsets(cluster, config, node, tunnelAddress);
-    this.marks = ipvs ? new EndpointMarks() : null;
+    this.tables = felix.tables;
+    this.ipsets = ownIpsets(felix, node);
+    this.marks = felix.cluster.kubeProxy.mode === 'ipvs' ? new EndpointMarks() : null;
     this.iptablesProgram = new IptablesProgram(node.name);
     this.ipsetProgram = new IpsetProgram(node.name);
   } // prettier-ignore
@@ -83,13 +96,13 @@ export class FelixNode {
 }
 
 /** Those that the static chains ask. An address is this host's where the table `local` says so: 127.0.0.0 too. */
-function ownIpsets(cluster: CniCluster, config: CalicoConfig, node: Machine, tunnelAddress: string | null): FelixIpset[] {
+function ownIpsets({ cluster, config, ipam }: FelixCluster, node: Machine): FelixIpset[] {
   const set = (id: string, members: readonly string[], type: FelixIpset['type'] = 'hash:net'): FelixIpset => ({ name: ipsetName(id), type, members });
   const pool = [cluster.podSubnet];
-  const addresses = node.addresses.map((a) => a.split('/')[0]!);
   const own = [set('all-ipam-pools', pool), set('masq-ipam-pools', config.natOutgoing ? pool : [])];
   if (config.encapsulation === 'IPIP') own.push(set('all-hosts-net', cluster.nodes.map(addressOf)));
   if (config.encapsulation === 'VXLAN') own.push(set('all-vxlan-net', peersOf(cluster, node).map(addressOf)));
-  const here = ['127.0.0.0', '127.0.0.1', ...addresses, ...(tunnelAddress === null ? [] : [tunnelAddress])];
+  const tunnel = tunnelOf(config) === null ? [] : [ipam.tunnelAddress(node)];
+  const here = ['127.0.0.0', '127.0.0.1', ...node.addresses.map((a) => a.split('/')[0]!), ...tunnel];
   return [...own, set('this-host', here, 'hash:ip'), set('dscp-src-net', [])];
 } // prettier-ignore

@@ -10,6 +10,17 @@ import type { Chain, FelixIpset, Rule } from './felix.js';
 import { appended, renderRule, ruleHashes } from './hash.js';
 import type { TableModel } from './static-chains.js';
 
+/** Of chains that many nodes share, or that do not change. */
+const hashed = new WeakMap<Chain, readonly string[]>();
+
+function hashesOf(c: Chain): readonly string[] {
+  const known = hashed.get(c);
+  if (known !== undefined) return known;
+  const hashes = ruleHashes(c);
+  hashed.set(c, hashes);
+  return hashes;
+}
+
 const comment = (hash: string): string => `-m comment --comment "cali:${hash}"`;
 
 /** A node's iptables. */
@@ -30,7 +41,7 @@ export class IptablesProgram {
 
   private table(t: TableModel): string[] {
     const had = this.known.get(t.table);
-    const now = new Map(t.chains.map((c) => [c.name, ruleHashes(c)] as const));
+    const now = new Map(t.chains.map((c) => [c.name, hashesOf(c)] as const));
     this.known.set(t.table, now);
     const [heads, rules]: [string[], string[]] = [[], []];
     for (const c of t.chains) {
