@@ -68,7 +68,7 @@ export class BridgePlugin implements CniPlugin {
     if (ipMasq) out.push(masqueradeAdd(node, pod));
     return {
       commands: out,
-      chained: this.portmap.podAdd(node, pod, br),
+      chained: this.portmap.podAdd(node, pod, br, `${pod.podIP}/${bits}`),
       elsewhere: [],
       mtu: given > 0 ? given : 1500,
       address: `${pod.podIP}/${bits}`,

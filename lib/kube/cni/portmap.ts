@@ -2,7 +2,7 @@
  * The reference plugin `portmap`, chained behind the one that makes the interface: a pod's hostPorts on its node.
  *
  * Upstream: containernetworking/plugins, plugins/meta/portmap, iptables backend, snat true. Its jump in POSTROUTING goes to the top,
- * those to CNI-HOSTPORT-DNAT to the end. A connection to a hostPort from the node's own podCIDR or from localhost is masqueraded.
+ * those to CNI-HOSTPORT-DNAT to the end. A connection to a hostPort from the pod's own network or from localhost is masqueraded.
  * Not here: old UDP conntrack entries of the port, which it deletes; snat false, masqAll, conditions; the nftables backend.
  * @module
  */
@@ -35,13 +35,12 @@ export class Portmap {
     this.on = portMappings;
   }
 
-  /** `dev`: the node's interface towards the pod. */
-  podAdd(node: Machine, pod: Sandbox, dev: string): string[] {
+  /** `dev`: the node's interface towards the pod; `net`: the pod's address and its prefix length. */
+  podAdd(node: Machine, pod: Sandbox, dev: string, net: string): string[] {
     if (!this.on || pod.ports.length === 0) return [];
     const top = this.ready.has(node.name) ? [] : TOP;
     this.ready.add(node.name);
     const chain = chainOf(pod, 'DN-');
-    const net = `${pod.podIP}/${node.podCIDR.split('/')[1]!}`;
     return [
       [
         `ip netns exec ${node.name} iptables-restore --noflush <<'EOF'`,

@@ -58,7 +58,7 @@ export class PtpPlugin implements CniPlugin {
     if (ipMasq) out.push(masqueradeAdd(node, pod));
     return {
       commands: out,
-      chained: this.portmap.podAdd(node, pod, veth.name),
+      chained: this.portmap.podAdd(node, pod, veth.name, `${pod.podIP}/${bits}`),
       elsewhere: [],
       mtu: given > 0 ? given : 1500,
       address: `${pod.podIP}/${bits}`,

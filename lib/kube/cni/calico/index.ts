@@ -73,7 +73,7 @@ export class CalicoPlugin implements CniPlugin {
     const { own, elsewhere } = this.reroute(node);
     return {
       commands: [...wiring(node, pod, dev, mtu), ...own, ...(this.running.has(node.name) ? felix.sync() : [])],
-      chained: this.portmap.podAdd(node, pod, dev),
+      chained: this.portmap.podAdd(node, pod, dev, `${pod.podIP}/32`),
       elsewhere,
       mtu,
       address: `${pod.podIP}/32`,
