@@ -6,6 +6,7 @@
  */
 import * as eth from '../../../wire/ethernet.js';
 import type { Netdev } from '../core/netdev.js';
+import { arpNotify } from '../ipv4/arp.js';
 import { setMtu } from '../ipv4/devinet.js';
 import { Bridge, BrPort } from './bridge.js';
 import type { Fdb, FdbEntry, FdbKind } from './fdb.js';
@@ -78,7 +79,13 @@ function changeBridgeMac(br: Bridge, mac: Uint8Array): void {
   }
   br.id.set(mac);
   br.mac.set(mac);
-  br.net.neigh.flushDevice(br); // NETDEV_CHANGEADDR
+  changedAddress(br);
+}
+
+/** NETDEV_CHANGEADDR: what was known behind the device is forgotten (neigh_changeaddr), its own addresses are announced. */
+function changedAddress(dev: Netdev): void {
+  dev.net.neigh.flushDevice(dev);
+  if (dev.up) arpNotify(dev);
 }
 
 /** `ip link set address`: a bridge keeps an address that was set; a port's may become the bridge's (br_fdb_changeaddr). */
@@ -94,9 +101,10 @@ export function setMac(dev: Netdev, mac: Uint8Array): void {
   if (dev instanceof Bridge) {
     dev.macSet = true;
     if (compareMac(dev.mac, mac) !== 0) changeBridgeMac(dev, mac.slice());
+    else changedAddress(dev);
   } else {
     dev.mac.set(mac);
-    dev.net.neigh.flushDevice(dev);
+    changedAddress(dev);
   }
   if (port !== null) recalculateId(port.master);
 }
