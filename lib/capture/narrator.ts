@@ -6,7 +6,11 @@ import type { Netdev, Tap as Listener } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import type { Skb } from '../linux/core/skb.js';
 import type { Tracer } from '../linux/core/tracer.js';
+import { type Dst, INPUT_LOCAL } from '../linux/ipv4/dst.js';
+import type { Neigh } from '../linux/ipv4/neighbour.js';
 import { xtTables } from '../linux/netfilter/xtables.js';
+import { neighLine } from '../shell/ip-neigh.js';
+import { routeLine } from '../shell/ip-route-show.js';
 import { ruleText } from '../shell/iptables-save.js';
 import type { Tap } from './tap.js';
 
@@ -51,8 +55,17 @@ export abstract class Narrator implements Tracer {
     this.note(this.id(skb), net, null, `${kind}: ${before} → ${after}`);
   }
 
-  route(net: Netns, skb: Skb, text: string): void {
+  route(net: Netns, skb: Skb, d: Dst): void {
+    const text = d.route === null ? (d.input === INPUT_LOCAL ? 'local' : `dev ${d.dev.name}`) : routeLine(d.route);
     this.note(this.id(skb), net, null, `route: ${text}`);
+  }
+
+  neighbour(net: Netns, skb: Skb, n: Neigh): void {
+    this.note(this.id(skb), net, null, `neighbour: ${neighLine(n)}${n.valid ? '' : ', the packet waits'}`);
+  }
+
+  tunnel(net: Netns, skb: Skb, dev: { name: string }, text: string): void {
+    this.note(this.id(skb), net, dev.name, text);
   }
 
   bridge(net: Netns, skb: Skb, dev: { name: string }, text: string): void {

@@ -61,6 +61,36 @@ Explain('a frame that arrives is told what happens to it next', () => {
 Explain('decisions before the first frame in a namespace stand at that frame', () => {
   assert.ok(comments()('a/eth0', 2).includes('filter/OUTPUT rule 1: ACCEPT (-p icmp -j ACCEPT)'));
 });
+Explain('a route and a neighbour are told as ip prints them', () => {
+  const of = comments();
+  assert.ok(of('a/eth0', 2).includes('route: default via 10.0.1.1 dev eth0'), of('a/eth0', 2).join());
+  assert.ok(of('r/va', 2).includes('route: 10.0.2.0/24 dev vb proto kernel scope link src 10.0.2.1'));
+  assert.ok(of('r/va', 2).includes('neighbour: 10.0.2.2 dev vb lladdr 02:00:00:00:02:02 REACHABLE'));
+  assert.ok(of('b/eth0', 2).includes('route: local'));
+});
+Explain('a tunnel says where it puts an outer header on, and where it takes it off', () => {
+  const narrator = new Explainer();
+  const end = (n: string, x: number, y: number): string => `
+    ip -n ${n} addr add 10.9.0.${x}/24 dev eth0
+    ip -n ${n} link set eth0 up
+    ip -n ${n} link add tun type ipip local 10.9.0.${x} remote 10.9.0.${y}
+    ip -n ${n} addr add 10.8.0.${x}/24 dev tun
+    ip -n ${n} link set tun up`;
+  const lab = `kind: Lab
+metadata: { name: x }
+spec:
+  setup: |
+    ip netns add a
+    ip netns add b
+    ip link add eth0 netns a address 02:00:00:00:01:01 type veth peer name eth0 netns b address 02:00:00:00:01:02${end('a', 1, 2)}${end('b', 2, 1)}
+  steps:
+  - { at: 0s, run: ip netns exec a ping -c 1 10.8.0.2 }
+`;
+  const { taps } = runLab(parseLab(lab, 'x'), { narrator });
+  const of = (iface: string, i: number): readonly string[] => narrator.commentsOf(taps.find((t) => t.iface === iface)!, i); // prettier-ignore
+  assert.ok(of('a/tun', 0).includes('tun: into IPIP to 10.9.0.2, from 10.9.0.1'), of('a/tun', 0).join());
+  assert.ok(of('b/eth0', 2).includes('tun: out of IPIP, of 10.9.0.1'), of('b/eth0', 2).join());
+});
 Explain('a drop stands at the last frame that was seen', () => {
   const udp = comments()('r/va', 4);
   assert.ok(udp.includes('filter/FORWARD rule 1: DROP (-p udp -j DROP)'), udp.join());

@@ -172,7 +172,13 @@ function text(c: IpContext, f: Filter, n: Neigh): string {
     const dev = f.dev === null ? `${n.dev.name.padEnd(16)} ` : '';
     return `${ntoa(n.addr).padEnd(39)} ${dev}${mac ?? ''}\n`;
   }
-  const dev = f.dev === null ? `dev ${n.dev.name} ` : '';
-  const ll = mac === null ? '' : `lladdr ${mac} `;
-  return `${ntoa(n.addr)} ${dev}${ll}${n.nud === NUD_NONE ? '' : `${nudName(n.nud)} `}\n`;
+  return `${line(n, f.dev === null ? `dev ${n.dev.name} ` : '')}\n`;
 }
+
+function line(n: Neigh, dev: string): string {
+  const ll = n.valid ? `lladdr ${macText(n.mac)} ` : '';
+  return `${ntoa(n.addr)} ${dev}${ll}${n.nud === NUD_NONE ? '' : `${nudName(n.nud)} `}`;
+}
+
+/** An entry as `ip neigh` has it, without the blank at its end. */
+export const neighLine = (n: Neigh): string => line(n, `dev ${n.dev.name} `).trimEnd();

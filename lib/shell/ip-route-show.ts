@@ -36,8 +36,10 @@ interface Filter {
   match: Prefix | null;
 }
 
+const ANY: Filter = { table: 0, tos: null, proto: null, scope: null, type: null, dev: null, metric: null, via: null, src: null, root: null, match: null }; // prettier-ignore
+
 function filter(c: IpContext, w: Words): Filter {
-  const f: Filter = { table: TABLE_MAIN, tos: null, proto: null, scope: null, type: null, dev: null, metric: null, via: null, src: null, root: null, match: null }; // prettier-ignore
+  const f: Filter = { ...ANY, table: TABLE_MAIN };
   let dev: string | null = null;
   while (w.more) {
     const k = w.take();
@@ -113,7 +115,7 @@ export function routeShow(c: IpContext, w: Words): string {
   const f = filter(c, w);
   checkTable(c, f);
   return found(c, f)
-    .map((r) => routeText(c, f, r))
+    .map((r) => routeText(c.details, f, r))
     .join('');
 }
 
@@ -134,9 +136,11 @@ const host = (p: Prefix | null): boolean => p !== null && p.prefix === 32;
 /** print_rta_metrics. */
 const mtuText = (mtu: number, lock: boolean): string => (mtu === 0 && !lock ? '' : `mtu ${lock ? 'lock ' : ''}${mtu} `);
 
-/** One line; what the filter fixes is left out, as iproute2 does. */
-function routeText(c: IpContext, f: Filter, r: Route): string {
-  const d = c.details;
+/** A route as `ip route show table all` has it, without the blank and the line break at its end. */
+export const routeLine = (r: Route): string => routeText(false, ANY, r).trimEnd();
+
+/** One line; what the filter fixes is left out, as iproute2 does. `d`: -d was given. */
+function routeText(d: boolean, f: Filter, r: Route): string {
   let s = r.type !== RTN_UNICAST || d ? `${typeName(r.type)} ` : '';
   if (r.prefix === 0) s += 'default ';
   else s += r.dst === 0 ? `0/${r.prefix}  ` : `${ntoa(r.dst)}${r.prefix === 32 ? '' : `/${r.prefix}`} `;
@@ -239,7 +243,7 @@ export function routeGet(c: IpContext, w: Words): string {
   if (q.fibmatch) {
     const r = c.net.fib.lookup(flowOf(q));
     if (r === null || r.table === 0) return rtnl('ENETUNREACH');
-    return routeText(c, { table: 0, tos: null, proto: null, scope: null, type: null, dev: null, metric: null, via: null, src: null, root: null, match: null }, r); // prettier-ignore
+    return routeText(c.details, ANY, r);
   }
   const fl = flowOf(q);
   const d = q.iif === null ? routeOutput(c.net, fl) : input(c, q);

@@ -10,6 +10,7 @@
  * @module
  */
 import * as eth from '../../../wire/ethernet.js';
+import { macText } from '../../../wire/inet.js';
 import { SEC } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import { type BridgeHandler, deliverSkb, devQueueXmit, Netdev, RX } from '../core/netdev.js';
@@ -124,7 +125,10 @@ export class Bridge extends Netdev {
     skb.physout = null;
     if (!eth.isGroup(skb.buf, skb.mac)) {
       const e = this.fdb.find(skb.buf, skb.mac, this.kernel.sim.now, this.ageingNs);
-      if (e !== null && e.port !== null) return brForward(e.port, skb, null);
+      if (e !== null && e.port !== null) {
+        if (this.kernel.tracer !== null) this.kernel.tracer.bridge(this.net, skb, this, fdbText(e.mac, e.port));
+        return brForward(e.port, skb, null);
+      }
       if (e !== null) return drop(this.net, skb, 'BRIDGE_NO_PORT');
     }
     brFlood(this, skb, null);
@@ -135,6 +139,8 @@ export class Bridge extends Netdev {
     return this.nfCallIptables || this.net.bridgeNfCallIptables !== 0;
   }
 }
+
+const fdbText = (mac: Uint8Array, port: BrPort): string => `fdb ${macText(mac)} dev ${port.dev.name}`;
 
 /** br_handle_frame_finish: after the bridge's PRE_ROUTING. */
 export function brHandleFrameFinish(br: Bridge, port: BrPort, skb: Skb): void {
@@ -155,7 +161,7 @@ export function brHandleFrameFinish(br: Bridge, port: BrPort, skb: Skb): void {
   } else if (e.local || e.port === null) brPassFrameUp(br, skb);
   else {
     e.used = now;
-    if (br.kernel.tracer !== null) br.kernel.tracer.bridge(br.net, skb, br, `fdb: ${e.port.dev.name}`);
+    if (br.kernel.tracer !== null) br.kernel.tracer.bridge(br.net, skb, br, fdbText(e.mac, e.port));
     brForward(e.port, skb, port);
   }
   if (own !== null) brPassFrameUp(br, own);

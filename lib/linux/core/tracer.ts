@@ -4,6 +4,8 @@
  * `Kernel.tracer` is null in normal runs; every call stands behind that test and costs nothing then.
  * @module
  */
+import type { Dst } from '../ipv4/dst.js';
+import type { Neigh } from '../ipv4/neighbour.js';
 import type { Netdev } from './netdev.js';
 import type { Netns } from './netns.js';
 import type { Skb } from './skb.js';
@@ -15,8 +17,13 @@ export interface Tracer {
   conntrack(net: Netns, skb: Skb, state: string): void;
   /** NAT rewrote the packet: addresses before and after, as `ip:port`. */
   nat(net: Netns, skb: Skb, kind: 'SNAT' | 'DNAT', before: string, after: string): void;
-  route(net: Netns, skb: Skb, text: string): void;
-  /** The bridge chose ports: `text` like `fdb hit veth1`, `flood`. */
+  /** A received packet was routed, or one of this machine leaves by this route. */
+  route(net: Netns, skb: Skb, dst: Dst): void;
+  /** The neighbour entry that gives the frame its address, or that the packet waits in. */
+  neighbour(net: Netns, skb: Skb, n: Neigh): void;
+  /** A tunnel device puts an outer header on, or has taken it off: `text` says by which entry, to whom or from whom. */
+  tunnel(net: Netns, skb: Skb, dev: Netdev, text: string): void;
+  /** The bridge chose ports: `text` like `fdb 02:00:00:00:00:01 dev veth1`, `flood`. */
   bridge(net: Netns, skb: Skb, dev: Netdev, text: string): void;
   drop(net: Netns, skb: Skb, reason: string): void;
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Netdev } from '../core/netdev.js';
-import type { Fib } from './fib.js';
+import type { Fib, Route } from './fib.js';
 
 /** Dst.input: what a received packet with this route comes to (dst->input). */
 export const INPUT_DISCARD = 0;
@@ -53,6 +53,8 @@ export class Dst {
   /** Path MTU, 0: not known, and the virtual time it is believed until. */
   pmtu = 0;
   expires = 0;
+  /** The route of the tables that it was made of, null: none of them. */
+  route: Route | null = null;
   /** An exception was found that this object knows nothing of (DST_OBSOLETE_KILL). */
   obsolete = false;
 

@@ -81,9 +81,7 @@ function rcvFinish(net: Netns, skb: Skb): void {
     const group = (d.flags & RTCF_GROUP) !== 0;
     if (!group && orConf(net, dev, 'drop_unicast_in_l2_multicast')) return drop(net, skb, 'UNICAST_IN_L2_MULTICAST');
   }
-  if (net.kernel.tracer !== null && d.input !== INPUT_ERROR) {
-    net.kernel.tracer.route(net, skb, d.input === INPUT_FORWARD ? `forward to ${d.dev.name}` : 'local');
-  }
+  if (net.kernel.tracer !== null && d.input !== INPUT_ERROR) net.kernel.tracer.route(net, skb, d);
   dstInput(net, skb, d);
 }
 

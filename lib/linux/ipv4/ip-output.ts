@@ -51,6 +51,7 @@ export function ipLocalOut(net: Netns, skb: Skb): number {
   skb.net = skb.head;
   const { dev } = skb.dst!;
   skb.dev = dev;
+  if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, skb.dst!);
   const err = nfHook(LOCAL_OUT, net, skb, null, dev, dstOutput);
   return err > 0 ? -ENOBUFS : err;
 }

@@ -161,7 +161,10 @@ export class Neigh {
       this.probes = this.dev.neigh.ucastSolicit;
       this.updated = sim.now;
     }
-    if (skb !== null) this.enqueue(skb);
+    if (skb !== null) {
+      if (this.dev.kernel.tracer !== null) this.dev.kernel.tracer.neighbour(this.dev.net, skb, this);
+      this.enqueue(skb);
+    }
     if (first) this.probe();
     return false;
   }
@@ -383,6 +386,7 @@ export function neighOutput(n: Neigh, skb: Skb): number {
     if (!n.eventSend(skb)) return 0;
     n.hh = true;
   }
+  if (dev.kernel.tracer !== null) dev.kernel.tracer.neighbour(dev.net, skb, n);
   skb.push(eth.HLEN);
   eth.write(skb.buf, skb.head, n.mac, dev.mac, eth.P_IP);
   return devQueueXmit(dev, skb);

@@ -176,6 +176,7 @@ function nexthopDst(net: Netns, r: Route, nh: NextHop, dev: Netdev, type: number
   if (dstValid(kept) && kept.flags === flags) return kept;
   const input = isInput ? INPUT_FORWARD : (flags & RTCF_LOCAL) !== 0 ? INPUT_LOCAL : INPUT_DISCARD;
   const d = new Dst(dev, type, flags, isInput, input);
+  d.route = r;
   d.gw = nh.gw;
   d.usesGateway = nh.gw !== 0;
   d.mtu = r.mtu;
@@ -356,6 +357,7 @@ function makeOutput(net: Netns, fl: Flow, r: Route | null, nh: NextHop | null, d
 /** A route of its own that names its next hop; who asks keeps it. */
 function knownNexthop(from: Dst, gw: number): Dst {
   const d = new Dst(from.dev, from.type, from.flags, false, from.input);
+  d.route = from.route;
   d.mtu = from.mtu;
   d.mtuLocked = from.mtuLocked;
   d.gw = gw;

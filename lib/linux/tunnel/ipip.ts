@@ -9,7 +9,7 @@
  * @module
  */
 import { put32 } from '../../../wire/bytes.js';
-import { isMulticast } from '../../../wire/inet.js';
+import { isMulticast, ntoa } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import { drop } from '../core/drop.js';
 import { ARPHRD_TUNNEL, Netdev, netifRx } from '../core/netdev.js';
@@ -84,7 +84,8 @@ export class IpTunnel extends Netdev {
       icmpNdoSend(net, skb, mtu);
       return drop(net, skb, 'PKT_TOO_BIG');
     }
-    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: IPIP over ${rt.dev.name}`);
+    if (net.kernel.tracer !== null)
+      net.kernel.tracer.tunnel(net, skb, this, `into IPIP to ${ntoa(daddr)}, from ${ntoa(saddr)}`);
     skb.local = true;
     skb.dst = rt;
     ipTunnelXmit(net, skb, saddr, daddr, ipv4.IPIP, tos, ttl, df | (parms.pmtudisc ? ipv4.DF : 0));
@@ -131,9 +132,11 @@ export function ipipRcv(net: Netns, skb: Skb): void {
     return drop(net, skb, 'IP_NOPROTO');
   }
   const outerTos = ipv4.tos(b, skb.net);
+  const outerSrc = ipv4.src(b, skb.net);
   if (skb.tail - skb.trans < ipv4.HLEN) return drop(net, skb, 'PKT_TOO_SMALL');
   if (!ecnDecapsulate(outerTos, b, skb.trans)) return drop(net, skb, 'NOT_SPECIFIED');
   skb.head = skb.mac = skb.net = skb.trans;
   scrub(skb);
+  if (net.kernel.tracer !== null) net.kernel.tracer.tunnel(net, skb, t, `out of IPIP, of ${ntoa(outerSrc)}`);
   netifRx(t, skb);
 }

@@ -10,6 +10,7 @@
  */
 import { u16 } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
+import { macText, ntoa } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as udp from '../../../wire/udp.js';
 import * as vxlan from '../../../wire/vxlan.js';
@@ -23,7 +24,7 @@ import { isErr, routeOutput } from '../ipv4/route.js';
 import { UdpSock } from '../ipv4/udp.js';
 import { SEC } from '../../sim/sim.js';
 import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit } from './ip-tunnel.js';
-import { type Rdst, VxlanFdb } from './vxlan-fdb.js';
+import { type Rdst, VxlanFdb, type VxlanFdbEntry } from './vxlan-fdb.js';
 
 /** Outer Ethernet, IPv4, UDP and VXLAN headers. */
 export const VXLAN_HEADROOM = 50;
@@ -123,12 +124,12 @@ export class Vxlan extends Netdev {
     if (f === null) f = this.fdb.find(ZERO_MAC, 0, sim.now, ageingNs);
     else f.used = sim.now;
     if (f === null) return drop(this.net, skb, 'NOT_SPECIFIED');
-    for (let i = 1; i < f.remotes.length; i++) this.xmitOne(this.kernel.skbs.copy(skb), f.remotes[i]!);
-    this.xmitOne(skb, f.remotes[0]!);
+    for (let i = 1; i < f.remotes.length; i++) this.xmitOne(this.kernel.skbs.copy(skb), f, f.remotes[i]!);
+    this.xmitOne(skb, f, f.remotes[0]!);
   }
 
   /** vxlan_xmit_one. */
-  private xmitOne(skb: Skb, r: Rdst): void {
+  private xmitOne(skb: Skb, f: VxlanFdbEntry, r: Rdst): void {
     const { cfg, link: net } = this;
     const b = skb.buf;
     const inner = skb.head + eth.HLEN;
@@ -144,7 +145,10 @@ export class Vxlan extends Netdev {
     if (isErr(rt)) return drop(this.net, skb, 'IP_OUTNOROUTES');
     if (rt.dev === this) return drop(this.net, skb, 'NOT_SPECIFIED');
     const { saddr } = fl;
-    if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, `${this.name}: VXLAN over ${rt.dev.name}`);
+    if (net.kernel.tracer !== null) {
+      const text = `fdb ${macText(f.mac)} dst ${ntoa(r.ip)}: into VXLAN, vni ${r.vni ?? cfg.vni}, from ${ntoa(saddr)}`;
+      net.kernel.tracer.tunnel(this.net, skb, this, text);
+    }
     skb.headroom(vxlan.HLEN + udp.HLEN);
     skb.push(vxlan.HLEN);
     vxlan.write(skb.buf, skb.head, r.vni ?? cfg.vni);
@@ -210,5 +214,7 @@ function vxlanRcv(net: Netns, skb: Skb, devs: readonly Vxlan[]): void {
     return drop(net, skb, 'NOT_SPECIFIED');
   }
   skb.head = skb.mac;
+  if (net.kernel.tracer !== null)
+    net.kernel.tracer.tunnel(dev.net, skb, dev, `out of VXLAN, vni ${vni}, of ${ntoa(outerSrc)}`);
   netifRx(dev, skb);
 }
