@@ -238,6 +238,14 @@ export const STEP_RULES: readonly StepRule[] = [
     judge: (e, a, { maps }) => maps.pair('dns-cookie', '', e, a),
   },
   {
+    name: 'bridge-timer',
+    reason:
+      "the timer that clears a bridge's table runs since the bridge is up, and the kernel's setup takes real time; no further apart than a minute",
+    line: /^ {4}bridge forward_delay /,
+    part: / gc_timer +([\d.]+) /dg,
+    judge: within(60),
+  },
+  {
     name: 'initval',
     reason: 'the seed of a set, drawn by the kernel',
     line: /\binitval 0x[0-9a-f]{8}\b/,
