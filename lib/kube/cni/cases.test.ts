@@ -1,0 +1,438 @@
+/**
+ * One case file for all plugins: scenarios/cni/PLUGIN-CASE.yaml (PLUGIN.yaml for the ways through a cluster) is made of a row of
+ * PLUGINS and one of CASES, and every pair is there or has its reason in SKIPS.
+ *
+ * After a change here: `node dist/lib/kube/cni/cases.test.js --write`, then `podwire kernel scenarios/cni/… --record`. A new
+ * plugin is a row; what it has not recorded yet stands in PENDING.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parse } from 'yaml';
+import { parseScenario } from '../scenario.js';
+import { cniPlugin } from './index.js';
+
+/** A plugin, and where the case file finds what it speaks with. */
+interface Row {
+  name: string;
+  title: string;
+  cni: string;
+  /** Lines of `nodes`; absent: two nodes of 192.168.56.0/24. */
+  nodes?: string[];
+  manifests?: string;
+  /** Pods by address: `b` on node1 beside `a`, `c` on node2; `gw`: what the pods of node2 have as their gateway. */
+  b: string;
+  c: string;
+  gw: string;
+  node1: string;
+  node2: string;
+  /** The node that is reached through a VXLAN device, a pod there, and its podCIDR. */
+  far?: { node: string; address: string; pod: string; podCIDR: string };
+  /** A manifest of pod c on node1, with the address that it had on node2. */
+  moved?: string;
+  /** `networking` of the cluster; absent: the usual subnets. */
+  networking?: string;
+  /** A third thing to ping in the ways through a cluster; absent: node2. */
+  third?: string;
+  /** The pods' devices announce a new address of theirs (arp_notify). */
+  notify: boolean;
+}
+
+const TWO = [
+  '{ name: node1, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 }',
+  '{ name: node2, address: 192.168.56.12/24, podCIDR: 10.0.2.0/24 }',
+];
+const ROUTER = [...TWO, '{ name: node3, address: 192.168.57.13/24, podCIDR: 10.0.3.0/24 }'];
+const USUAL = { b: '10.0.1.3', c: '10.0.2.2', gw: '10.0.2.1', node1: '192.168.56.11', node2: '192.168.56.12' };
+
+const PLUGINS: Row[] = [
+  {
+    ...USUAL,
+    name: 'bridge',
+    title: 'The bridge plugin with ipMasq',
+    cni: 'plugin: bridge, ipMasq: true, hairpinMode: true, portMappings: true',
+    notify: true,
+  },
+  {
+    ...USUAL,
+    name: 'ptp',
+    title: 'The ptp plugin with ipMasq',
+    cni: 'plugin: ptp, ipMasq: true, portMappings: true',
+    notify: false,
+  },
+  {
+    ...USUAL,
+    name: 'flannel-vxlan',
+    title: 'flannel, VXLAN',
+    cni: 'plugin: flannel, backend: { type: vxlan }',
+    far: { node: 'node2', address: '192.168.56.12', pod: '10.0.2.2', podCIDR: '10.0.2.0' },
+    notify: true,
+  },
+  {
+    ...USUAL,
+    name: 'flannel-direct',
+    title: 'flannel, VXLAN where a router is between',
+    cni: 'plugin: flannel, backend: { type: vxlan, directRouting: true }',
+    nodes: ROUTER,
+    manifests: 'manifests/pods.yaml, manifests/node3.yaml',
+    far: { node: 'node3', address: '192.168.57.13', pod: '10.0.3.2', podCIDR: '10.0.3.0' },
+    third: '10.0.3.2',
+    notify: true,
+  },
+  {
+    ...USUAL,
+    name: 'flannel-host-gw',
+    title: 'flannel, host-gw',
+    cni: 'plugin: flannel, backend: { type: host-gw }',
+    notify: true,
+  },
+];
+
+interface Case {
+  /** The end of the scenario's and the file's name; empty: none. */
+  name: string;
+  /** Behind the plugin's title. */
+  what: string;
+  mode?: 'ipvs';
+  /** Instead of the plugin's. */
+  nodes?: (p: Row) => string[];
+  more?: string;
+  /** YAML of the steps and the end. */
+  steps: (p: Row) => string;
+}
+
+/** What a plugin leaves on a node. */
+const LISTINGS = [
+  'ip neigh',
+  'ip route',
+  'ip rule',
+  'ip addr',
+  'ip -d link',
+  'bridge fdb',
+  'iptables-save',
+  'ipset save',
+];
+const lines = (list: string[]): string => list.map((l) => `      ${l}\n`).join('');
+
+const CASES: Case[] = [
+  {
+    name: '',
+    what: ': pods, nodes, Services, hostPorts and a host outside',
+    steps: (p) => `  - at: 0s
+    in: pod/a
+    run: |
+      ping -c 1 ${p.b}
+      ping -c 1 ${p.c}
+      ping -c 1 ${p.third ?? p.node2}
+      ping -c 1 203.0.113.10
+      curl -s http://10.96.0.20/
+      sleep 0.1
+      curl -s http://10.96.0.21/
+    expect: { exit: 0, stdout: hello }
+  - at: 1500ms
+    in: node/node1
+    run: |
+      ping -c 1 ${p.c}
+      curl -s http://127.0.0.1:8000/
+    expect: { exit: 0, stdout: hello }
+  - { at: 3s, in: host/internet, run: curl -s http://${p.node1}:8000/, expect: { exit: 0, stdout: hello } }
+  until: 4900ms
+`,
+  },
+  {
+    name: 'pod-node',
+    what: ': a pod and its own node, a pod and another node, both ways; a hostPort of the own node',
+    steps: (p) => `  - at: 0s
+    in: pod/a
+    run: |
+      ping -c 1 ${p.node1}
+      ping -c 1 ${p.node2}
+      curl -s http://${p.node1}:8000/
+    expect: { exit: 0, stdout: hello }
+  - at: 1500ms
+    in: node/node1
+    run: |
+      ping -c 1 ${p.b}
+      curl -s http://10.96.0.20/
+    expect: { exit: 0, stdout: hello }
+  - { at: 3s, in: node/node2, run: ping -c 1 ${p.b}, expect: { exit: 0 } }
+  until: 4500ms
+`,
+  },
+  {
+    name: 'ipvs',
+    what: ', kube-proxy in IPVS mode: Services from a pod and from a node',
+    mode: 'ipvs',
+    steps: () => `  - at: 0s
+    in: pod/a
+    run: |
+      curl -s http://10.96.0.20/
+      sleep 0.1
+      curl -s http://10.96.0.21/
+    expect: { exit: 0, stdout: hello }
+  - { at: 2s, in: node/node1, run: curl -s http://10.96.0.20/, expect: { exit: 0, stdout: hello } }
+  - at: 3s
+    in: node/node1
+    run: |
+      ipset save
+      ipvsadm -Sn
+      iptables-save -t nat
+  until: 4s
+`,
+  },
+  {
+    name: 'mtu',
+    what: ': datagrams that just fit and larger ones, with and without DF; then the other node is down',
+    steps: (p) => `  - at: 0s
+    in: pod/a
+    run: |
+      ping -c 1 -M do -s 1422 ${p.c}
+      ping -c 1 -M do -s 1472 ${p.c}
+      ping -c 1 -M dont -s 1472 ${p.c}
+      ping -c 1 -M dont -s 4000 ${p.c}
+      ping -c 1 -M do -s 1473 ${p.c}
+    expect: { exit: 1 }
+  - { at: 2s, in: node/node2, run: ip link set eth0 down }
+  - { at: 3500ms, in: pod/a, run: ping -c 1 -W 0.3 ${p.c}, expect: { exit: 1 } }
+  until: 4500ms
+`,
+  },
+  {
+    name: 'pmtu',
+    what: ": datagrams with DF from outside that fit every network but perhaps the pods', to a hostPort",
+    more: 'manifests/udp.yaml',
+    steps: (p) => `  - { at: 0s, in: host/internet, run: nc -u -w 1 ${p.node1} 5353 <<< ${'x'.repeat(1471)} }
+  - { at: 1500ms, in: host/internet, run: nc -u -w 1 ${p.node1} 5353 <<< ${'y'.repeat(1471)}, expect: { exit: 0, stdout: yyyy } }
+  until: 4s
+`,
+  },
+  {
+    name: 'down',
+    what: ': the other node is down before anybody has spoken with it',
+    steps: (p) => `  - { at: 0s, in: node/node2, run: ip link set eth0 down }
+  - { at: 200ms, in: pod/a, run: ping -c 1 -W 4 ${p.c}, expect: { exit: 1 } }
+  until: 4500ms
+`,
+  },
+  {
+    name: 'restart',
+    what: ': a pod is deleted and comes back on its node, with the same address',
+    nodes: (p) => (p.nodes ?? TWO).map((n) => n.replace('10.0.2.0/24', '10.0.2.0/30')),
+    steps: (p) => `  - { at: 0s, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  - { at: 500ms, run: kubectl delete pod c --wait=false, expect: { exit: 0 } }
+  - at: 1500ms
+    in: node/node2
+    run: |
+      ip neigh
+      ip route
+      bridge fdb
+      iptables-save -t nat
+  - { at: 1600ms, in: pod/a, run: ping -c 1 -W 0.4 ${p.c}, expect: { exit: 1 } }
+  - { at: 2200ms, run: kubectl apply -f manifests/pod-c.yaml, expect: { exit: 0 } }
+  - { at: 3200ms, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  - at: 3500ms
+    in: node/node2
+    run: |
+      ip neigh
+      ip route
+      bridge fdb
+      iptables-save -t nat
+  until: 4300ms
+`,
+  },
+  {
+    name: 'mac',
+    what: ': the address of a pod moves to another MAC address; those who knew the old one, and what heals them',
+    steps: (p) => `  - { at: 0s, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  - { at: 500ms, in: pod/c, run: ip link set eth0 address 0a:58:0a:00:02:99 }
+  - { at: 1s, in: pod/a, run: ping -c 1 -W 0.4 ${p.c}, expect: { exit: ${p.notify ? 0 : 1} } }
+  - { at: 1800ms, in: node/node2, run: ip neigh }
+  - { at: 2s, in: pod/c, run: ping -c 1 ${p.gw}, expect: { exit: 0 } }
+  - { at: 2500ms, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  - { at: 3s, in: node/node2, run: ip neigh }
+  until: 4s
+`,
+  },
+  {
+    name: 'vtep',
+    what: ': a node comes back with another MAC address of its VXLAN device, before and after the others hear of it',
+    steps: ({ far }) => {
+      const mac = '02:f1:0a:00:09:99';
+      return `  - { at: 0s, in: pod/a, run: ping -c 1 ${far!.pod}, expect: { exit: 0 } }
+  - at: 500ms
+    in: node/${far!.node}
+    run: |
+      ip link set flannel.1 address ${mac}
+      ip neigh replace 10.0.1.0 lladdr 02:f1:0a:00:01:00 dev flannel.1 nud permanent
+  - { at: 1s, in: pod/a, run: ping -c 1 -W 0.4 ${far!.pod}, expect: { exit: 1 } }
+  - at: 2s
+    in: node/node1
+    run: |
+      ip neigh replace ${far!.podCIDR} lladdr ${mac} dev flannel.1 nud permanent
+      bridge fdb replace ${mac} dev flannel.1 dst ${far!.address} self permanent
+      ip route replace ${far!.podCIDR}/24 via ${far!.podCIDR} dev flannel.1 onlink
+  - { at: 2500ms, in: pod/a, run: ping -c 1 ${far!.pod}, expect: { exit: 0 } }
+  - at: 3s
+    in: node/node1
+    run: |
+      ip neigh
+      bridge fdb show dev flannel.1
+  until: 4s
+`;
+    },
+  },
+  {
+    name: 'moved',
+    what: ': a pod comes back on another node, with the same address',
+    steps: (p) => `  - { at: 0s, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  - { at: 500ms, run: kubectl delete pod c --wait=false, expect: { exit: 0 } }
+  - { at: 1600ms, in: pod/a, run: ping -c 1 -W 0.4 ${p.c}, expect: { exit: 1 } }
+  - { at: 2200ms, run: kubectl apply -f ${p.moved}, expect: { exit: 0 } }
+  - { at: 3200ms, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  until: 4300ms
+`,
+  },
+  {
+    name: 'node',
+    what: ': what it leaves on a node and in a pod',
+    steps: () => `  - at: 0s
+    in: node/node1
+    run: |
+${lines(LISTINGS)}  - { at: 2s, in: pod/a, run: ip route }
+`,
+  },
+];
+
+/** Why a case makes no sense for a plugin; `holds` asks the plugin whether it is so. */
+interface Skip {
+  case: string;
+  plugins: string[];
+  reason: string;
+  holds: (p: Row) => boolean;
+}
+
+const SKIPS: Skip[] = [
+  {
+    case: 'vtep',
+    plugins: ['bridge', 'ptp', 'flannel-host-gw'],
+    reason: 'there is no VXLAN device',
+    holds: (p) => !commands(p).includes('type vxlan'),
+  },
+  {
+    case: 'moved',
+    plugins: ['bridge', 'ptp', 'flannel-vxlan', 'flannel-direct', 'flannel-host-gw'],
+    reason: 'the addresses of a podCIDR stay on its node',
+    holds: (p) => pluginOf(p).plugin.ipam.reserve(pluginOf(p).nodes[0]!, p.c, 'x').startsWith('an address in'),
+  },
+];
+
+const nameOf = (p: Row, c: Case): string => (c.name === '' ? p.name : `${p.name}-${c.name}`);
+const fileOf = (p: Row, c: Case): string => `scenarios/cni/${nameOf(p, c)}.yaml`;
+const skipOf = (p: Row, c: Case): Skip | undefined =>
+  SKIPS.find((s) => s.case === c.name && s.plugins.includes(p.name));
+
+function textOf(p: Row, c: Case): string {
+  const nodes = c.nodes?.(p) ?? p.nodes ?? TWO;
+  const manifests = [p.manifests ?? 'manifests/pods.yaml', ...(c.more === undefined ? [] : [c.more])];
+  return `kind: Scenario
+metadata: { name: cni-${nameOf(p, c)}, description: "${p.title}${c.what}" }
+spec:
+  nodes:
+${nodes.map((n) => `  - ${n}\n`).join('')}${p.networking === undefined ? '' : `  networking: { ${p.networking} }\n`}  cni: { ${p.cni} }
+  kubeProxy: { mode: ${c.mode ?? 'iptables'} }
+  hosts: [ { name: internet, address: 203.0.113.10/24 } ]
+  manifests: [ ${manifests.join(', ')} ]
+  steps:
+${c.steps(p)}`;
+}
+
+function pluginOf(p: Row) {
+  const text = textOf(p, { ...CASES[0]!, steps: () => '' }).replace(/ {2}(manifests|steps):.*\n/g, '');
+  const s = parseScenario(text, 's.yaml', () => '');
+  return { plugin: cniPlugin(s), nodes: s.nodes };
+}
+
+/** What a plugin does on nodes before there are pods. */
+function commands(p: Row): string {
+  const { plugin, nodes } = pluginOf(p);
+  return nodes.flatMap((n) => [...plugin.nodeAdd(n), ...plugin.peersAdd(n)]).join('\n');
+}
+
+/** Scenarios that are not recorded yet. */
+const PENDING = new Set<string>([
+  'bridge-pod-node',
+  'bridge-ipvs',
+  'bridge-mtu',
+  'bridge-pmtu',
+  'bridge-down',
+  'bridge-restart',
+  'bridge-mac',
+  'ptp-pod-node',
+  'ptp-ipvs',
+  'ptp-mtu',
+  'ptp-pmtu',
+  'ptp-down',
+  'ptp-restart',
+  'ptp-mac',
+  'flannel-vxlan-pod-node',
+  'flannel-vxlan-pmtu',
+  'flannel-vxlan-down',
+  'flannel-vxlan-restart',
+  'flannel-vxlan-mac',
+  'flannel-vxlan-vtep',
+  'flannel-direct-pod-node',
+  'flannel-direct-ipvs',
+  'flannel-direct-mtu',
+  'flannel-direct-pmtu',
+  'flannel-direct-down',
+  'flannel-direct-restart',
+  'flannel-direct-mac',
+  'flannel-direct-vtep',
+  'flannel-host-gw-pod-node',
+  'flannel-host-gw-ipvs',
+  'flannel-host-gw-mtu',
+  'flannel-host-gw-pmtu',
+  'flannel-host-gw-down',
+  'flannel-host-gw-restart',
+  'flannel-host-gw-mac',
+]);
+
+const pairs = PLUGINS.flatMap((p) => CASES.map((c) => ({ p, c })));
+const all = pairs.filter(({ p, c }) => skipOf(p, c) === undefined);
+const there = all.filter(({ p, c }) => !PENDING.has(nameOf(p, c)));
+
+const Cases = suite('lib/kube/cni/cases');
+
+Cases('every case is there for every plugin, as the table says', () => {
+  for (const { p, c } of there) {
+    const file = fileOf(p, c);
+    assert.ok(existsSync(file), `${file} is missing: node dist/lib/kube/cni/cases.test.js --write`);
+    assert.fixture(readFileSync(file, 'utf8'), textOf(p, c), file);
+  }
+  for (const { p, c } of pairs.filter((x) => !there.includes(x)))
+    assert.not.ok(existsSync(fileOf(p, c)), `${fileOf(p, c)} is there, and said to be skipped or not recorded yet`);
+});
+
+Cases('every case was recorded by the kernel', () => {
+  for (const { p, c } of there) {
+    const origin = parse(readFileSync(`golden/cni-${nameOf(p, c)}/origin.yaml`, 'utf8')) as { recordedBy: string };
+    assert.is(origin.recordedBy, 'kernel', nameOf(p, c));
+  }
+});
+
+Cases('a skip names a plugin and a case, and its reason holds', () => {
+  for (const s of SKIPS) {
+    assert.ok(CASES.some((c) => c.name === s.case), s.case); // prettier-ignore
+    for (const name of s.plugins) {
+      const p = PLUGINS.find((x) => x.name === name)!;
+      assert.ok(p, `${name} is no plugin`);
+      assert.ok(s.holds(p), `${name} without ${s.case}: ${s.reason}`);
+      assert.is(SKIPS.filter((x) => x.case === s.case && x.plugins.includes(name)).length, 1);
+    }
+    for (const p of PLUGINS.filter((x) => !s.plugins.includes(x.name)))
+      assert.not.ok(s.holds(p), `${p.name} is not excused from ${s.case}`);
+  }
+});
+
+if (process.argv.includes('--write')) for (const { p, c } of there) writeFileSync(fileOf(p, c), textOf(p, c));
+else Cases.run();
