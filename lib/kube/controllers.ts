@@ -193,6 +193,7 @@ function nodesOf(s: Scenario, given: Node[]): Node[] {
 function nodeOf(file: string, m: Machine, given: Node | null): Node {
   const addresses = [
     ...m.addresses.map((a) => ({ type: 'InternalIP', address: a.split('/')[0]! })),
+    ...(m.publicAddress === undefined ? [] : [{ type: 'ExternalIP' as const, address: m.publicAddress }]),
     { type: 'Hostname', address: m.name },
   ];
   const own = { 'kubernetes.io/hostname': m.name, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' };

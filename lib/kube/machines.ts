@@ -10,8 +10,11 @@ import { InputError } from '../sim/input-error.js';
 import { contains, networkOf } from './networks.js';
 import type { Machine, Scenario } from './scenario.js';
 
-const ipOf = (a: string): string => a.split('/')[0]!;
-const mac = (a: string, first: string): string =>
+/** An address without its prefix length. */
+export const ipOf = (a: string): string => a.split('/')[0]!;
+const netOf = (a: string): string => networkOf(a).text;
+/** A MAC address made of a first byte and an IPv4 address. */
+export const mac = (a: string, first: string): string =>
   `${first}:54:${ipOf(a).split('.').map((x) => Number(x).toString(16).padStart(2, '0')).join(':')}`; // prettier-ignore
 
 /** True when one machine reaches an address without a router. */
@@ -23,28 +26,40 @@ export type Machines = Pick<Scenario, 'nodes' | 'hosts' | 'file'>;
 
 /** The router's address in every network, in the order of the machines; there is no router for one alone. */
 export function gateways(s: Machines): Map<string, string> {
-  const all = [...s.nodes, ...s.hosts];
-  const nets = [...new Set(all.map((m) => networkOf(m.addresses[0]!).text))];
+  const routers = routersOf(s.file, [...s.nodes, ...s.hosts]);
+  return routers.size === 1 ? new Map() : routers;
+}
+
+function routersOf(file: string, all: readonly Machine[]): Map<string, string> {
+  const nets = [...new Set(all.map((m) => netOf(m.addresses[0]!)))];
   const used = new Set(all.flatMap((m) => m.addresses.map(ipOf)));
-  return new Map(nets.length === 1 ? [] : nets.map((net) => [net, gatewayOf(s, net, used)]));
+  return new Map(nets.map((net) => [net, gatewayOf(file, net, used)]));
 }
 
 /** The router's address in a network: the first host address, else the last, else the first that no machine has. */
-function gatewayOf(s: Machines, network: string, used: Set<string>): string {
+function gatewayOf(file: string, network: string, used: Set<string>): string {
   const { net, mask, bits } = networkOf(network);
   const last = net | ~mask;
   const tries = [net + 1, last - 1];
   for (let a = net + 2; a < last && tries.length < used.size + 3; a++) tries.push(a);
   const free = tries.find((a) => !used.has(ntoa(a)));
   if (free === undefined)
-    throw new InputError(s.file, 0, 0, `found no free address in ${network}, expected one for the router gw`);
+    throw new InputError(file, 0, 0, `found no free address in ${network}, expected one for its router`);
   return `${ntoa(free)}/${bits}`;
 }
 
 /** Lab lines: namespaces, switch, links, addresses, and the router. Throws InputError when a network has no room for it. */
 export function machineCommands(s: Scenario): string[] {
   const all = [...s.nodes, ...s.hosts];
-  const netOf = (a: string): string => networkOf(a).text;
+  const several = new Set(all.map((m) => netOf(m.addresses[0]!))).size > 1;
+  const out = lanCommands(s, all, several ? 'gw' : null);
+  if (new Set(s.nodes.map((n) => netOf(n.addresses[0]!))).size > 1)
+    for (const n of s.nodes) out.push(`ip -n gw route add ${n.podCIDR} via ${ipOf(n.addresses[0]!)}`);
+  return out;
+}
+
+/** Machines on a switch in `lan`, a bridge a network; `router`, where there is to be one, joins the networks. Throws InputError. */
+export function lanCommands(s: Scenario, all: readonly Machine[], router: string | null): string[] {
   const nets = [...new Set(all.map((m) => netOf(m.addresses[0]!)))];
   const index = new Map(nets.map((n, i) => [n, i]));
   const out = ['ip netns add lan', 'ip netns exec lan sysctl -q -w net.bridge.bridge-nf-call-iptables=0'];
@@ -61,19 +76,17 @@ export function machineCommands(s: Scenario): string[] {
     plug(m.name, 'eth0', m.addresses[0]!, portOf(m.name, i));
     for (const a of m.addresses.slice(1)) out.push(`ip -n ${m.name} addr add ${a} dev eth0`);
   });
-  if (nets.length === 1) return out;
-  out.push('ip netns add gw', 'ip -n gw link set lo up', 'ip netns exec gw sysctl -q -w net.ipv4.ip_forward=1');
-  const routers = gateways(s);
-  [...routers.values()].forEach((a, i) => plug('gw', `eth${i}`, a, `gw${i}`));
+  if (router === null) return out;
+  out.push(`ip netns add ${router}`, `ip -n ${router} link set lo up`, `ip netns exec ${router} sysctl -q -w net.ipv4.ip_forward=1`); // prettier-ignore
+  const routers = routersOf(s.file, all);
+  [...routers.values()].forEach((a, i) => plug(router, `eth${i}`, a, `gw${i}`));
   for (const m of all) {
     const gw = routers.get(netOf(m.addresses[0]!))!;
     out.push(`ip -n ${m.name} route add default via ${ipOf(gw)}`);
   }
-  if (new Set(s.nodes.map((n) => netOf(n.addresses[0]!))).size > 1)
-    for (const n of s.nodes) out.push(`ip -n gw route add ${n.podCIDR} via ${ipOf(n.addresses[0]!)}`);
   return out;
 }
 
 /** A machine's port on the switch: its name, where an interface can have it. */
-const portOf = (name: string, i: number): string =>
+export const portOf = (name: string, i: number): string =>
   name.length <= 15 && !/^(br|gw|port)\d+$|^(lo|tunl0|all|default)$/.test(name) ? name : `port${i}`;

@@ -8,8 +8,9 @@ import { type Command, parseScript } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { type At, documents, quote } from './api/at.js';
 import { loadManifests, readObjects, type Seen } from './api/manifest.js';
-import { addressWithPrefix, cidr, dnsSubdomain, labels } from './api/names.js';
+import { addressWithPrefix, cidr, dnsSubdomain, labels, plainAddress } from './api/names.js';
 import type { KubeObject } from './api/types.js';
+import { checkVpc } from './cloud/vpc-check.js';
 import { type CniConfig, parseCni } from './cni/config.js';
 import { parseCorefile } from './coredns/corefile.js';
 import { type KubeProxyConfig, parseKubeProxyConfig } from './kube-proxy/index.js';
@@ -19,8 +20,12 @@ export interface Machine {
   name: string;
   /** `a.b.c.d/len` addresses of eth0, the first is the primary. */
   addresses: string[];
-  /** Empty for machines outside the cluster. */
+  /** Empty for machines outside the cluster, and where pods have addresses of a VPC. */
   podCIDR: string;
+  /** What the internet gateway of a VPC makes of the primary address; absent: none. */
+  publicAddress?: string;
+  /** Names of the security groups of its ENIs in a VPC that has some; absent: everything is let through. */
+  securityGroups?: string[];
   /** Its /etc/resolv.conf; null: it has none. */
   resolvConf: string | null;
   labels: Record<string, string>;
@@ -43,6 +48,7 @@ export interface Scenario {
   seed: number;
   nodes: Machine[];
   hosts: Machine[];
+  /** Empty in a VPC. */
   podSubnet: string;
   serviceSubnet: string;
   dnsDomain: string;
@@ -84,17 +90,20 @@ export function parseScenario(
     m.req('name').fail(`found ${quote(name)}, expected letters, digits, '-', '_' and '.'`);
   const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'apiServer', 'hosts', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
   s.opt('ingressControllers')?.fail('ingress controllers are not supported yet');
-  const machines = networks(s);
+  const inVpc = s.opt('cni')?.opt('plugin')?.plain() === 'aws-vpc';
+  const machines = networks(s, inVpc);
+  const cni = parseCni(
+    s.opt('cni'),
+    machines.nodes.map((n) => n.podCIDR),
+  );
+  if (cni.plugin === 'aws-vpc') checkVpc(s, cni, machines);
   return {
     name,
     description: m.opt('description')?.str() ?? '',
     file,
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
     ...machines,
-    cni: parseCni(
-      s.opt('cni'),
-      machines.nodes.map((n) => n.podCIDR),
-    ),
+    cni,
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
     apiServer: apiServer(s.opt('apiServer'), machines.nodes),
@@ -172,14 +181,14 @@ function objects(
 type Networks = Pick<Scenario, 'nodes' | 'hosts' | 'podSubnet' | 'serviceSubnet' | 'dnsDomain'>;
 
 /** Machines and subnets: none may overlap another. */
-function networks(s: At): Networks {
-  const net = s.opt('networking')?.only('podSubnet', 'serviceSubnet', 'dnsDomain') ?? null;
+function networks(s: At, inVpc: boolean): Networks {
+  const net = s.opt('networking')?.only(...(inVpc ? [] : ['podSubnet']), 'serviceSubnet', 'dnsDomain') ?? null;
   const podAt = net?.opt('podSubnet') ?? null;
   const serviceAt = net?.opt('serviceSubnet') ?? null;
-  const podSubnet = podAt === null ? '10.0.0.0/16' : cidr(podAt);
+  const podSubnet = inVpc ? '' : podAt === null ? '10.0.0.0/16' : cidr(podAt);
   const serviceSubnet = serviceAt === null ? '10.96.0.0/12' : cidr(serviceAt);
   const place = serviceAt ?? podAt ?? s;
-  if (overlap(podSubnet, serviceSubnet))
+  if (!inVpc && overlap(podSubnet, serviceSubnet))
     place.fail(`found podSubnet ${podSubnet} and serviceSubnet ${serviceSubnet}, expected networks that do not overlap`); // prettier-ignore
   if (networkOf(serviceSubnet).bits > 28) place.fail(`found ${serviceSubnet}, expected a network of at least 16 addresses`); // prettier-ignore
   const domain = net?.opt('dnsDomain') ?? null;
@@ -187,8 +196,8 @@ function networks(s: At): Networks {
   if (list.length === 0 || list.length > MAX_NODES)
     s.req('nodes').fail(`found ${list.length} nodes, expected from 1 to ${MAX_NODES}`);
   const hostList = s.opt('hosts')?.list() ?? [];
-  const nodes = list.map((n) => machine(n, podSubnet));
-  const hosts = hostList.map((h) => machine(h, null));
+  const nodes = list.map((n) => machine(n, podSubnet, inVpc));
+  const hosts = hostList.map((h) => machine(h, null, inVpc));
   distinct([...list, ...hostList], [...nodes, ...hosts], serviceSubnet);
   return {
     nodes,
@@ -201,8 +210,10 @@ function networks(s: At): Networks {
 
 const RESERVED = ['lan', 'gw', 'root'];
 
-function machine(at: At, podSubnet: string | null): Machine {
-  at.only('name', 'address', 'addresses', 'resolvConf', ...(podSubnet === null ? [] : ['podCIDR', 'labels']));
+/** `podSubnet`: null for a machine outside of the cluster, empty for a node of a VPC. */
+function machine(at: At, podSubnet: string | null, inVpc: boolean): Machine {
+  const own = podSubnet === null ? [] : [...(inVpc ? [] : ['podCIDR']), 'labels'];
+  at.only('name', 'address', 'addresses', 'resolvConf', ...own, ...(inVpc ? ['publicAddress', 'securityGroups'] : []));
   const list = [at.req('address'), ...(at.opt('addresses')?.list() ?? [])];
   const addresses = list.map((a) => {
     const v = addressWithPrefix(a);
@@ -214,7 +225,7 @@ function machine(at: At, podSubnet: string | null): Machine {
     return v;
   });
   let podCIDR = '';
-  if (podSubnet !== null) {
+  if (podSubnet !== null && !inVpc) {
     const p = at.req('podCIDR');
     podCIDR = cidr(p);
     const bits = networkOf(podCIDR).bits;
@@ -227,7 +238,15 @@ function machine(at: At, podSubnet: string | null): Machine {
     at.req('name').fail(`found "${name}", expected a name other than ${RESERVED.join(', ')}`);
   const resolvConf = at.opt('resolvConf')?.str() ?? null;
   if (resolvConf?.split('\n').includes('EOF') === true) at.req('resolvConf').fail('found a line EOF, expected none');
-  return { name, addresses, podCIDR, resolvConf, labels: podSubnet === null ? {} : labels(at.opt('labels')) };
+  const pub = at.opt('publicAddress');
+  const publicAddress = pub === null ? {} : { publicAddress: plainAddress(pub) };
+  const groups =
+    at
+      .opt('securityGroups')
+      ?.list()
+      .map((g) => g.str()) ?? null;
+  const securityGroups = groups === null ? {} : { securityGroups: groups };
+  return { name, addresses, podCIDR, ...publicAddress, ...securityGroups, resolvConf, labels: podSubnet === null ? {} : labels(at.opt('labels')) }; // prettier-ignore
 }
 
 interface Range {

@@ -7,6 +7,7 @@
 import type { Command } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import type { Pod } from './api/types.js';
+import { vpcCommands } from './cloud/vpc.js';
 import { podNetns, sandboxOf } from './cni/sandbox.js';
 import type { Action } from './control-plane/index.js';
 import type { NodeProxy } from './control-plane/proxies.js';
@@ -33,7 +34,8 @@ export interface Setup {
 /** The setup of a cluster; kube-proxies run where there are Services or will be (`living`). */
 export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup {
   const s = c.scenario;
-  const out = [...(c.cni.machines ?? []), ...machineCommands(s)];
+  const machines = s.cni.plugin === 'aws-vpc' ? vpcCommands(s, s.cni) : machineCommands(s);
+  const out = [...(c.cni.machines ?? []), ...machines];
   const pods = c.pods.filter(isRunning);
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);

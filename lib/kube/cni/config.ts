@@ -6,6 +6,7 @@ import { aton, ntoa } from '../../../wire/inet.js';
 import { type At, quote } from '../api/at.js';
 import { address as ipv4 } from '../api/names.js';
 import { networkOf } from '../networks.js';
+import { type AwsVpcConfig, parseAwsVpc } from './aws-vpc/config.js';
 
 /** Bytes that VXLAN puts before a packet: Ethernet, VXLAN, UDP, IPv4 (encapOverhead). */
 export const VXLAN_OVERHEAD = 50;
@@ -66,11 +67,11 @@ export interface CalicoConfig extends Chain {
   mtu: number;
 }
 
-export type CniConfig = BridgeConfig | PtpConfig | FlannelConfig | CalicoConfig;
+export type CniConfig = AwsVpcConfig | BridgeConfig | PtpConfig | FlannelConfig | CalicoConfig;
 
 /** Reads `spec.cni` of nodes with these podCIDRs; absent: the bridge plugin. Throws InputError with a place. */
 export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig {
-  const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel', 'calico') ?? 'bridge';
+  const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel', 'calico', 'aws-vpc') ?? 'bridge';
   switch (plugin) {
     case 'bridge':
       at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu', 'portMappings', 'ipam');
@@ -78,6 +79,8 @@ export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig 
     case 'ptp':
       at!.only('plugin', 'ipMasq', 'mtu', 'portMappings', 'ipam');
       return { plugin, ...common(at, podCIDRs) };
+    case 'aws-vpc':
+      return parseAwsVpc(at!);
     case 'flannel':
       at!.only('plugin', 'backend', 'portMappings');
       return {

@@ -1,4 +1,5 @@
 /** The CNI plugins by name. @module */
+import { AwsVpcPlugin } from './aws-vpc/index.js';
 import { BridgePlugin } from './bridge.js';
 import { CalicoPlugin } from './calico/index.js';
 import { FlannelPlugin } from './flannel.js';
@@ -9,6 +10,8 @@ import { PtpPlugin } from './ptp.js';
 export function cniPlugin(cluster: CniCluster): CniPlugin {
   const { cni } = cluster;
   switch (cni.plugin) {
+    case 'aws-vpc':
+      return new AwsVpcPlugin(cluster, cni);
     case 'bridge':
       return new BridgePlugin(cluster, cni);
     case 'ptp':

@@ -5,7 +5,7 @@
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import type { Sandbox } from './plugin.js';
 
-/** The network's name in the conflist. */
+/** The network's name in the conflist of most plugins. */
 const NETWORK = 'cbr0';
 
 const hexOf = (b: Uint8Array): string => Array.from(b, (x) => x.toString(16).padStart(2, '0')).join('');
@@ -24,10 +24,10 @@ export function hostVeth(pod: Sandbox): { name: string; mac: string } {
   return { name: `veth${h.slice(0, 8)}`, mac: `02:${colons(h.slice(8, 18))}` };
 }
 
-/** utils.FormatChainName: 28 characters, the prefix among them. */
-export const chainOf = (pod: Sandbox, prefix = ''): string =>
-  `CNI-${prefix}${hexOf(sha512(bytes(`${NETWORK}${pod.containerId}`)))}`.slice(0, 28);
+/** utils.FormatChainName: 28 characters, the prefix among them; `network` is the conflist's name. */
+export const chainOf = (pod: Sandbox, prefix = '', network = NETWORK): string =>
+  `CNI-${prefix}${hexOf(sha512(bytes(`${network}${pod.containerId}`)))}`.slice(0, 28);
 
 /** utils.FormatComment, quoted for iptables-restore; `what` stands before it. */
-export const commentOf = (pod: Sandbox, what = ''): string =>
-  `-m comment --comment "${what}name: \\"${NETWORK}\\" id: \\"${pod.containerId}\\""`;
+export const commentOf = (pod: Sandbox, what = '', network = NETWORK): string =>
+  `-m comment --comment "${what}name: \\"${network}\\" id: \\"${pod.containerId}\\""`;

@@ -72,16 +72,16 @@ export interface CniResult {
   routes: string[];
 }
 
-/** Hands out pod addresses; one for the whole cluster. */
+/** Hands out pod addresses; one for the whole cluster. `now`: virtual time in ns, absent before the start. */
 export interface Ipam {
   /** The address that a pod's annotations ask for, or an empty text; absent: no annotation does. */
   asked?(annotations: Record<string, string>): string;
   /** Takes an address that was asked for, by `status.podIP` or so. Returns what is wrong with it in words, or an empty text. */
   reserve(node: Machine, address: string, owner: string): string;
   /** The next address for a pod on a node, or null when there is none left. */
-  allocate(node: Machine, owner: string): string | null;
+  allocate(node: Machine, owner: string, now?: number): string | null;
   /** CNI DEL gives it back. */
-  release(node: Machine, address: string): void;
+  release(node: Machine, address: string, now?: number): void;
   /** The network the node's addresses come from, for messages. */
   rangeOf(node: Machine): string;
 }

@@ -24,28 +24,58 @@ const PLUGINS = [
   'plugin: calico, vxlanMode: Always',
   'plugin: calico, vxlanMode: CrossSubnet',
   'plugin: calico, ipipMode: Never',
+  'plugin: aws-vpc, ipv4AddressesPerInterface: 2',
 ];
 /** Those that lay a pod network; the others leave a part of it to somebody else. */
 const networks = PLUGINS.filter((p) => !p.includes('ipMasq'));
 
-const NODES = ['192.168.56.11/24', '192.168.56.12/24', '192.168.57.13/24'];
 interface Pod {
   name: string;
   node: number;
   ip: string;
 }
-const PODS: Pod[] = [0, 1, 2].flatMap((node) => [2, 3].map((i) => ({ name: `p${node + 1}${i}`, node, ip: `10.0.${node + 1}.${i}` }))); // prettier-ignore
+interface World {
+  /** Addresses of the nodes. */
+  nodes: string[];
+  /** What else is said of a node. */
+  more: (node: number) => string;
+  pods: Pod[];
+  /** What a pod sees of its own node. */
+  gateway: (node: number) => string;
+}
+/** Two pods on each node. */
+const podsAt = (ips: string[][]): Pod[] =>
+  ips.flatMap((list, node) => list.map((ip, i) => ({ name: `p${node + 1}${i + 2}`, node, ip })));
+const LAN: World = {
+  nodes: ['192.168.56.11/24', '192.168.56.12/24', '192.168.57.13/24'],
+  more: (node) => `, podCIDR: 10.0.${node + 1}.0/24`,
+  pods: podsAt([1, 2, 3].map((n) => [`10.0.${n}.2`, `10.0.${n}.3`])),
+  gateway: (node) => `10.0.${node + 1}.1`,
+};
+/** The second pod of a node is on its second ENI. */
+const VPC: World = {
+  nodes: ['10.0.1.11/24', '10.0.1.12/24', '10.0.2.13/24'],
+  more: (node) => `, publicAddress: 198.51.100.${node + 11}`,
+  pods: podsAt([
+    ['10.0.1.4', '10.0.1.7'],
+    ['10.0.1.5', '10.0.1.13'],
+    ['10.0.2.4', '10.0.2.6'],
+  ]),
+  gateway: (node) => VPC.nodes[node]!.split('/')[0]!,
+};
+const worldOf = (cni: string): World => (cni.includes('aws-vpc') ? VPC : LAN);
 const pod = (p: Pod): string => `{ apiVersion: v1, kind: Pod, metadata: { name: ${p.name} }, spec: { nodeName: node${p.node + 1}, containers: [ { name: a, image: busybox } ] }, status: { podIP: ${p.ip} } }`; // prettier-ignore
 
 /** Runs command lines, each in a place, 100 ms apart. */
 function run(cni: string, steps: [where: string, command: string][]): LabRun {
+  const { nodes, more, pods } = worldOf(cni);
   const text = `kind: Scenario
 metadata: { name: t }
 spec:
-  nodes: [ ${NODES.map((a, i) => `{ name: node${i + 1}, address: ${a}, podCIDR: 10.0.${i + 1}.0/24 }`).join(', ')} ]
+  nodes: [ ${nodes.map((a, i) => `{ name: node${i + 1}, address: ${a}${more(i)} }`).join(', ')} ]
   cni: { ${cni} }
   hosts: [ { name: outside, address: 203.0.113.10/24 } ]
-  objects: [ ${PODS.map(pod).join(', ')} ]
+  objects: [ ${pods.map(pod).join(', ')} ]
   steps:
 ${steps.map(([where, command], i) => `  - { at: ${i * 100}ms, in: ${where}, run: ${command}, expect: { exit: 0 } }`).join('\n')}
 `;
@@ -98,7 +128,8 @@ const Plugins = suite('lib/kube/cni/plugins');
 
 for (const cni of networks) {
   Plugins(`every pod reaches every pod, and is seen there by its own address: ${cni}`, () => {
-    const pairs = PODS.flatMap((a) => PODS.filter((b) => b !== a).map((b): [Pod, Pod] => [a, b]));
+    const { pods } = worldOf(cni);
+    const pairs = pods.flatMap((a) => pods.filter((b) => b !== a).map((b): [Pod, Pod] => [a, b]));
     const seen = packets(run(cni, pairs.map(([a, b]) => [`pod/${a.name}`, `ping -c 1 ${b.ip}`]))); // prettier-ignore
     for (const [a, b] of pairs) {
       const at = (p: Pod, src: Pod, request: boolean): Seen[] =>
@@ -106,24 +137,25 @@ for (const cni of networks) {
       assert.is(at(b, a, true).filter((x) => x.dst === b.ip).length, 1, `${a.name} asks ${b.name}`);
       assert.is(at(a, b, false).filter((x) => x.dst === a.ip).length, 1, `${b.name} answers ${a.name}`);
     }
-    const addresses = PODS.map((p) => p.ip);
-    for (const p of PODS)
+    const addresses = pods.map((p) => p.ip);
+    for (const p of pods)
       for (const x of seen.filter((y) => y.iface === inPod(p)))
         assert.ok(addresses.includes(x.src) && addresses.includes(x.dst), `${p.name} sees ${x.src} > ${x.dst}`);
   });
 
   Plugins(`a node reaches its pods and every other, pods reach every node: ${cni}`, () => {
-    const nodes = NODES.map((a, i) => ({ name: `node${i + 1}`, ip: a.split('/')[0]! }));
+    const { nodes: all, pods, gateway } = worldOf(cni);
+    const nodes = all.map((a, i) => ({ name: `node${i + 1}`, ip: a.split('/')[0]! }));
     const seen = packets(
       run(cni, [
-        ...nodes.flatMap((n) => PODS.map((p): [string, string] => [`node/${n.name}`, `ping -c 1 ${p.ip}`])),
-        ...PODS.flatMap((p) => nodes.map((n): [string, string] => [`pod/${p.name}`, `ping -c 1 ${n.ip}`])),
+        ...nodes.flatMap((n) => pods.map((p): [string, string] => [`node/${n.name}`, `ping -c 1 ${p.ip}`])),
+        ...pods.flatMap((p) => nodes.map((n): [string, string] => [`pod/${p.name}`, `ping -c 1 ${n.ip}`])),
       ]),
     );
     for (const [i, n] of nodes.entries())
-      for (const p of PODS.filter((x) => x.node === i)) {
+      for (const p of pods.filter((x) => x.node === i)) {
         const there = seen.filter((x) => x.iface === inPod(p) && x.request && x.dst === p.ip);
-        const own = cni.includes('calico') ? n.ip : `10.0.${i + 1}.1`;
+        const own = cni.includes('calico') ? n.ip : gateway(i);
         assert.ok(there.some((x) => x.src === own), `${n.name} asks ${p.name} from ${own}`);
         assert.ok(seen.some((x) => x.iface === inPod(p) && x.src === n.ip && !x.request), `${n.name} answers ${p.name}`);
       }
@@ -158,7 +190,9 @@ spec:
 
 /** A plugin's row in README, from captures of one ping each: to a neighbour, over one network, over a router, outside. */
 function row(cni: string): string {
-  const [a, near, far, away] = [PODS[0]!, PODS[1]!, PODS[2]!, PODS[4]!];
+  const { pods, nodes } = worldOf(cni);
+  const node1 = nodes[0]!.split('/')[0]!;
+  const [a, near, far, away] = [pods[0]!, pods[1]!, pods[2]!, pods[4]!];
   const r = run(cni, [
     ...[near, far, away].map((b): [string, string] => [`pod/${a.name}`, `ping -c 1 ${b.ip}`]),
     [`pod/${a.name}`, 'ping -c 1 203.0.113.10'],
@@ -173,15 +207,16 @@ function row(cni: string): string {
     const inner = at(inPod(a), b.ip).length;
     const wire = seen.filter((x) => x.iface === `node${b.node + 1}/eth0`);
     const plain = wire.find((x) => x.request && x.dst === b.ip);
-    const outer = wire.find((x) => !x.request && x.src === '192.168.56.11' && x.length > inner);
+    const outer = wire.find((x) => !x.request && x.src === node1 && x.length > inner);
     return (plain ?? outer)!.length - inner;
   };
-  const own = (x: Seen): string => (x.src === a.ip ? 'pod' : x.src === '192.168.56.11' ? 'node' : x.src);
+  const own = (x: Seen): string =>
+    x.src === a.ip ? 'pod' : x.src === node1 ? 'node' : x.src === '198.51.100.11' ? 'node, translated' : x.src;
   const mtu = /mtu (\d+)/.exec(r.steps.at(-1)!.stdout)![1]!;
   const cells = [
     `\`${cni}\``,
     hops(near),
-    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^(veth|cali).*/, '$1')).join(', ')}`,
+    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^(veth|cali|eni).*/, '$1')).join(', ')}`,
     `${overhead(far)}, ${overhead(away)}`,
     mtu,
     own(at(inPod(far), far.ip)),

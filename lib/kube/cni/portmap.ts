@@ -28,11 +28,14 @@ const TOP = [
 
 export class Portmap {
   private readonly on: boolean;
+  private readonly network: string | undefined;
   /** Nodes that have the chains of `TOP`. */
   private readonly ready = new Set<string>();
 
-  constructor({ portMappings }: { portMappings: boolean }) {
+  /** `network`: the conflist's name. */
+  constructor({ portMappings }: { portMappings: boolean }, network?: string) {
     this.on = portMappings;
+    this.network = network;
   }
 
   /** `dev`: the node's interface towards the pod; `net`: the pod's address and its prefix length. */
@@ -40,7 +43,7 @@ export class Portmap {
     if (!this.on || pod.ports.length === 0) return [];
     const top = this.ready.has(node.name) ? [] : TOP;
     this.ready.add(node.name);
-    const chain = chainOf(pod, 'DN-');
+    const chain = chainOf(pod, 'DN-', this.network);
     return [
       [
         `ip netns exec ${node.name} iptables-restore --noflush <<'EOF'`,
@@ -48,7 +51,7 @@ export class Portmap {
         `:${chain} - [0:0]`,
         ...top,
         ...pod.ports.flatMap((m) => rules(chain, m, pod.podIP, net)),
-        ...entries(pod).map((e) => `-A ${DNAT} ${e} -j ${chain}`),
+        ...entries(pod, this.network).map((e) => `-A ${DNAT} ${e} -j ${chain}`),
         'COMMIT',
         'EOF',
       ].join('\n'),
@@ -59,10 +62,10 @@ export class Portmap {
   podDel(node: Machine, pod: Sandbox): string[] {
     if (!this.on || pod.ports.length === 0) return [];
     const iptables = `ip netns exec ${node.name} iptables -t nat`;
-    const chain = chainOf(pod, 'DN-');
+    const chain = chainOf(pod, 'DN-', this.network);
     return [
       `${iptables} -F ${chain}`,
-      ...entries(pod).map((e) => `${iptables} -D ${DNAT} ${e} -j ${chain}`),
+      ...entries(pod, this.network).map((e) => `${iptables} -D ${DNAT} ${e} -j ${chain}`),
       `${iptables} -X ${chain}`,
     ];
   }
@@ -81,12 +84,12 @@ function rules(chain: string, m: PortMapping, ip: string, net: string): string[]
 }
 
 /** Matches of the jumps to a pod's chain: by protocol, at most 15 ports each (splitPortList). */
-function entries(pod: Sandbox): string[] {
+function entries(pod: Sandbox, network?: string): string[] {
   const out: string[] = [];
   for (const proto of [...new Set(pod.ports.map(lower))].sort()) {
     const ports = pod.ports.filter((m) => lower(m) === proto).map((m) => m.hostPort);
     for (let i = 0; i < ports.length; i += 15)
-      out.push(`${commentOf(pod, 'dnat ')} -m multiport -p ${proto} --destination-ports ${ports.slice(i, i + 15).join(',')}`); // prettier-ignore
+      out.push(`${commentOf(pod, 'dnat ', network)} -m multiport -p ${proto} --destination-ports ${ports.slice(i, i + 15).join(',')}`); // prettier-ignore
   }
   return out;
 }

@@ -111,7 +111,7 @@ class Kubelets {
     const owner = `that of Pod "${pod.metadata.name}"`;
     const asked = ipam.asked?.(pod.metadata.annotations) ?? '';
     const refused = asked === '' ? '' : ipam.reserve(node, asked, owner);
-    const ip = asked === '' ? ipam.allocate(node, owner) : refused === '' ? asked : null;
+    const ip = asked === '' ? ipam.allocate(node, owner, this.loop.now) : refused === '' ? asked : null;
     if (ip === null) {
       const why = refused === '' ? `no IP addresses available in ${ipam.rangeOf(node)} of ${node.name}` : `asked for ${asked}, expected ${refused}`;
       this.warnings.push(`Pod "${pod.metadata.name}" stays in ContainerCreating: ${why}`);
@@ -223,6 +223,6 @@ class Kubelets {
     const r = this.cni.podDel(node, sandbox);
     this.emit(`kubelet ${node.name}`, [...r.commands, `ip netns del ${sandbox.netns}`]);
     this.elsewhere(r);
-    this.cni.ipam.release(node, pod.status.podIP);
+    this.cni.ipam.release(node, pod.status.podIP, this.loop.now);
   }
 }

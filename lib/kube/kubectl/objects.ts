@@ -176,8 +176,7 @@ export class ApiObjects {
       ...this.head(o),
       spec: {
         ...map(given['spec']),
-        podCIDR: o.spec.podCIDR,
-        podCIDRs: [o.spec.podCIDR],
+        ...(o.spec.podCIDR === '' ? {} : { podCIDR: o.spec.podCIDR, podCIDRs: [o.spec.podCIDR] }),
         unschedulable: o.spec.unschedulable,
         taints: o.spec.taints.map((t) => optional({ ...t })),
       },

@@ -30,6 +30,7 @@ const PLAIN: Record<string, number> = {
   'net.ipv4.icmp_ratemask': 6168,
   'net.ipv4.icmp_msgs_per_sec': 1000,
   'net.ipv4.icmp_msgs_burst': 50,
+  'net.ipv4.tcp_early_demux': 1,
   'net.ipv4.tcp_syn_retries': 6,
   'net.ipv4.tcp_synack_retries': 5,
   'net.ipv4.tcp_retries2': 15,
