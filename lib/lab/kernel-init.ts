@@ -99,7 +99,7 @@ export -f ip
 bash -c 'set -eE; trap '\\''echo "$LINENO $?" > $O/setup.failed'\\'' ERR; . $L/setup.sh' > $O/setup.out 2> $O/setup.err
 rc=$?
 [ $rc = 0 ] || { [ -e $O/setup.failed ] || echo "0 $rc" > $O/setup.failed; exit; }
-for ((i = 0; i < 600; i++)); do
+for ((SECONDS = 0; SECONDS < 60; )); do
   [ "$(ls /run/ready | wc -l)" -ge ${plan.servers} ] && break
   sleep 0.1
 done
@@ -110,7 +110,7 @@ exec 9<> /run/listen.ctl
 perl /podwire/listen.pl $O/pcap ${wanted} 2> /run/listen.err &
 listener=$!
 gone() { cat /run/listen.err >> $O/error; die 'the capture failed'; }
-for ((i = 0; i < 1200; i++)); do
+for ((SECONDS = 0; SECONDS < 60; )); do
   [ -e /run/listen.ready ] && break
   kill -0 $listener 2>/dev/null || gone
   sleep 0.05
@@ -129,7 +129,8 @@ at() {
 steps=()
 step() {
   ( echo $((\${EPOCHREALTIME/./} - T0 - $2)) > $O/step-$1.late
-    PODWIRE_STEP=$1 setsid bash $L/step-$1.sh > $O/step-$1.out 2> $O/step-$1.err; echo $? > $O/step-$1.rc ) &
+    PODWIRE_STEP=$1
+    . $L/step-$1.sh > $O/step-$1.out 2> $O/step-$1.err; echo $? > $O/step-$1.rc ) &
   steps+=($!)
 }
 ${starts}

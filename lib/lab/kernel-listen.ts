@@ -258,7 +258,11 @@ export const IP_FUNCTION = `look() { # WORD
 ip() {
   case " $* " in
     *' l'*' add '*|*' l'*' del'*|*' name '*|*' netns '[!e]*|*' -b'*|*' tu'*) ;;
-    *) command ip "$@"; return ;;
+    *)
+      # A step is one subshell; below it, in the background or a pipe, there is nothing else to do, and none that tells
+      # of a signal's victim.
+      [ $BASH_SUBSHELL -lt 2 ] || exec ip "$@"
+      command ip "$@"; return ;;
   esac
   look look
   command ip "$@"
