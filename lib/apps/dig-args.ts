@@ -59,6 +59,8 @@ export interface DigOptions {
   lookups: Lookup[];
   /** Text after `@`, or null: the servers of resolv.conf. */
   server: string | null;
+  /** `@` stood before the first name, whose greeting (printgreeting) then counts the addresses. */
+  serverFirst: boolean;
   port: number;
   source: number;
   sourcePort: number;
@@ -123,8 +125,8 @@ export function digArgs(args: readonly string[]): DigOptions | DigFailure | 'ver
 
 class Reader {
   readonly o: DigOptions = {
-    lookups: [], server: null, port: 53, source: 0, sourcePort: 0, search: false, domain: null, ndots: -1, showSearch: false,
-    printCmd: true, warnings: '',
+    lookups: [], server: null, serverFirst: false, port: 53, source: 0, sourcePort: 0, search: false, domain: null, ndots: -1,
+    showSearch: false, printCmd: true, warnings: '',
   }; // prettier-ignore
   private readonly first = structuredClone(DEFAULT);
   private current = this.first;
@@ -145,7 +147,7 @@ class Reader {
   }
 
   done(): DigOptions {
-    if (this.o.lookups.length === 0) this.o.lookups.push(this.first);
+    if (this.o.lookups.length === 0) this.ask(this.first);
     for (const l of this.o.lookups) {
       if (l.type === 251 || l.type === 252) this.unsupported('a zone transfer');
       if (l.type === 255 && !l.tcpGiven) l.tcp = true;
@@ -164,7 +166,12 @@ class Reader {
     this.current = structuredClone(this.first);
     this.current.name = name;
     if (!this.current.typed) this.current.type = 1;
-    this.o.lookups.push(this.current);
+    this.ask(this.current);
+  }
+
+  private ask(l: Lookup): void {
+    if (this.o.lookups.length === 0) this.o.serverFirst = this.o.server !== null;
+    this.o.lookups.push(l);
   }
 
   private word(a: string): void {

@@ -69,7 +69,7 @@ class Dig {
     this.cookie = Array.from({ length: 8 }, () => rng.below(256).toString(16).padStart(2, '0')).join('');
     const count = `; (${servers.length} server${servers.length === 1 ? '' : 's'} found)\n`;
     const global = `;; global options:${o.lookups[0]!.short ? ' +short' : ''}${o.printCmd ? ' +cmd' : ''}\n`;
-    this.banner = `\n; <<>> DiG ${VERSION} <<>> ${p.argv.slice(1).join(' ')}\n${o.server === null ? '' : count}${global}`;
+    this.banner = `\n; <<>> DiG ${VERSION} <<>> ${p.argv.slice(1).join(' ')}\n${o.serverFirst ? count : ''}${global}`;
   }
 
   run(i: number): void {
