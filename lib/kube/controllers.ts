@@ -117,6 +117,9 @@ export function reconcile(s: Scenario): Cluster {
     ...slices,
     ...of('IngressClass'),
     ...of('Ingress'),
+    ...of('NetworkPolicy'),
+    ...of('NetworkPolicy.projectcalico.org'),
+    ...of('GlobalNetworkPolicy'),
     ...objects.filter((o) => Object.hasOwn(STORED, o.kind)),
   ];
   return {

@@ -16,7 +16,7 @@ export interface KindNames {
 const row = (kind: Kind, plural: string, short: string, group = '', namespaced = true): KindNames => ({
   kind,
   plural,
-  singular: kind.toLowerCase(),
+  singular: kindText(kind).toLowerCase(),
   short,
   group,
   namespaced,
@@ -47,6 +47,8 @@ export const KINDS: readonly KindNames[] = [
   row('PersistentVolumeClaim', 'persistentvolumeclaims', 'pvc'),
   row('StorageClass', 'storageclasses', 'sc', 'storage.k8s.io', false),
   row('NetworkPolicy', 'networkpolicies', 'netpol', 'networking.k8s.io'),
+  row('NetworkPolicy.projectcalico.org', 'networkpolicies', '', 'projectcalico.org'),
+  row('GlobalNetworkPolicy', 'globalnetworkpolicies', '', 'projectcalico.org', false),
   row('CustomResourceDefinition', 'customresourcedefinitions', 'crd', 'apiextensions.k8s.io', false),
 ];
 
@@ -58,9 +60,15 @@ export function findKind(type: string): KindNames | null {
   return KINDS.find((k) => fits(k) && (group === '' || group === k.group || group === `v1.${k.group}`)) ?? null;
 }
 
+/** A kind as manifests write it: Calico's NetworkPolicy has the name of Kubernetes' own. */
+export function kindText(kind: string): string {
+  return kind.split('.')[0]!;
+}
+
 /** `deployments.apps`. */
 export const resourceOf = (k: KindNames): string => (k.group === '' ? k.plural : `${k.plural}.${k.group}`);
 /** `deployment.apps`. */
 export const typeOf = (k: KindNames): string => (k.group === '' ? k.singular : `${k.singular}.${k.group}`);
 export const namesOf = (kind: Kind): KindNames => KINDS.find((k) => k.kind === kind)!;
-export const apiVersionOf = (k: KindNames): string => (k.group === '' ? 'v1' : `${k.group}/v1`);
+export const apiVersionOf = (k: KindNames): string =>
+  k.group === '' ? 'v1' : `${k.group}/${k.group === 'projectcalico.org' ? 'v3' : 'v1'}`;

@@ -14,7 +14,7 @@ import { assignClusterIPs, assignNodePorts } from '../controllers/services.js';
 import { templateText } from '../control-plane/deployments.js';
 import type { Loop } from '../control-plane/loop.js';
 import { isTerminating, timestamp } from '../control-plane/pods.js';
-import { apiVersionOf, namesOf, resourceOf } from './kinds.js';
+import { apiVersionOf, kindText, namesOf, resourceOf } from './kinds.js';
 import { copy, isMap, type Json, type JsonMap } from './patches.js';
 import { type Kind, type OfKind, withMeta } from './store.js';
 
@@ -132,14 +132,14 @@ export class ApiServer {
       return run();
     } catch (e) {
       if (!(e instanceof InputError)) throw e;
-      throw new Refused('Invalid', `The ${o.kind} "${o.metadata.name}" is invalid: ${e.reason}`);
+      throw new Refused('Invalid', `The ${kindText(o.kind)} "${o.metadata.name}" is invalid: ${e.reason}`);
     }
   }
 
   /** What a client does not say stays: status, allotted values, identity. What may not change does not. */
   private carried(old: KubeObject, read: KubeObject, before: JsonMap, after: JsonMap): KubeObject {
     const invalid = (path: string, why: string): never => {
-      throw new Refused('Invalid', `The ${old.kind} "${old.metadata.name}" is invalid: ${path}: ${why}`);
+      throw new Refused('Invalid', `The ${kindText(old.kind)} "${old.metadata.name}" is invalid: ${path}: ${why}`);
     };
     if (read.kind !== old.kind || read.metadata.name !== old.metadata.name || read.metadata.namespace !== old.metadata.namespace)
       throw new Refused('BadRequest', 'the name of the object does not match the name on the URL'); // prettier-ignore
@@ -191,7 +191,7 @@ export class ApiServer {
     const own = this.forms.get(o.metadata.labels);
     if (own !== undefined) return own;
     const place = placeOf(o);
-    const from = place === null || place.req('kind').str() !== o.kind ? null : (place.plain() as JsonMap);
+    const from = place === null || place.req('kind').str() !== kindText(o.kind) ? null : (place.plain() as JsonMap);
     if (from !== null) return from;
     return formOf(o);
   }
@@ -202,7 +202,7 @@ function formOf(o: KubeObject): JsonMap {
   const { name, namespace, labels, annotations } = o.metadata;
   const head: JsonMap = {
     apiVersion: apiVersionOf(namesOf(o.kind)),
-    kind: o.kind,
+    kind: kindText(o.kind),
     metadata: {
       name,
       ...(namespace === '' ? {} : { namespace }),

@@ -5,6 +5,18 @@
  * @module
  */
 const TYPES: Record<string, string> = {
+  'calico.EntityRule': 'nets []string, selector string, namespaceSelector string, services calico.ServiceMatch, ports []numorstring.Port, notNets []string, notSelector string, notPorts []numorstring.Port, serviceAccounts calico.ServiceAccountMatch',
+  'calico.GlobalNetworkPolicy': 'kind string, apiVersion string, metadata v1.ObjectMeta, spec calico.GlobalNetworkPolicySpec',
+  'calico.GlobalNetworkPolicySpec': 'tier string, order float64, ingress []calico.Rule, egress []calico.Rule, selector string, types []calico.PolicyType=[]string, doNotTrack bool, preDNAT bool, applyOnForward bool, serviceAccountSelector string, namespaceSelector string, performanceHints []calico.PolicyPerformanceHint=[]string',
+  'calico.HTTPMatch': 'methods []string, paths []calico.HTTPPath',
+  'calico.HTTPPath': 'exact string, prefix string',
+  'calico.ICMPFields': 'type int64, code int64',
+  'calico.NetworkPolicy': 'kind string, apiVersion string, metadata v1.ObjectMeta, spec calico.NetworkPolicySpec',
+  'calico.NetworkPolicySpec': 'tier string, order float64, ingress []calico.Rule, egress []calico.Rule, selector string, types []calico.PolicyType=[]string, serviceAccountSelector string, performanceHints []calico.PolicyPerformanceHint=[]string',
+  'calico.Rule': 'action calico.Action=string, ipVersion int64, protocol numorstring.Port, icmp calico.ICMPFields, notProtocol numorstring.Port, notICMP calico.ICMPFields, source calico.EntityRule, destination calico.EntityRule, http calico.HTTPMatch, metadata calico.RuleMetadata',
+  'calico.RuleMetadata': 'annotations map[string]string',
+  'calico.ServiceAccountMatch': 'names []string, selector string',
+  'calico.ServiceMatch': 'name string, namespace string',
   'v1.AWSElasticBlockStoreVolumeSource': 'volumeID string, fsType string, partition int32, readOnly bool',
   'v1.Affinity': 'nodeAffinity v1.NodeAffinity, podAffinity v1.PodAffinity, podAntiAffinity v1.PodAntiAffinity',
   'v1.AggregationRule': 'clusterRoleSelectors []v1.LabelSelector',

@@ -19,7 +19,7 @@ interface Frame {
 /** Checks an object against the Go type of its kind; a kind that is not in the table passes. Throws InputError. */
 export function decodeStrict(at: At, kind: string, api: string): void {
   const head = `${kind} in version "${api}" cannot be handled as a ${kind}: `;
-  const type = `v1.${kind}`;
+  const type = `${api.includes('projectcalico.org/') ? 'calico' : 'v1'}.${kind}`;
   if (fieldsOf(type) !== null) decode(at, type, { head, struct: '', path: '', indexed: '' });
 }
 
@@ -33,6 +33,7 @@ function decode(at: At, declared: string, f: Frame): void {
   const json = at.jsonType;
   if (type === 'string' || type === 'bool') return json === type ? undefined : mismatch(at, f, name);
   if (type === 'int32' || type === 'int64') return int(at, type, f);
+  if (type === 'float64') return json === 'number' ? undefined : mismatch(at, f, name);
   if (type.startsWith('[]') && type !== '[]uint8')
     return list(at, name, name.slice(2) + (alias === undefined ? '' : `=${alias.slice(2)}`), f);
   if (type.startsWith('map[')) return values(at, name, type.slice(type.indexOf(']') + 1), f);
@@ -43,6 +44,9 @@ function decode(at: At, declared: string, f: Frame): void {
 
 const SPECIAL: Record<string, (at: At, f: Frame) => void> = {
   'intstr.IntOrString': (at, f) => {
+    if (at.jsonType !== 'string') int(at, 'int32', f);
+  },
+  'numorstring.Port': (at, f) => {
     if (at.jsonType !== 'string') int(at, 'int32', f);
   },
   'resource.Quantity': quantity,

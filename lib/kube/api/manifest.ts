@@ -6,9 +6,11 @@
  * @module
  */
 import { type At, documents, quote } from './at.js';
+import { calicoPolicy, CRD, V3 } from './calico-policy.js';
 import { decodeStrict } from './decode.js';
 import { endpoints, slice } from './endpoints.js';
 import { ingress, ingressClass } from './ingress.js';
+import { networkPolicy } from './network-policy.js';
 import { namespace, node } from './node.js';
 import { pod } from './pod.js';
 import { service } from './service.js';
@@ -32,7 +34,12 @@ const KINDS: Record<string, { api: string; read: (at: At) => KubeObject }> = {
   EndpointSlice: { api: 'discovery.k8s.io/v1', read: slice },
   Ingress: { api: 'networking.k8s.io/v1', read: ingress },
   IngressClass: { api: 'networking.k8s.io/v1', read: ingressClass },
+  NetworkPolicy: { api: 'networking.k8s.io/v1', read: networkPolicy },
 };
+
+/** Kinds of Calico, which a cluster with that CNI plugin has. */
+const CALICO: readonly string[] = ['NetworkPolicy', 'GlobalNetworkPolicy'];
+const isCalico = (kind: string, api: string): boolean => (api === V3 || api === CRD) && CALICO.includes(kind);
 
 /** Kinds of Kubernetes that may change frames, and that podwire does not read. */
 const ELSEWHERE =
@@ -83,9 +90,9 @@ function readObject(at: At, seen: Seen): KubeObject {
     return kindAt.fail(`${unread(kind, api)}, expected one of: ${[...Object.keys(KINDS), ...Object.keys(STORED).slice(0, -1)].join(', ')}`); // prettier-ignore
   if (api !== entry.api)
     apiAt.fail(`no matches for kind ${quote(kind)} in version ${quote(api)}, expected "${entry.api}"`);
-  if (!seen.has(`crd/${api}/${kind}`)) decodeStrict(at, kind, api);
+  if (isCalico(kind, api) || !seen.has(`crd/${api}/${kind}`)) decodeStrict(at, kind, api);
   const o = entry.read(at);
-  const key = `${kind}/${o.metadata.namespace}/${o.metadata.name}`;
+  const key = `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
   if (seen.has(key))
     at.req('metadata')
       .req('name')
@@ -97,6 +104,7 @@ function readObject(at: At, seen: Seen): KubeObject {
 
 /** How a kind is read, and the version that it has here; null: unknown. Kinds of CustomResourceDefinitions before it are known. */
 function readerOf(kind: string, api: string, seen: Seen): { api: string; read: (at: At) => KubeObject } | null {
+  if (isCalico(kind, api)) return { api, read: calicoPolicy };
   if (Object.hasOwn(KINDS, kind)) return KINDS[kind]!;
   if (seen.has(`crd/${api}/${kind}`)) return { api, read: (at) => stored(at, 'CustomResource') };
   if (!Object.hasOwn(STORED, kind) || kind === 'CustomResource') return null;

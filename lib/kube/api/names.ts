@@ -232,6 +232,16 @@ export function sourceRange(at: At): string {
   return v;
 }
 
+/** IsValidCIDRForLegacyField of either family, as policies have networks. */
+export function policyCidr(at: At): string {
+  const v = at.text();
+  const [ip = '', bits = ''] = v.split('/');
+  const fits = isV6(v) ? v.length <= 49 && !v.includes('%') && Address6.isValid(v) : octets.test(ip) && Address4.isValid(v); // prettier-ignore
+  if (!fits || !/^(0|[1-9]\d{0,2})$/.test(bits))
+    invalid(at, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)', v);
+  return v;
+}
+
 /** An IPv4 network `a.b.c.d/len` whose host bits are zero. */
 export function cidr(at: At): string {
   const v = at.str();

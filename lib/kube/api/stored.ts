@@ -23,7 +23,6 @@ export const STORED: Record<StoredKind, { api: string; namespaced: boolean; why:
   PersistentVolume: { api: 'v1', namespaced: false, why: 'storage' },
   PersistentVolumeClaim: { api: 'v1', namespaced: true, why: 'storage' },
   StorageClass: { api: 'storage.k8s.io/v1', namespaced: false, why: 'storage' },
-  NetworkPolicy: { api: 'networking.k8s.io/v1', namespaced: true, why: 'enforced by CNI plugins; those that do not are named on stderr' },
   CustomResourceDefinition: { api: 'apiextensions.k8s.io/v1', namespaced: false, why: 'its controller is not here' },
   CustomResource: { api: '', namespaced: true, why: 'as its CustomResourceDefinition' },
 }; // prettier-ignore

@@ -4,6 +4,8 @@
  * These are the defaulted forms: after loading, every field that the API server would default is present.
  * @module
  */
+import type { CalicoPolicy, NetworkPolicy } from './policy-types.js';
+
 export interface ObjectMeta {
   name: string;
   namespace: string;
@@ -300,7 +302,7 @@ export interface IngressClass {
 
 export type StoredKind =
   | 'ConfigMap' | 'Secret' | 'ServiceAccount' | 'Role' | 'RoleBinding' | 'ClusterRole' | 'ClusterRoleBinding' | 'PodDisruptionBudget'
-  | 'PriorityClass' | 'LimitRange' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'NetworkPolicy'
+  | 'PriorityClass' | 'LimitRange' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass'
   | 'CustomResourceDefinition' | 'CustomResource'; // prettier-ignore
 
 export interface Stored {
@@ -309,4 +311,5 @@ export interface Stored {
 }
 
 export type KubeObject =
-  Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Ingress | IngressClass | Stored;
+  | Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Ingress | IngressClass | NetworkPolicy | CalicoPolicy
+  | Stored; // prettier-ignore

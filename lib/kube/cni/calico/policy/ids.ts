@@ -1,31 +1,29 @@
 /**
- * How Felix names ipsets and groups of policies: hashes in URL-safe base64.
+ * The identities of Felix's ipsets and of its groups of policies.
+ *
+ * Upstream: libcalico-go/lib/hash, felix/calc/rule_scanner.go (IPSetData.UniqueID), felix/rules/endpoints.go (PolicyGroup.UniqueID).
  * @module
  */
 import { sha224 } from '@noble/hashes/sha2.js';
+import { sha3_224 } from '@noble/hashes/sha3.js';
+import { type Selector, selectorText } from '../../../api/calico-selector.js';
+import { base64url } from '../hash.js';
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** RawURLEncoding: base64url without padding. */
-export function base64url(bytes: Uint8Array): string {
-  let out = '';
-  for (let i = 0; i < bytes.length; i += 3) {
-    const v = (bytes[i]! << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    for (let k = 0; k < Math.min(4, bytes.length - i + 1); k++) out += ALPHABET[(v >> (18 - 6 * k)) & 63];
-  }
-  return out;
-}
+/** MakeUniqueID: a prefix, and a hash of it and a content. */
+const uniqueId = (prefix: string, content: string): string =>
+  `${prefix}:${base64url(sha224(utf8(`${prefix}:${content}`)))}`;
 
-/** MakeUniqueID of libcalico-go's lib/hash. */
-export const uniqueId = (prefix: string, content: string): string =>
-  `${prefix}:${base64url(sha224(new TextEncoder().encode(`${prefix}:${content}`)))}`;
+/** The ipset of the addresses that a selector chooses. */
+export const selectorId = (s: Selector): string => uniqueId('s', selectorText(s));
 
-/** The order of Go's strings: by the bytes of UTF-8, which is that of code points. */
-export function byBytes(a: string, b: string): number {
-  const [x, y] = [[...a], [...b]];
-  for (let i = 0; i < x.length && i < y.length; i++) {
-    const d = x[i]!.codePointAt(0)! - y[i]!.codePointAt(0)!;
-    if (d !== 0) return d;
-  }
-  return x.length - y.length;
-}
+/** The ipset of the addresses and ports that a selector and a port's name choose; `protocol` in lower case. */
+export const namedPortId = (s: Selector, protocol: string, port: string): string =>
+  uniqueId('n', `${selectorId(s)},${protocol},${port}`);
+
+/** What follows `cali-gi-` or `cali-go-`: policies of one tier that have one selector and stand behind each other. */
+export function groupId(tier: string, selector: string, direction: 'inbound' | 'outbound', policies: readonly string[]): string {
+  const lines = [tier, selector, direction, String(policies.length), ...policies];
+  return base64url(sha3_224(utf8(lines.map((l) => `${l}\n`).join('')))).slice(0, 28 - 'cali-gi-'.length);
+} // prettier-ignore

@@ -3,10 +3,10 @@
  *
  *   or ─▶ and { "||" and }     and ─▶ term { "&&" term }     term ─▶ { "!" } ( "(" or ")" | has(L) | all() | global() | L operator )
  *
- * Upstream: libcalico-go, lib/selector/{tokenizer,parser}. A selector's text is canonical: the identity of its ipset is a hash of it.
+ * Upstream: libcalico-go, lib/selector/{tokenizer,parser}. A selector has one canonical text, and is identified by it.
  * @module
  */
-import { byBytes, uniqueId } from './ids.js';
+import { byBytes } from '../kubectl/go-values.js';
 
 /** Operators that compare a label's value with one text, by their words in the canonical form. */
 type Comparison = '==' | '!=' | 'contains' | 'starts with' | 'ends with';
@@ -216,9 +216,6 @@ export function selectorText(s: Selector): string {
       return `${s.label} ${s.op} ${quoted(s.value)}`;
   }
 }
-
-/** The identity of a selector's ipset: `s:` and a hash of its canonical text. */
-export const selectorId = (s: Selector): string => uniqueId('s', selectorText(s));
 
 /** Whether labels meet a selector; `label` gives a value, or null where the label is absent. */
 export function matches(s: Selector, label: (name: string) => string | null): boolean {
