@@ -103,6 +103,9 @@ export function reconcile(s: Scenario): Cluster {
     endpoints.push(e);
     slices.push(...mirror(e, services));
   }
+  const policies = [...of('NetworkPolicy'), ...of('NetworkPolicy.projectcalico.org'), ...of('GlobalNetworkPolicy')];
+  calicoOnly(s, policies);
+  cni.policy?.watch(() => ({ pods, namespaces, accounts: of('ServiceAccount'), policies }));
   warnings.push(...said(objects, services, slices, pods, s.cni), ...(cni.said ?? []));
   const all = [
     ...namespaces,
@@ -117,9 +120,7 @@ export function reconcile(s: Scenario): Cluster {
     ...slices,
     ...of('IngressClass'),
     ...of('Ingress'),
-    ...of('NetworkPolicy'),
-    ...of('NetworkPolicy.projectcalico.org'),
-    ...of('GlobalNetworkPolicy'),
+    ...policies,
     ...objects.filter((o) => Object.hasOwn(STORED, o.kind)),
   ];
   return {
@@ -139,6 +140,14 @@ export function reconcile(s: Scenario): Cluster {
     cni,
     warnings,
   };
+}
+
+/** Calico's own kinds come with Calico. */
+function calicoOnly(s: Scenario, policies: readonly KubeObject[]): void {
+  const own = policies.find((p) => p.kind !== 'NetworkPolicy');
+  if (own === undefined || s.cni.plugin === 'calico') return;
+  const at = placeOf(own)!;
+  at.req('kind').fail(`no matches for kind "${at.req('kind').str()}" in version "${at.req('apiVersion').str()}" (cni.plugin is ${s.cni.plugin}, expected calico)`); // prettier-ignore
 }
 
 /** The data plane carries IPv4; what would need more is refused here (CoreDNS alone can be told of IPv6). */

@@ -9,7 +9,8 @@
  * Upstream: the CNI specification (ADD, DEL), and what the plugins' own daemons do on a node when another node joins.
  * @module
  */
-import type { Protocol } from '../api/types.js';
+import type { CalicoPolicy, NetworkPolicy } from '../api/policy-types.js';
+import type { Namespace, Pod, Protocol, Stored } from '../api/types.js';
 import type { Machine } from '../scenario.js';
 import type { CniConfig } from './config.js';
 
@@ -86,10 +87,29 @@ export interface Ipam {
   rangeOf(node: Machine): string;
 }
 
+/** What network policy is made of. */
+export interface PolicyObjects {
+  pods: readonly Pod[];
+  namespaces: readonly Namespace[];
+  /** ServiceAccounts that have manifests. */
+  accounts: readonly Stored[];
+  policies: readonly (NetworkPolicy | CalicoPolicy)[];
+}
+
+/** Where network policy is enforced. */
+export interface PolicyEnforcer {
+  /** `objects` gives what is there whenever it is asked; called before the first node and where its answers come to be others. */
+  watch(objects: () => PolicyObjects): void;
+  /** What nodes do once the objects have changed. */
+  changed(): CniCommands[];
+}
+
 export interface CniPlugin {
   readonly ipam: Ipam;
   /** What the user should know, in words; absent: nothing. */
   readonly said?: readonly string[];
+  /** Absent: the plugin enforces no network policy. */
+  readonly policy?: PolicyEnforcer;
   /** Commands in the namespace `root` before there is any machine; absent: none. */
   readonly machines?: readonly string[];
   /** A node's start: devices, addresses and rules that stand before any pod. Called once a node. */

@@ -21,6 +21,7 @@ import { endpointControllers } from './endpoints.js';
 import { garbageCollector, namespaceController } from './garbage.js';
 import { kubelets, type PodCommands } from './kubelet.js';
 import { Loop } from './loop.js';
+import { policyAgents } from './policies.js';
 import { kubeProxies, type NodeProxy, type Observe } from './proxies.js';
 import { replicaSetController } from './replica-sets.js';
 import { scheduler, taintEviction } from './scheduling.js';
@@ -100,6 +101,7 @@ export function live(
   const given = cluster.services.filter((v) => cluster.givenSlices.some((s) => isControllers(s, v))).map(keyOf);
   endpointControllers(loop, new Set(given));
   const failed = kubelets(loop, cluster.cni, commands, emit);
+  policyAgents(loop, cluster.cni, emit);
   const at = (ns: number): Cluster => clusterOf(cluster, loop.store.at(ns));
   kubeProxies(loop, proxies(actions), observe(actions, at), emit);
   if (scenario.coredns !== null) coreDns(loop, emit);

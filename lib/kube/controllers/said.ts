@@ -34,7 +34,7 @@ export function said(
   }
   for (const s of services) out.push(...portsOfNoPod(s, pods));
   for (const o of objects)
-    if (o.kind === 'NetworkPolicy')
+    if (o.kind === 'NetworkPolicy' && cni.plugin !== 'calico')
       out.push(`NetworkPolicy "${o.metadata.name}" has no effect: the CNI plugin ${cni.plugin} enforces none`);
   for (const p of cni.portMappings ? [] : pods)
     if (hostPorts(p).length > 0)

@@ -11,13 +11,14 @@
 import type { Machine } from '../../scenario.js';
 import type { CalicoConfig } from '../config.js';
 import { macFor } from '../names.js';
-import type { CniCluster, CniCommands, CniPlugin, CniResult, Sandbox } from '../plugin.js';
+import type { CniCluster, CniCommands, CniPlugin, CniResult, PolicyEnforcer, Sandbox } from '../plugin.js';
 import { Portmap } from '../portmap.js';
 import { forwarding } from '../routes.js';
-import { noPolicy, type PolicyOf } from './felix.js';
+import type { PolicyOf } from './felix.js';
 import { workloadInterface } from './hash.js';
 import { BlockIpam } from './ipam.js';
 import { felixCluster, FelixNode } from './node.js';
+import { Policies } from './policy/index.js';
 import { mtuOf, Routes, tunnelOf } from './routes.js';
 
 const GATEWAY = '169.254.1.1';
@@ -29,17 +30,19 @@ export class CalicoPlugin implements CniPlugin {
   /** On a real node eth0 is older than tunl0: its address is the one that ARP requests for pods come from. */
   readonly machines = ['sysctl -q -w net.core.fb_tunnels_only_for_init_net=1'];
   readonly said: readonly string[];
+  readonly policy: PolicyEnforcer;
   private readonly cluster: CniCluster;
   private readonly config: CalicoConfig;
   private readonly routes: Routes;
   private readonly portmap: Portmap;
+  private readonly policies = new Policies();
   private readonly felix: Map<string, FelixNode>;
   /** Nodes whose Felix runs. */
   private readonly running = new Set<string>();
   /** Of the IPAM, as of the last routes. */
   private version = 0;
 
-  constructor(cluster: CniCluster, config: CalicoConfig, policyOf: PolicyOf = noPolicy) {
+  constructor(cluster: CniCluster, config: CalicoConfig) {
     this.cluster = cluster;
     this.config = config;
     this.ipam = new BlockIpam(cluster.nodes, config.blockSize, tunnelOf(config) !== null);
@@ -47,6 +50,15 @@ export class CalicoPlugin implements CniPlugin {
     this.said = this.routes.routed ? [] : [NO_DEFAULT_ROUTE];
     this.portmap = new Portmap(config);
     const felix = felixCluster(cluster, config, this.ipam);
+    const { policies } = this;
+    this.policy = {
+      watch: (objects) => policies.watch(objects),
+      changed: () => {
+        policies.changed();
+        return this.resync(null);
+      },
+    };
+    const policyOf: PolicyOf = (node, pods) => policies.of(node, pods);
     this.felix = new Map(cluster.nodes.map((n) => [n.name, new FelixNode(felix, n, policyOf)]));
   }
 
@@ -70,11 +82,12 @@ export class CalicoPlugin implements CniPlugin {
     const dev = workloadInterface(pod.namespace, pod.name);
     const felix = this.felix.get(node.name)!;
     felix.add(pod);
+    this.policies.add(pod);
     const { own, elsewhere } = this.reroute(node);
     return {
       commands: [...wiring(node, pod, dev, mtu), ...own, ...(this.running.has(node.name) ? felix.sync() : [])],
       chained: this.portmap.podAdd(node, pod, dev, `${pod.podIP}/32`),
-      elsewhere,
+      elsewhere: [...elsewhere, ...this.heard(node)],
       mtu,
       address: `${pod.podIP}/32`,
       routes: [`${GATEWAY} dev eth0 scope link`, `default via ${GATEWAY} dev eth0`],
@@ -85,12 +98,26 @@ export class CalicoPlugin implements CniPlugin {
   podDel(node: Machine, pod: Sandbox): Pick<CniResult, 'commands' | 'elsewhere'> {
     const felix = this.felix.get(node.name)!;
     felix.remove(pod);
+    this.policies.remove(pod);
     this.ipam.release(node, pod.podIP);
     const { own, elsewhere } = this.reroute(node);
     return {
       commands: [...this.portmap.podDel(node, pod), `ip -n ${pod.netns} link del eth0`, ...own, ...felix.sync()],
-      elsewhere,
+      elsewhere: [...elsewhere, ...this.heard(node)],
     };
+  }
+
+  /** What Felix does on nodes that hear of a pod or of a policy; `but`: a node whose turn it is already. */
+  private resync(but: Machine | null): CniCommands[] {
+    return [...this.running]
+      .filter((name) => name !== but?.name)
+      .map((name) => ({ node: name, commands: this.felix.get(name)!.sync() }))
+      .filter((x) => x.commands.length > 0);
+  }
+
+  /** The ipsets of the other nodes' policies have the pods of this one. */
+  private heard(node: Machine): CniCommands[] {
+    return this.policies.some ? this.resync(node) : [];
   }
 
   /** What nodes do once blocks have changed hands. */

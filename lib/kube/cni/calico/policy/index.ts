@@ -10,9 +10,8 @@
  */
 import { parseSelector, type Selector, selectorText } from '../../../api/calico-selector.js';
 import type { CalicoPolicy, NetworkPolicy } from '../../../api/policy-types.js';
-import type { Namespace, Pod, Stored } from '../../../api/types.js';
 import { byBytes } from '../../../kubectl/go-values.js';
-import type { Sandbox } from '../../plugin.js';
+import type { PolicyObjects, Sandbox } from '../../plugin.js';
 import type { Chain, Endpoint, EndpointPolicy, FelixIpset, NodePolicy } from '../felix.js';
 import { noPolicy } from '../felix.js';
 import { ipsetName } from '../hash.js';
@@ -22,14 +21,6 @@ import { type Policy, policyOf } from './model.js';
 import { type IpsetOf, type ParsedRule, parseRule } from './parse.js';
 import { renderRules } from './render.js';
 import { type Direction, policyChain, type TierPolicy, tierRules } from './tiers.js';
-
-/** What policy is made of. */
-export interface PolicyObjects {
-  pods: readonly Pod[];
-  namespaces: readonly Namespace[];
-  accounts: readonly Stored[];
-  policies: readonly (NetworkPolicy | CalicoPolicy)[];
-}
 
 /** A policy with its ipsets and chains, which do not depend on the pods. */
 interface Compiled extends TierPolicy {
@@ -98,6 +89,11 @@ export class Policies {
   remove(pod: Sandbox): void {
     this.addresses.delete(keyOf(pod));
     this.world = null;
+  }
+
+  /** Whether there is any. */
+  get some(): boolean {
+    return (this.world ??= this.look()).policies.length > 0;
   }
 
   /** Policy on a node with these pods (PolicyOf). */
