@@ -272,6 +272,13 @@ const KINDS: Record<string, (o: Obj) => void> = {
     const parameters = obj(obj(o, 'spec') ?? {}, 'parameters');
     if (parameters !== null) ensure(parameters, 'scope', 'Cluster');
   },
+  NetworkPolicy: (o) => {
+    ensure(o, 'spec', {});
+    const s = obj(o, 'spec')!;
+    ensure(s, 'podSelector', {});
+    for (const r of [...list(s, 'ingress'), ...list(s, 'egress')]) protocols(list(r, 'ports'));
+    ensure(s, 'policyTypes', list(s, 'egress').length > 0 ? ['Ingress', 'Egress'] : ['Ingress']);
+  },
   Ingress: (o) => {
     ensure(o, 'status', {});
     ensure(obj(o, 'status')!, 'loadBalancer', {});

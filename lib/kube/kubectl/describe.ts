@@ -6,6 +6,7 @@ import { age } from './age.js';
 import { describeEndpoints, describeEndpointSlice, describeIngress, describeIngressClass, describeService, type Lookup } from './describe/network.js'; // prettier-ignore
 import { describeNode } from './describe/node.js';
 import { describePod } from './describe/pod.js';
+import { describeNetworkPolicy } from './describe/policy.js';
 import { describeConfigMap, describeDaemonSet, describeDeployment, describeNamespace, describeReplicaSet, describeSecret, describeStatefulSet } from './describe/workloads.js'; // prettier-ignore
 import { type JsonMap, str } from './json.js';
 import { Writer } from './writer.js';
@@ -20,6 +21,7 @@ const DESCRIBERS: Record<string, (w: Writer, o: JsonMap, api: Lookup, age: Age) 
   EndpointSlice: describeEndpointSlice,
   Ingress: describeIngress,
   IngressClass: describeIngressClass,
+  NetworkPolicy: describeNetworkPolicy,
   Deployment: describeDeployment,
   ReplicaSet: describeReplicaSet,
   StatefulSet: describeStatefulSet,
@@ -33,7 +35,7 @@ const DESCRIBERS: Record<string, (w: Writer, o: JsonMap, api: Lookup, age: Age) 
 export const DESCRIBED = new Set(Object.keys(DESCRIBERS));
 
 /** Kinds whose describers ask for no events. */
-const QUIET = new Set(['Namespace', 'Secret']);
+const QUIET = new Set(['Namespace', 'NetworkPolicy', 'Secret']);
 
 /** What `kubectl describe` prints for one object, `now` ns after the start. */
 export function describeObject(o: JsonMap, api: Lookup, now: number, events: boolean): string {

@@ -43,11 +43,11 @@ const uid = (kind: string, m: { namespace: string; name: string; uid?: string })
 
 const API: Record<string, string> = {
   Deployment: 'apps/v1', ReplicaSet: 'apps/v1', StatefulSet: 'apps/v1', DaemonSet: 'apps/v1', EndpointSlice: 'discovery.k8s.io/v1',
-  Ingress: 'networking.k8s.io/v1', IngressClass: 'networking.k8s.io/v1',
+  Ingress: 'networking.k8s.io/v1', IngressClass: 'networking.k8s.io/v1', NetworkPolicy: 'networking.k8s.io/v1',
 }; // prettier-ignore
 const apiOf = (kind: string): string => API[kind] ?? 'v1';
 /** Kinds whose strategies count generations. */
-const GENERATIONS = new Set(['Pod', 'EndpointSlice', 'Ingress', 'IngressClass', 'Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet']); // prettier-ignore
+const GENERATIONS = new Set(['Pod', 'EndpointSlice', 'Ingress', 'IngressClass', 'NetworkPolicy', 'Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet']); // prettier-ignore
 
 /** What stands in the manifest of an object, null where a controller wrote it. */
 function manifest(o: { kind: string; metadata: ObjectMeta }): JsonMap | null {

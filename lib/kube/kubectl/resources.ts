@@ -246,13 +246,15 @@ export const RESOURCES: Resource[] = [
     ]),
   one('ingressclasses ingressclass IngressClass', 'networking.k8s.io', 'cluster', 'NAME CONTROLLER PARAMETERS AGE',
     (o, now) => [name(o), str(o, 'spec.controller'), classParameters(o), created(o, now)]),
+  one('networkpolicies networkpolicy NetworkPolicy netpol', 'networking.k8s.io', '', 'NAME POD-SELECTOR AGE',
+    (o, now) => [name(o), selectorOf(map(o, 'spec.podSelector')), created(o, now)]),
   one('nodes node Node no', '', 'cluster', 'NAME STATUS ROLES AGE VERSION | INTERNAL-IP EXTERNAL-IP OS-IMAGE KERNEL-VERSION CONTAINER-RUNTIME', nodeCells),
   one('namespaces namespace Namespace ns', '', 'cluster', 'NAME STATUS AGE', (o, now) => [name(o), str(o, 'status.phase'), created(o, now)]),
   one('secrets secret Secret', '', '', 'NAME TYPE DATA AGE', (o, now) => [name(o), str(o, 'type'), String(size(o, 'data')), created(o, now)]),
 ]; // prettier-ignore
 
 /** Resources of a real cluster that podwire has none of, under the names kubectl takes. */
-export const KNOWN_ELSEWHERE = 'bindings componentstatuses cs componentstatus events ev event limitranges limits limitrange persistentvolumeclaims pvc persistentvolumeclaim persistentvolumes pv persistentvolume podtemplates podtemplate replicationcontrollers rc replicationcontroller resourcequotas quota resourcequota serviceaccounts sa serviceaccount customresourcedefinitions crd crds customresourcedefinition apiservices apiservice controllerrevisions controllerrevision horizontalpodautoscalers hpa horizontalpodautoscaler cronjobs cj cronjob jobs job leases lease networkpolicies netpol networkpolicy poddisruptionbudgets pdb poddisruptionbudget roles role rolebindings rolebinding clusterroles clusterrole clusterrolebindings clusterrolebinding priorityclasses pc priorityclass storageclasses sc storageclass volumeattachments volumeattachment csidrivers csidriver csinodes csinode runtimeclasses runtimeclass servicecidrs servicecidr ipaddresses ip ipaddress'.split(' '); // prettier-ignore
+export const KNOWN_ELSEWHERE = 'bindings componentstatuses cs componentstatus events ev event limitranges limits limitrange persistentvolumeclaims pvc persistentvolumeclaim persistentvolumes pv persistentvolume podtemplates podtemplate replicationcontrollers rc replicationcontroller resourcequotas quota resourcequota serviceaccounts sa serviceaccount customresourcedefinitions crd crds customresourcedefinition apiservices apiservice controllerrevisions controllerrevision horizontalpodautoscalers hpa horizontalpodautoscaler cronjobs cj cronjob jobs job leases lease globalnetworkpolicies globalnetworkpolicy networkpolicies.projectcalico.org globalnetworkpolicies.projectcalico.org poddisruptionbudgets pdb poddisruptionbudget roles role rolebindings rolebinding clusterroles clusterrole clusterrolebindings clusterrolebinding priorityclasses pc priorityclass storageclasses sc storageclass volumeattachments volumeattachment csidrivers csidriver csinodes csinode runtimeclasses runtimeclass servicecidrs servicecidr ipaddresses ip ipaddress'.split(' '); // prettier-ignore
 
 /** The resource of a name as kubectl takes it: plural, singular, short, kind, and with `.group` or `.version.group`. */
 export function findResource(type: string): Resource | null {
