@@ -8,11 +8,18 @@ import type { Skb } from '../linux/core/skb.js';
 import type { Tracer } from '../linux/core/tracer.js';
 import { type Dst, INPUT_LOCAL } from '../linux/ipv4/dst.js';
 import type { Neigh } from '../linux/ipv4/neighbour.js';
-import { xtTables } from '../linux/netfilter/xtables.js';
+import { CommentMatch } from '../linux/netfilter/xt-match.js';
+import { type Chain, xtTables } from '../linux/netfilter/xtables.js';
 import { neighLine } from '../shell/ip-neigh.js';
 import { routeLine } from '../shell/ip-route-show.js';
 import { ruleText } from '../shell/iptables-save.js';
 import type { Tap } from './tap.js';
+
+/** Chains that Felix makes of a network policy say its name in their first rule: `Policy default/web ingress`; '' for others. */
+function policyOf(chain: Chain | undefined): string {
+  for (const m of chain?.rules[0]?.matches ?? []) if (m instanceof CommentMatch && m.text.startsWith('Policy ')) return m.text; // prettier-ignore
+  return '';
+}
 
 /** Turns every decision into one line of text; sees every captured frame as well. */
 export abstract class Narrator implements Tracer {
@@ -40,10 +47,13 @@ export abstract class Narrator implements Tracer {
   }
 
   rule(net: Netns, skb: Skb, table: string, chain: string, rule: number | null, verdict: string): void {
-    const r = rule === null ? undefined : xtTables(net).get(table)?.chains.get(chain)?.rules[rule - 1];
+    const chains = xtTables(net).get(table)?.chains;
+    const r = rule === null ? undefined : chains?.get(chain)?.rules[rule - 1];
     const words = r === undefined ? '' : ruleText(r).trim();
     const place = `${table}/${chain} ${rule === null ? 'policy' : `rule ${rule}`}: ${verdict}`;
-    this.latest = { id: skb.id, text: words === '' ? place : `${place} (${words})` };
+    const policy = chains === undefined ? '' : policyOf(chains.get(verdict) ?? chains.get(chain));
+    const of = policy === '' || words.includes(policy) ? '' : `: ${policy}`;
+    this.latest = { id: skb.id, text: `${place}${words === '' ? '' : ` (${words})`}${of}` };
     this.note(this.id(skb), net, null, this.latest.text);
   }
 

@@ -35,9 +35,9 @@ spec:
 
 const Explain = suite('lib/lab/narrator');
 
-function comments(): (iface: string, i: number) => readonly string[] {
+function comments(text = LAB): (iface: string, i: number) => readonly string[] {
   const narrator = new Explainer();
-  const { taps } = runLab(parseLab(LAB, 'x'), { narrator });
+  const { taps } = runLab(parseLab(text, 'x'), { narrator });
   return (iface, i) => {
     const tap = taps.find((t) => t.iface === iface)!;
     assert.ok(i < tap.frames, `${iface} has ${tap.frames} frames`);
@@ -96,6 +96,17 @@ Explain('a drop stands at the last frame that was seen', () => {
   assert.ok(udp.includes('filter/FORWARD rule 1: DROP (-p udp -j DROP)'), udp.join());
   assert.ok(udp.includes('dropped: NETFILTER_DROP by filter/FORWARD rule 1: DROP (-p udp -j DROP)'), udp.join());
 });
+Explain('a rule that leads into the chain of a policy, or is one of it, names the policy', () => {
+  const policy = `ip netns exec r iptables -N cali-pi-x
+    ip netns exec r iptables -A cali-pi-x -m comment --comment "Policy default/web ingress" -p udp -j MARK --set-mark 1
+    ip netns exec r iptables -A cali-pi-x -m mark --mark 1 -j DROP
+    ip netns exec r iptables -A FORWARD -j cali-pi-x`;
+  const of = comments(LAB.replace('ip netns exec r iptables -A FORWARD -p udp -j DROP', policy));
+  const udp = of('r/va', 4);
+  const drop = 'filter/cali-pi-x rule 2: DROP (-m mark --mark 0x1 -j DROP): Policy default/web ingress';
+  for (const text of ['filter/FORWARD rule 1: cali-pi-x (-j cali-pi-x): Policy default/web ingress', drop, `dropped: NETFILTER_DROP by ${drop}`])
+    assert.ok(udp.includes(text), udp.join('\n'));
+}); // prettier-ignore
 Explain('an explained run gives the same frames', () => {
   const bytes = (narrator?: Explainer): string =>
     runLab(parseLab(LAB, 'x'), narrator === undefined ? {} : { narrator })
