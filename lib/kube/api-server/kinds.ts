@@ -57,7 +57,11 @@ export function findKind(type: string): KindNames | null {
   const [name = '', ...rest] = type.split('.');
   const group = rest.join('.');
   const fits = (k: KindNames): boolean => [k.plural, k.singular, k.short, k.kind].includes(name) && name !== '';
-  return KINDS.find((k) => fits(k) && (group === '' || group === k.group || group === `v1.${k.group}`)) ?? null;
+  return (
+    KINDS.find(
+      (k) => fits(k) && (group === '' || group === k.group || group === `v1.${k.group}` || group === `crd.${k.group}`),
+    ) ?? null
+  );
 }
 
 /** A kind as manifests write it: Calico's NetworkPolicy has the name of Kubernetes' own. */

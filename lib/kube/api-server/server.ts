@@ -69,6 +69,8 @@ export class ApiServer {
     const names = namesOf(o.kind);
     if (store.get(o.kind, namespace, name) !== null)
       throw new Refused('AlreadyExists', `${resourceOf(names)} "${name}" already exists`);
+    if (names.group === 'projectcalico.org' && this.loop.scenario.cni.plugin !== 'calico')
+      throw new Refused('NotFound', 'the server could not find the requested resource');
     if (names.namespaced) this.inNamespace(o);
     if (o.kind === 'Node') throw new Refused('Forbidden', `nodes "${name}" is forbidden: podwire's machines are those of spec.nodes`); // prettier-ignore
     const created = withMeta(o, { creationTimestamp: timestamp(now) });
