@@ -54,6 +54,8 @@ const rule = (text: string): string => `{ ingress: [ { action: Allow, ${text} } 
 Test('what Calico refuses, or podwire does not do, is an error with its place', () => {
   const bad: [string, string][] = [
     ['{ selector: "a == b" }', '4:19: spec.selector: Invalid value: "a == b": expected string at character 6'],
+    [`{ selector: "${'('.repeat(101)}has(a)${')'.repeat(101)}" }`, `4:19: spec.selector: Invalid value: "${'('.repeat(101)}has(a)${')'.repeat(101)}": found more than 100 parentheses within each other at character 102`],
+    [rule(`source: { serviceAccounts: { names: [ "a'b" ] } }`), `4:75: spec.ingress[0].source.serviceAccounts.names[0]: Invalid value: "a'b": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`],
     ['{ selector: "global()" }', '4:19: spec.selector: Invalid value: "global()": global() can only be used in an EntityRule namespaceSelector'],
     [rule('source: { namespaceSelector: "global() || has(a)" }'), '4:66: spec.ingress[0].source.namespaceSelector: Invalid value: "global() || has(a)": global() cannot be combined with other selectors'],
     ['{ ingress: [ {} ] }', '4:20: spec.ingress[0].action: Required value'],

@@ -9,7 +9,7 @@
  */
 import { networkOf } from '../networks.js';
 import type { At } from './at.js';
-import { parseSelector, SelectorError } from './calico-selector.js';
+import { GIVEN, parseSelector, SelectorError } from './calico-selector.js';
 import { choice, failChild, forbidden, invalid, required, textOf, unsupported } from './field-error.js';
 import { objectMeta } from './meta.js';
 import { addressOfEither, dnsSubdomain, policyCidr } from './names.js';
@@ -23,7 +23,7 @@ export const CRD = 'crd.projectcalico.org/v1';
 function selector(at: At | null, global: 'global' | 'no global'): string {
   const text = at?.text() ?? '';
   try {
-    parseSelector(text);
+    parseSelector(text, GIVEN);
   } catch (e) {
     if (!(e instanceof SelectorError)) throw e;
     return invalid(at!, `${e.message} at character ${e.offset + 1}`, text);
@@ -111,7 +111,7 @@ function entity(at: At | null, supportsPorts: boolean): EntityRule {
     serviceAccounts:
       accounts === null
         ? null
-        : { names: (accounts.opt('names')?.list() ?? []).map((n) => n.text()), selector: selector(accounts.opt('selector'), 'global') }, // prettier-ignore
+        : { names: (accounts.opt('names')?.list() ?? []).map(dnsSubdomain), selector: selector(accounts.opt('selector'), 'global') }, // prettier-ignore
   };
 }
 

@@ -37,9 +37,10 @@ interface Token {
   at: number;
 }
 
-const MAX_LABEL = 512;
-/** podwire's own: nothing sensible nests deeper, and hostile text must not exhaust the stack. */
-const MAX_DEPTH = 200;
+/** `label`: upstream's longest name; `depth`: podwire's own, for hostile text must not exhaust the stack. */
+const LIMITS = { label: 512, depth: 200 };
+/** What a manifest may have, so that the selectors that are made of it (prefixes, namespaces, negations) are within LIMITS too. */
+export const GIVEN: typeof LIMITS = { label: 500, depth: 100 };
 
 const SPACE = /[ \t]*/y;
 const IDENTIFIER = /[\w./-]*/y;
@@ -56,10 +57,12 @@ const HALVES: Readonly<Record<string, string>> = { '=': '==', '&': '&&', '|': '|
 
 class Tokenizer {
   private readonly text: string;
+  private readonly limits: typeof LIMITS;
   private i = 0;
 
-  constructor(text: string) {
+  constructor(text: string, limits: typeof LIMITS) {
     this.text = text;
+    this.limits = limits;
   }
 
   private take(pattern: RegExp): string | null {
@@ -112,7 +115,8 @@ class Tokenizer {
     const at = this.i;
     const name = this.take(IDENTIFIER)!;
     if (name === '') throw new SelectorError('expected identifier', at);
-    if (name.length > MAX_LABEL) throw new SelectorError(`label too long: more than ${MAX_LABEL} characters`, at);
+    const { label } = this.limits;
+    if (name.length > label) throw new SelectorError(`label too long: more than ${label} characters`, at);
     return name;
   }
 }
@@ -120,10 +124,12 @@ class Tokenizer {
 class Parser {
   private readonly tokens: Token[] = [];
   private i = 0;
+  private readonly limits: typeof LIMITS;
   private depth = 0;
 
-  constructor(text: string) {
-    const t = new Tokenizer(text);
+  constructor(text: string, limits: typeof LIMITS) {
+    this.limits = limits;
+    const t = new Tokenizer(text, limits);
     let last: Token | null = null;
     do this.tokens.push((last = t.next(last?.kind === 'label')));
     while (last.kind !== 'end');
@@ -171,7 +177,8 @@ class Parser {
     const label = this.accept('label');
     if (label !== null) return this.comparison(label.text);
     if (this.accept('(') === null) this.fail('unexpected token');
-    if (++this.depth > MAX_DEPTH) this.fail(`found more than ${MAX_DEPTH} parentheses within each other`);
+    const { depth } = this.limits;
+    if (++this.depth > depth) this.fail(`found more than ${depth} parentheses within each other`);
     const s = this.list('||');
     this.expect(')', 'expected )');
     this.depth--;
@@ -192,7 +199,7 @@ class Parser {
 }
 
 /** Parses a selector; an empty text selects everything. Throws SelectorError. */
-export const parseSelector = (text: string): Selector => new Parser(text).root();
+export const parseSelector = (text: string, limits = LIMITS): Selector => new Parser(text, limits).root();
 
 const quoted = (v: string): string => (v.includes('"') ? `'${v}'` : `"${v}"`);
 

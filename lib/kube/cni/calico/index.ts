@@ -117,7 +117,7 @@ export class CalicoPlugin implements CniPlugin {
 
   /** The ipsets of the other nodes' policies have the pods of this one. */
   private heard(node: Machine): CniCommands[] {
-    return this.policies.some ? this.resync(node) : [];
+    return this.running.size > 0 && this.policies.some ? this.resync(node) : [];
   }
 
   /** What nodes do once blocks have changed hands. */

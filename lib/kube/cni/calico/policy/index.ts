@@ -93,7 +93,7 @@ export class Policies {
 
   /** Whether there is any. */
   get some(): boolean {
-    return (this.world ??= this.look()).policies.length > 0;
+    return this.objects().policies.length > 0;
   }
 
   /** Policy on a node with these pods (PolicyOf). */
