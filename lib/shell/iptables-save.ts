@@ -108,7 +108,7 @@ export function matchText(m: Match): string {
     return ` ${not(m.inv)}--${m.which} ${list.join(',')}`;
   }
   if (m instanceof xm.SetMatch) {
-    return ` ${not(m.inv)}--match-set ${/^[\w.-]+$/.test(m.set.name) ? m.set.name : saveString(m.set.name)} ${m.dirs.map((d) => (d ? 'src' : 'dst')).join(',')}`;
+    return ` ${not(m.inv)}--match-set ${m.set.name} ${m.dirs.map((d) => (d ? 'src' : 'dst')).join(',')}`;
   }
   if (m instanceof xm.PhysdevMatch) {
     let s = '';
