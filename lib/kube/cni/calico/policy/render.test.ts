@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { renderRule as text } from '../hash.js';
+import { renderRule as text, ruleHashes } from '../hash.js';
 import type { ParsedRule, ParsedSide, PortRange } from './parse.js';
 import { renderRule, renderRules, splitPorts } from './render.js';
 
@@ -103,6 +103,25 @@ Test('renderRules() says the policy at the first rule and ends with no RETURN', 
   const rules = renderRules([given({ protocol: 'tcp', annotations: { why: 'x' } }), given({})], 'Policy p ingress');
   assert.equal(rules.map((r) => [r.match, r.comment]), [['-p tcp', ['why=x', 'Policy p ingress']], ['-m mark --mark 0x10000/0x10000', ['why=x']], ['', []]]); // prettier-ignore
   assert.equal(renderRules([], 'Policy p egress'), [{ match: '', action: '', comment: ['Policy p egress'] }]);
+});
+
+Test('rules of published dumps have the hashes that Felix gave them', () => {
+  const hashes = (name: string, comment: string, ...rules: Given[]): string[] =>
+    ruleHashes({ name, rules: renderRules(rules.map(given), comment) });
+  const checkout = 'Policy hipstershop/app-hipstershop.checkoutservice';
+  const set = 's:_DJYf5MR3V3B4fL2YDPlFn7';
+  const some = { protocol: 'tcp', source: { sets: [set] }, destination: { ports: ports(5050) } };
+  assert.equal(hashes('cali-pi-_sQdl6e7ekf9DS2UYNem', `${checkout} ingress`, some), ['fwIMoHrbCWNN0i6y']);
+  const block = { destination: { nets: ['10.0.0.0/8', '11.0.0.0/8'] } };
+  assert.is(hashes('cali-po-_sQdl6e7ekf9DS2UYNem', `${checkout} egress`, block)[0], 'NrlO0UOCu-NgEXYU');
+  // Calico before 3.27 kept the RETURN at the end.
+  const agent = hashes(
+    'cali-po-_rWDSk9LLgWIl_lpnJE2',
+    'Policy kube-system/knp.default.konnectivity-agent egress',
+    {},
+    {},
+  );
+  assert.equal(agent.slice(0, 2), ['wRBTHOraY7-PMOXd', 'K0NIAoy4j4QR-b6k']);
 });
 
 Test('splitPorts() fills 15 places, of which a range takes two', () => {
