@@ -92,6 +92,14 @@ Test('renderRule() ors ports by number with ports by name', () => {
   ]); // prettier-ignore
 });
 
+Test('renderRule() leaves SCRATCH1 set between blocks, as Felix does: a third block restricts nothing once the second has matched', () => {
+  const nets = (a: string): string[] => [`10.${a}.0.0/16`, `11.${a}.0.0/16`];
+  const all = lines({ protocol: 'tcp', source: { nets: nets('1') }, destination: { nets: nets('2'), ports: ports(80), namedPorts: ['x'] } }); // prettier-ignore
+  const scratch1 = all.map((l, i) => [i, l] as const).filter(([, l]) => l.includes('0x100000'));
+  assert.equal(scratch1.map(([i]) => i), [3, 4, 5, 6, 7, 8]);
+  assert.equal(scratch1.filter(([, l]) => /--set-mark 0\/0x1/.test(l)), []);
+}); // prettier-ignore
+
 Test('renderRule() leaves out what is about IPv6', () => {
   assert.equal(lines({ ipVersion: 6 }), []);
   assert.equal(lines({ source: { nets: ['2001:db8::/32'] } }), []);
