@@ -9,7 +9,9 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InputError } from '../sim/input-error.js';
+import { documents } from './api/at.js';
 import { loadManifests } from './api/manifest.js';
+import { parseCni } from './cni/config.js';
 import { compile } from './compile.js';
 import { reconcile } from './controllers.js';
 import { KUBEADM_COREFILE, parseCorefile } from './coredns/corefile.js';
@@ -84,7 +86,14 @@ function mutate(root: Json, [where, how, what]: [number, number, number]): void 
 
 const spell = (v: Json): string => JSON.stringify(v);
 
-const RUNS = { objects: 74_000, texts: 10_000, corefiles: 10_000, scenarios: 5_000, scenarioTexts: 1_000 };
+const RUNS = {
+  objects: 70_000,
+  policies: 4_000,
+  texts: 10_000,
+  corefiles: 10_000,
+  scenarios: 5_000,
+  scenarioTexts: 1_000,
+};
 /** Milliseconds; the whole test of some 0.3 ms a case shares its CPU with others. */
 const SLOW = 20_000;
 const outcomes = { ran: 0, refused: 0 };
@@ -122,6 +131,19 @@ const manifests = (text: string): void => {
   compile(reconcile({ ...CLUSTER, objects: [...missing, ...objects] }));
 }; // prettier-ignore
 
+const POLICIES: Json[] = [
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'k' }, spec: { podSelector: { matchLabels: { app: 'x' }, matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['b'] }] }, policyTypes: ['Ingress', 'Egress'], ingress: [{ from: [{ podSelector: {}, namespaceSelector: { matchLabels: { a: 'b' } } }, { ipBlock: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] } }], ports: [{ port: 80, endPort: 90, protocol: 'TCP' }, { port: 'http' }] }], egress: [{ to: [{ podSelector: {} }] }, {}] } },
+  { apiVersion: 'projectcalico.org/v3', kind: 'NetworkPolicy', metadata: { name: 'c' }, spec: { order: 10, selector: "app == 'x' && !has(b)", types: ['Ingress', 'Egress'], ingress: [{ action: 'Deny', protocol: 'TCP', source: { selector: 'a in {"b", "c"}', notSelector: 'has(d)', namespaceSelector: 'all()', nets: ['10.0.0.0/8', '11.0.0.0/8'], notNets: ['10.1.0.0/16'] }, destination: { ports: [80, '90:100', 'http'], notPorts: [81] }, metadata: { annotations: { a: 'b' } } }], egress: [{ action: 'Log', protocol: 'ICMP', icmp: { type: 8, code: 0 }, notProtocol: 17 }] } },
+  { apiVersion: 'crd.projectcalico.org/v1', kind: 'GlobalNetworkPolicy', metadata: { name: 'default.g' }, spec: { selector: 'all()', namespaceSelector: "a == 'b'", serviceAccountSelector: 'has(a)', ingress: [{ action: 'Pass', ipVersion: 4, source: { serviceAccounts: { names: ['default'], selector: 'all()' } } }] } },
+]; // prettier-ignore
+const SELECTED = loadManifests(spell({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x', labels: { app: 'x' } }, spec: { nodeName: 'node1', containers: [container] } }), 'p.yaml'); // prettier-ignore
+
+/** Policies in a cluster that enforces them, about one pod. */
+const policies = (text: string): void => {
+  const objects = [...NAMESPACES, ...SELECTED, ...loadManifests(text, 'm.yaml')];
+  compile(reconcile({ ...CLUSTER, cni: parseCni(documents('plugin: calico', 'c.yaml')[0]!, ['10.0.1.0/24']), objects }));
+}; // prettier-ignore
+
 /** Documents of the manifests in this repository. */
 const REAL = [
   'lib/kube/coredns/testdata/objects.yaml',
@@ -152,6 +174,7 @@ const Fuzz = suite('lib/kube/fuzz');
 
 Fuzz('what is changed compiles before', () => {
   scenario(spell(BASE));
+  policies(POLICIES.map(spell).join('\n---\n'));
   for (const text of REAL) loadManifests(text, 'm.yaml');
   for (const text of COREFILES.slice(0, 3)) parseCorefile(text, 'Corefile');
 });
@@ -164,6 +187,16 @@ Fuzz(`${RUNS.objects} manifests with changed fields run or are refused with a pl
       survives(() => manifests(root.map(spell).join('\n---\n')));
     }),
     { numRuns: RUNS.objects },
+  );
+});
+Fuzz(`${RUNS.policies} network policies with changed fields are enforced or refused with a place`, () => {
+  fc.assert(
+    fc.property(fc.nat(POLICIES.length - 1), changes, (which, list) => {
+      const root = [structuredClone(POLICIES[which]!)];
+      for (const c of list) mutate(root, c);
+      survives(() => policies(root.map(spell).join('\n---\n')));
+    }),
+    { numRuns: RUNS.policies },
   );
 });
 Fuzz(`${RUNS.texts} manifests with changed text run or are refused with a place`, () => {
