@@ -12,6 +12,7 @@ import { CommentMatch } from '../linux/netfilter/xt-match.js';
 import { type Chain, xtTables } from '../linux/netfilter/xtables.js';
 import { neighLine } from '../shell/ip-neigh.js';
 import { routeLine } from '../shell/ip-route-show.js';
+import { ruleLine } from '../shell/ip-rule.js';
 import { ruleText } from '../shell/iptables-save.js';
 import type { Tap } from './tap.js';
 
@@ -67,7 +68,8 @@ export abstract class Narrator implements Tracer {
 
   route(net: Netns, skb: Skb, d: Dst): void {
     const text = d.route === null ? (d.input === INPUT_LOCAL ? 'local' : `dev ${d.dev.name}`) : routeLine(d.route);
-    this.note(this.id(skb), net, null, `route: ${text}`);
+    const by = d.route === null || d.rule === null ? '' : `, by rule ${ruleLine(net, d.rule)}`;
+    this.note(this.id(skb), net, null, `route: ${text}${by}`);
   }
 
   neighbour(net: Netns, skb: Skb, n: Neigh): void {

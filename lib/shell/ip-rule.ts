@@ -185,7 +185,7 @@ function show(c: IpContext, w: Words, flush: boolean): string {
   for (const r of [...c.net.fib.rules]) {
     if (!selected(f, r)) continue;
     // A rule of priority 0 carries no priority in its message, and `flush` leaves it.
-    if (!flush) out += text(c, r);
+    if (!flush) out += text(c.net, c.details, r);
     else if (r.priority !== 0 && (f.proto === null || f.proto === r.proto)) c.net.fib.delRule(r);
   }
   return out;
@@ -213,9 +213,12 @@ const portsText = (min: number, max: number): string => (min === max ? `${min}` 
 const net = (addr: number, bits: number): string =>
   addr === 0 && bits > 0 ? `0/${bits}` : `${ntoa(addr)}${bits === 32 ? '' : `/${bits}`}`;
 
+/** A rule as `ip rule` prints it, without the tab. */
+export const ruleLine = (n: Netns, r: FibRule): string => text(n, false, r).trimEnd().replace('\t', ' ');
+
 /** One rule as `ip [-d] rule` prints it. */
-function text(c: IpContext, r: FibRule): string {
-  const dev = (name: string): string => (c.net.dev(name) === null ? `${name} [detached]` : name);
+function text(n: Netns, details: boolean, r: FibRule): string {
+  const dev = (name: string): string => (n.dev(name) === null ? `${name} [detached]` : name);
   let s = `${r.priority}:\t${r.not ? 'not ' : ''}from ${r.srcPrefix === 0 ? 'all' : net(r.src, r.srcPrefix)}`;
   if (r.dstPrefix !== 0) s += ` to ${net(r.dst, r.dstPrefix)}`;
   if (r.tos !== 0) s += ` tos ${tosText(r.tos)}`;
@@ -234,10 +237,10 @@ function text(c: IpContext, r: FibRule): string {
     if (r.suppressPrefixlen >= 0) s += ` suppress_prefixlength ${r.suppressPrefixlen}`;
   }
   if (r.action === FR_ACT_GOTO) {
-    const there = c.net.fib.rules.some((o) => o.priority === r.target);
+    const there = n.fib.rules.some((o) => o.priority === r.target);
     s += ` goto ${r.target}${there ? '' : ' [unresolved]'}`;
   } else if (r.action === FR_ACT_NOP) s += ' nop';
   else if (r.action !== 0) s += ` ${Object.keys(ACTIONS).find((k) => ACTIONS[k] === r.action)}`;
-  if ((r.proto !== 'unspec' && r.proto !== 'kernel') || c.details) s += ` proto ${r.proto}`;
+  if ((r.proto !== 'unspec' && r.proto !== 'kernel') || details) s += ` proto ${r.proto}`;
   return `${s}\n`;
 }

@@ -26,6 +26,12 @@ interface Row {
   gw: string;
   node1: string;
   node2: string;
+  /** What the host outside knows node1 by; absent: node1. */
+  public?: string;
+  /** Payloads of ICMP echo requests: one that fits every plugin's pods, one that just fits the network, a large one; absent: 1422, 1472, 4000. */
+  sizes?: [number, number, number];
+  /** A pod whose MAC address changes has lost its gateway, which is a static neighbour entry. */
+  lost?: true;
   /** The node that is reached through a VXLAN device, a pod there, and its podCIDR. */
   far?: { node: string; address: string; pod: string; podCIDR: string };
   /** A manifest of pod c on node1, with the address that it had on node2. */
@@ -86,6 +92,24 @@ const PLUGINS: Row[] = [
     cni: 'plugin: flannel, backend: { type: host-gw }',
     notify: true,
   },
+  {
+    name: 'aws-vpc',
+    title: 'Amazon VPC, the second pod on the second ENI',
+    cni: 'plugin: aws-vpc, ipv4AddressesPerInterface: 2, env: { IP_COOLDOWN_PERIOD: 0 }',
+    nodes: [
+      '{ name: node1, address: 10.0.1.11/24, publicAddress: 198.51.100.11 }',
+      '{ name: node2, address: 10.0.2.11/24, publicAddress: 198.51.100.12 }',
+    ],
+    b: '10.0.1.6',
+    c: '10.0.2.4',
+    gw: '10.0.2.11',
+    node1: '10.0.1.11',
+    node2: '10.0.2.11',
+    public: '198.51.100.11',
+    sizes: [8972, 8973, 20000],
+    lost: true,
+    notify: false,
+  },
 ];
 
 interface Case {
@@ -135,7 +159,7 @@ const CASES: Case[] = [
       ping -c 1 ${p.c}
       curl -s http://127.0.0.1:8000/
     expect: { exit: 0, stdout: hello }
-  - { at: 3s, in: host/internet, run: curl -s http://${p.node1}:8000/, expect: { exit: 0, stdout: hello } }
+  - { at: 3s, in: host/internet, run: curl -s http://${p.public ?? p.node1}:8000/, expect: { exit: 0, stdout: hello } }
   until: 4900ms
 `,
   },
@@ -183,17 +207,17 @@ const CASES: Case[] = [
   {
     name: 'mtu',
     what: ': datagrams that just fit and larger ones, with and without DF; then the other node is down',
-    steps: (p) => `  - at: 0s
+    steps: ({ c, sizes: [small, fits, large] = [1422, 1472, 4000] }) => `  - at: 0s
     in: pod/a
     run: |
-      ping -c 1 -M do -s 1422 ${p.c}
-      ping -c 1 -M do -s 1472 ${p.c}
-      ping -c 1 -M dont -s 1472 ${p.c}
-      ping -c 1 -M dont -s 4000 ${p.c}
-      ping -c 1 -M do -s 1473 ${p.c}
+      ping -c 1 -M do -s ${small} ${c}
+      ping -c 1 -M do -s ${fits} ${c}
+      ping -c 1 -M dont -s ${fits} ${c}
+      ping -c 1 -M dont -s ${large} ${c}
+      ping -c 1 -M do -s ${fits + 1} ${c}
     expect: { exit: 1 }
   - { at: 2s, in: node/node2, run: ip link set eth0 down }
-  - { at: 3500ms, in: pod/a, run: ping -c 1 -W 0.3 ${p.c}, expect: { exit: 1 } }
+  - { at: 3500ms, in: pod/a, run: ping -c 1 -W 0.3 ${c}, expect: { exit: 1 } }
   until: 4500ms
 `,
   },
@@ -201,8 +225,10 @@ const CASES: Case[] = [
     name: 'pmtu',
     what: ": datagrams with DF from outside that fit every network but perhaps the pods', to a hostPort",
     more: 'manifests/udp.yaml',
-    steps: (p) => `  - { at: 0s, in: host/internet, run: nc -u -w 1 ${p.node1} 5353 <<< ${'x'.repeat(1471)} }
-  - { at: 1500ms, in: host/internet, run: nc -u -w 1 ${p.node1} 5353 <<< ${'y'.repeat(1471)}, expect: { exit: 0, stdout: yyyy } }
+    steps: (
+      p,
+    ) => `  - { at: 0s, in: host/internet, run: nc -u -w 1 ${p.public ?? p.node1} 5353 <<< ${'x'.repeat(1471)} }
+  - { at: 1500ms, in: host/internet, run: nc -u -w 1 ${p.public ?? p.node1} 5353 <<< ${'y'.repeat(1471)}, expect: { exit: 0, stdout: yyyy } }
   until: 4s
 `,
   },
@@ -247,8 +273,8 @@ const CASES: Case[] = [
   - { at: 500ms, in: pod/c, run: ip link set eth0 address 0a:58:0a:00:02:99 }
   - { at: 1s, in: pod/a, run: ping -c 1 -W 0.4 ${p.c}, expect: { exit: ${p.notify ? 0 : 1} } }
   - { at: 1800ms, in: node/node2, run: ip neigh }
-  - { at: 2s, in: pod/c, run: ping -c 1 ${p.gw}, expect: { exit: 0 } }
-  - { at: 2500ms, in: pod/a, run: ping -c 1 ${p.c}, expect: { exit: 0 } }
+  - { at: 2s, in: pod/c, run: ping -c 1${p.lost ? ' -W 0.4' : ''} ${p.gw}, expect: { exit: ${p.lost ? 1 : 0} } }
+  - { at: 2500ms, in: pod/a, run: ping -c 1${p.lost ? ' -W 0.4' : ''} ${p.c}, expect: { exit: ${p.lost ? 1 : 0} } }
   - { at: 3s, in: node/node2, run: ip neigh }
   until: 4s
 `,
@@ -314,14 +340,14 @@ interface Skip {
 const SKIPS: Skip[] = [
   {
     case: 'vtep',
-    plugins: ['bridge', 'ptp', 'flannel-host-gw'],
+    plugins: ['bridge', 'ptp', 'flannel-host-gw', 'aws-vpc'],
     reason: 'there is no VXLAN device',
     holds: (p) => !commands(p).includes('type vxlan'),
   },
   {
     case: 'moved',
-    plugins: ['bridge', 'ptp', 'flannel-vxlan', 'flannel-direct', 'flannel-host-gw'],
-    reason: 'the addresses of a podCIDR stay on its node',
+    plugins: ['bridge', 'ptp', 'flannel-vxlan', 'flannel-direct', 'flannel-host-gw', 'aws-vpc'],
+    reason: 'the addresses of a podCIDR or an ENI stay on its node',
     holds: (p) => pluginOf(p).plugin.ipam.reserve(pluginOf(p).nodes[0]!, p.c, 'x').startsWith('an address in'),
   },
 ];

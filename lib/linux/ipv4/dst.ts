@@ -8,6 +8,7 @@
  */
 import type { Netdev } from '../core/netdev.js';
 import type { Fib, Route } from './fib.js';
+import type { FibRule } from './fib-rules.js';
 
 /** Dst.input: what a received packet with this route comes to (dst->input). */
 export const INPUT_DISCARD = 0;
@@ -55,6 +56,8 @@ export class Dst {
   expires = 0;
   /** The route of the tables that it was made of, null: none of them. */
   route: Route | null = null;
+  /** The rule that led to it when it was last looked up; null: there are no rules but the kernel's own. */
+  rule: FibRule | null = null;
   /** An exception was found that this object knows nothing of (DST_OBSOLETE_KILL). */
   obsolete = false;
 

@@ -238,6 +238,8 @@ export class Fib {
   customLocal = false;
   /** A rule asks for the protocol or ports of received packets (fib_rules_require_fldissect). */
   needsPorts = false;
+  /** The rule whose table gave the last look-up its route; null: none did, or there are no rules but the kernel's own. */
+  matched: FibRule | null = null;
   /** Rises with every change: sockets look their route up anew (rt_genid_ipv4). */
   genid = 0;
   /** The routes of what is delivered here, by RTCF_*, and of what has no route, by errno. */
@@ -329,6 +331,7 @@ export class Fib {
    */
   lookup(fl: Flow, scope = 0): Route | null {
     if (!this.custom) return this.lookupMain(fl, scope);
+    this.matched = null;
     const rules = this.rules;
     for (let i = 0; i < rules.length; i++) {
       const r = rules[i]!;
@@ -349,6 +352,7 @@ export class Fib {
       const found = t.lookup(fl.daddr, fl.tos, fl.oif, scope);
       if (found === null || found.type === RTN_THROW) continue;
       if (found.prefix <= r.suppressPrefixlen && found.type < RTN_BLACKHOLE) continue;
+      this.matched = r;
       return found;
     }
     return null;

@@ -92,6 +92,7 @@ export function routeInputTo(net: Netns, skb: Skb, dev: Netdev, daddr: number): 
   if (saddr >>> 24 === 0 || daddr >>> 24 === 0) return -EINVAL;
   if ((isLoopback(daddr) || isLoopback(saddr)) && !orConf(net, dev, 'route_localnet')) return -EINVAL;
   const r = net.fib.lookup(fl);
+  const { matched } = net.fib;
   const err = errorOf(r);
   if (err !== 0) return unreachable(net, skb, dev.conf.forwarding === 0 ? -EHOSTUNREACH : err);
   if (r!.type === RTN_BROADCAST) return broadcastInput(net, skb, fl, dev);
@@ -107,6 +108,7 @@ export function routeInputTo(net: Netns, skb: Skb, dev: Netdev, daddr: number): 
   const v = validateSource(net, fl, daddr, nh.dev, dev);
   if (v < 0) return v;
   skb.dst = nexthopDst(net, r!, nh, nh.dev!, RTN_UNICAST, 0, daddr, true);
+  skb.dst.rule = matched;
   if (v === 1 && nh.dev === dev && orConf(net, dev, 'send_redirects')) {
     if (orConf(net, dev, 'shared_media') || addrOnlink(dev, saddr, nh.gw)) skb.ipFlags |= IPSKB_DOREDIRECT;
   }
@@ -310,8 +312,11 @@ export function routeOutput(net: Netns, fl: Flow): Dst | number {
     return makeOutput(net, fl, r, r, net.lo);
   }
   const nh: NextHop = r!.paths === null || oif !== null ? hopOn(r!, oif) : selectPath(net, r!, fl);
+  const { matched } = net.fib;
   if (fl.saddr === 0) fl.saddr = prefsrc(r!, nh);
-  return makeOutput(net, fl, r, nh, nh.dev!);
+  const d = makeOutput(net, fl, r, nh, nh.dev!);
+  if (!isErr(d)) d.rule = matched;
+  return d;
 }
 
 /** Out of a device that was asked for, without a route. */
