@@ -35,7 +35,7 @@ export function eniPort(
   m: Machine,
   device: number,
 ): string {
-  const index = s.nodes.includes(m) ? s.nodes.indexOf(m) : s.nodes.length + s.hosts.indexOf(m);
+  const index = [...s.nodes, ...s.hosts].findIndex((x) => x.name === m.name);
   const own = portOf(m.name, index);
   const name = own.includes('.') || own.length > 12 ? `port${index}` : own;
   return device === 0 ? name : `${name}_${device}`;

@@ -74,16 +74,16 @@ export class Subnet {
   }
 }
 
-/** The subnets that the machines stand in, by machine; addresses of machines are taken. */
-export function subnetsOf(machines: readonly Machine[]): Map<Machine, Subnet> {
+/** The subnets that the machines stand in, by their names; addresses of machines are taken. */
+export function subnetsOf(machines: readonly Machine[]): Map<string, Subnet> {
   const byText = new Map<string, Subnet>();
-  const out = new Map<Machine, Subnet>();
+  const out = new Map<string, Subnet>();
   for (const m of machines) {
     const { text } = networkOf(m.addresses[0]!);
     let subnet = byText.get(text);
     if (subnet === undefined) byText.set(text, (subnet = new Subnet(text)));
     for (const a of m.addresses) subnet.take(aton(a.split('/')[0]!)!);
-    out.set(m, subnet);
+    out.set(m.name, subnet);
   }
   return out;
 }

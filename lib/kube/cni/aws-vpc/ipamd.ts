@@ -38,9 +38,9 @@ const MAX_PODS = 110;
 
 export class Ipamd implements Ipam {
   private readonly config: AwsVpcConfig;
-  private readonly subnets: Map<Machine, Subnet>;
+  private readonly subnets: Map<string, Subnet>;
   private readonly nodes: readonly Machine[];
-  private readonly pools = new Map<Machine, Pool>();
+  private readonly pools = new Map<string, Pool>();
   private readonly maxEni: number;
   /** Blocks that an ENI may have: all but its primary address. */
   private readonly perEni: number;
@@ -59,7 +59,7 @@ export class Ipamd implements Ipam {
   }
 
   rangeOf(node: Machine): string {
-    return `${this.subnets.get(node)!.text} (${this.maxEni * this.perEni * this.size} addresses on ${this.maxEni} ENIs at most)`;
+    return `${this.subnets.get(node.name)!.text} (${this.maxEni * this.perEni * this.size} addresses on ${this.maxEni} ENIs at most)`;
   }
 
   /** The node's ENIs, the primary one first. */
@@ -76,7 +76,7 @@ export class Ipamd implements Ipam {
 
   /** An address asked for is what EC2 gives the first ENI that has room. */
   reserve(node: Machine, address: string, owner: string): string {
-    const [a, subnet, pool] = [aton(address)!, this.subnets.get(node)!, this.pool(node)];
+    const [a, subnet, pool] = [aton(address)!, this.subnets.get(node.name)!, this.pool(node)];
     const by = pool.assigned.get(a);
     if (by !== undefined) return `one that is free: it is ${by}`;
     if (!subnet.has(a)) return `an address in ${subnet.text} of ${node.name}`;
@@ -113,12 +113,12 @@ export class Ipamd implements Ipam {
   }
 
   private pool(node: Machine): Pool {
-    let pool = this.pools.get(node);
+    let pool = this.pools.get(node.name);
     if (pool === undefined) {
-      const subnet = this.subnets.get(node)!;
+      const subnet = this.subnets.get(node.name)!;
       const primary = { device: 0, subnet, address: aton(node.addresses[0]!.split('/')[0]!)!, blocks: [] };
       pool = { enis: [primary], assigned: new Map(), cooling: new Map() };
-      this.pools.set(node, pool);
+      this.pools.set(node.name, pool);
     }
     return pool;
   }
@@ -190,7 +190,7 @@ export class Ipamd implements Ipam {
 
   /** increaseDatastorePool: more for an ENI that has room, or one more ENI; false: neither can be. */
   private increase(node: Machine): boolean {
-    const subnet = this.subnets.get(node)!;
+    const subnet = this.subnets.get(node.name)!;
     const { enis } = this.pool(node);
     const short = this.short(node);
     const warm = Math.max(1, this.config.env.WARM_PREFIX_TARGET - this.stats(node).freeBlocks);
@@ -212,7 +212,7 @@ export class Ipamd implements Ipam {
     if (enis.length >= this.maxEni) return null;
     const address = from === null ? 0 : from.allocate();
     if (address === null) return null;
-    const eni = { device: enis.length, subnet: this.subnets.get(node)!, address, blocks: [] };
+    const eni = { device: enis.length, subnet: this.subnets.get(node.name)!, address, blocks: [] };
     enis.push(eni);
     return eni;
   }
