@@ -219,7 +219,9 @@ function probes(c: Cluster): string[] {
   const fields = new Set(c.pods.flatMap((p) => p.spec.containers.flatMap((x) => x.unsent ?? [])));
   return fields.size === 0
     ? []
-    : [`${[...fields].join(', ')}: no probes or hooks are run, containers are ready from the start`];
+    : [
+        `${[...fields].join(', ')}: none is sent: the first containers are ready, later ones when their readiness probe could have succeeded`,
+      ];
 }
 
 /** The pod that `pod/NAME` or `pod/NAMESPACE/NAME` names. */

@@ -129,7 +129,9 @@ Scenario('a node whose name is no interface name has a numbered port on the swit
 
 Scenario('probes are named on stderr, since none is sent', () => {
   const c = build(object('{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, image: busybox, livenessProbe: { tcpSocket: { port: 80 } } } ] } }')); // prettier-ignore
-  assert.equal(c.warnings, ['livenessProbe: no probes or hooks are run, containers are ready from the start']);
+  assert.equal(c.warnings, [
+    'livenessProbe: none is sent: the first containers are ready, later ones when their readiness probe could have succeeded',
+  ]);
 });
 
 Scenario('what is fine and seldom meant is said: a selector that chooses no pod, a policy that nobody enforces', () => {

@@ -17,7 +17,7 @@ const UNREAD_CHOICES = {
   imagePullPolicy: ['Always', 'IfNotPresent', 'Never'],
   terminationMessagePolicy: ['FallbackToLogsOnError', 'File'],
 } as const;
-/** kubelet's own traffic to the pod, which podwire does not send: containers are ready from the start. */
+/** kubelet's own traffic to the pod, which podwire does not send: only its time counts. */
 const UNSENT = ['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle'];
 
 /** TCP when absent or empty. */
