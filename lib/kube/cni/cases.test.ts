@@ -9,7 +9,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
-import { runLab } from '../../lab/engine.js';
+import { type LabRun, runLab, type StepResult } from '../../lab/engine.js';
 import { parseLab } from '../../lab/lab.js';
 import { compile } from '../compile.js';
 import { reconcile } from '../controllers.js';
@@ -391,7 +391,6 @@ function commands(p: Row): string {
 /** Scenarios that are not recorded yet. */
 const PENDING = new Set<string>([
   'bridge-pod-node',
-  'bridge-ipvs',
   'bridge-mtu',
   'bridge-pmtu',
   'bridge-down',
@@ -456,17 +455,47 @@ Cases('every case was recorded by the kernel', () => {
   }
 });
 
+/** A case in podwire. */
+function run(p: Row, c: Case): LabRun {
+  const read = (path: string): string => readFileSync(`scenarios/cni/${path}`, 'utf8');
+  const compiled = compile(reconcile(parseScenario(textOf(p, c), `${nameOf(p, c)}.yaml`, read)));
+  return runLab(parseLab(compiled.text, nameOf(p, c)));
+}
+
 Cases('what the kernel has not recorded yet runs as it expects', () => {
-  for (const name of PENDING)
-    assert.ok(
-      all.some(({ p, c }) => nameOf(p, c) === name),
-      name,
-    );
-  for (const { p, c } of all.filter((x) => PENDING.has(nameOf(x.p, x.c)))) {
-    const read = (path: string): string => readFileSync(`scenarios/cni/${path}`, 'utf8');
-    const compiled = compile(reconcile(parseScenario(textOf(p, c), `${nameOf(p, c)}.yaml`, read)));
-    assert.equal(runLab(parseLab(compiled.text, nameOf(p, c))).failures, []);
-  }
+  for (const name of PENDING) assert.ok(all.some(({ p, c }) => nameOf(p, c) === name), name);
+  for (const { p, c } of all.filter((x) => PENDING.has(nameOf(x.p, x.c)))) assert.equal(run(p, c).failures, []);
+}); // prettier-ignore
+
+/** What a ping that is not answered is told. */
+const told = (s: StepResult): string => {
+  const m = /^From (\S+) icmp_seq=1 (Destination .*)$/m.exec(s.stdout);
+  return m === null ? 'nothing' : `${m[2]!} from ${m[1]!}`;
+};
+
+/** A plugin's row in README's table of what breaks. */
+function faults(p: Row): string {
+  const steps = (name: string): StepResult[] => run(p, CASES.find((c) => c.name === name)!).steps.filter((s) => / (default_a ping|internet nc) /.test(s.command)); // prettier-ignore
+  const [down] = steps('down');
+  const [, gone, back] = steps('restart');
+  const [, moved] = steps('mac');
+  const [first] = steps('pmtu');
+  const cells = [
+    told(down!),
+    told(gone!),
+    Number(/ time=([\d.]+) ms/.exec(back!.stdout)![1]) > 100 ? "once the node's next ARP request is answered" : 'at once',
+    moved!.exit === 0 ? 'at once' : 'once the pod speaks',
+    first!.stdout === '' ? 'the second one, in fragments' : 'the first one',
+  ]; // prettier-ignore
+  return `| \`${p.name}\` | ${cells.join(' | ')} |`;
+}
+
+Cases("README's table of what breaks is what a run shows", () => {
+  const readme = readFileSync('README.md', 'utf8').split('\n');
+  const table = readme.slice(readme.findIndex((l) => l.includes('`down`: a ping')) + 2);
+  const rows = table.slice(0, table.indexOf(''));
+  assert.ok(rows.length >= 5);
+  for (const row of rows) assert.is(row, faults(PLUGINS.find((p) => row.startsWith(`| \`${p.name}\` |`))!));
 });
 
 Cases('a skip names a plugin and a case, and its reason holds', () => {
