@@ -37,7 +37,7 @@ const BAD: [text: string, message: string][] = [
   [scenario('cni: { plugin: cilium }'), 's.yaml:5:18: spec.cni.plugin: found "cilium", expected one of: bridge, ptp, flannel, calico, aws-vpc'],
   [scenario('cni: { plugin: calico, ipipMode: Off }'), 's.yaml:5:36: spec.cni.ipipMode: found "Off", expected one of: Always, CrossSubnet, Never'],
   [scenario('cni: { plugin: calico, ipipMode: Always, vxlanMode: CrossSubnet }'), 's.yaml:5:55: spec.cni.vxlanMode: found CrossSubnet beside ipipMode Always, expected one of them Never'],
-  [scenario('cni: { plugin: calico, blockSize: 22 }'), 's.yaml:5:37: spec.cni.blockSize: found blocks of /22, expected a blockSize from 24 to 32: the blocks of a node lie in its podCIDR'],
+  [scenario('cni: { plugin: calico, blockSize: 22 }'), 's.yaml:5:37: spec.cni.blockSize: found blocks of /22, expected a blockSize from 24 to 31: the blocks of a node lie in its podCIDR'],
   [scenario('cni: { plugin: calico, backend: { type: vxlan } }'), 's.yaml:5:26: spec.cni: found unknown field "backend", expected one of: plugin, ipipMode, vxlanMode, natOutgoing, blockSize, mtu, portMappings'],
   [scenario('cni: { plugin: ptp, bridge: cni0 }'), 's.yaml:5:23: spec.cni: found unknown field "bridge", expected one of: plugin, ipMasq, mtu, portMappings, ipam'],
   [scenario('cni: { plugin: flannel, ipMasq: true }'), 's.yaml:5:27: spec.cni: found unknown field "ipMasq", expected one of: plugin, backend, portMappings'],

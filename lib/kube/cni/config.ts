@@ -158,9 +158,9 @@ function calico(at: At, podCIDRs: readonly string[]): CalicoConfig {
   if (vxlan !== 'Never' && ipip !== 'Never')
     at.req('vxlanMode').fail(`found ${vxlan} beside ipipMode ${ipip}, expected one of them Never`);
   const bits = Math.max(...podCIDRs.map((c) => networkOf(c).bits), 20);
-  const blockSize = at.opt('blockSize')?.int(20, 32) ?? 26;
+  const blockSize = at.opt('blockSize')?.int(20, 31) ?? 26;
   if (blockSize < bits)
-    (at.opt('blockSize') ?? at.req('plugin')).fail(`found blocks of /${blockSize}, expected a blockSize from ${bits} to 32: the blocks of a node lie in its podCIDR`);
+    (at.opt('blockSize') ?? at.req('plugin')).fail(`found blocks of /${blockSize}, expected a blockSize from ${bits} to 31: the blocks of a node lie in its podCIDR`);
   return {
     plugin: 'calico',
     encapsulation: vxlan !== 'Never' ? 'VXLAN' : ipip !== 'Never' ? 'IPIP' : 'None',
