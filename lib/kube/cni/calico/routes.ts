@@ -78,10 +78,7 @@ export class Routes {
   /** What makes a node's routes those of the blocks as they are now. */
   sync(node: Machine): string[] {
     const want = new Set([
-      ...this.ipam
-        .networksOf(node)
-        .blocks.filter(isNetwork)
-        .map((b) => `blackhole ${b} proto ${this.proto}`),
+      ...this.ipam.networksOf(node).blocks.map((b) => `blackhole ${b} proto ${this.proto}`),
       ...peersOf(this.cluster, node).flatMap((peer) => {
         const { blocks, borrowed } = this.ipam.networksOf(peer);
         return [...blocks, ...borrowed].map((n) => `${n.replace('/32', '')} ${this.way(node, peer)}`);
@@ -114,6 +111,3 @@ export class Routes {
     return `via ${this.ipam.tunnelAddress(peer)} dev vxlan.calico proto 80 onlink mtu ${mtuOf(this.config)}`;
   }
 }
-
-/** A block of one address has no blackhole: it would be in the pod's way. */
-const isNetwork = (block: string): boolean => !block.endsWith('/32');
