@@ -41,10 +41,10 @@ function stateText(ct: Conn): string {
   return ct.orig.proto === ipv4.SCTP ? `${SCTP_STATES[ct.sctpState]} ` : '';
 }
 
-/** One line of `conntrack -L`. */
-export function connText(ct: Conn, now: number): string {
+/** One line of `conntrack -L`; `held`: packets that wait with the entry in their hands. */
+function connText(ct: Conn, now: number, held: number): string {
   const left = Math.max(0, Math.ceil((ct.expires - now) / 1e9) - 1);
-  return `${flowText(ct, `${left} `, stateText(ct))}mark=${ct.mark >>> 0} use=1`;
+  return `${flowText(ct, `${left} `, stateText(ct))}mark=${ct.mark >>> 0} use=${1 + held}`;
 }
 
 /** One line of `conntrack -E`: what the message of an event carries (ctnetlink_conntrack_event). */
@@ -207,7 +207,8 @@ export function conntrack(net: Netns, argv: readonly string[]): Result {
         if (at >= 0) rest.splice(at, 2);
         const tests = filter(rest);
         const hits = ct.list().filter((c) => tests.every((t) => t(c)));
-        const out = hits.map((c) => `${extended}${connText(c, now)}\n`).join('');
+        const held = net.neigh.waiting();
+        const out = hits.map((c) => `${extended}${connText(c, now, held.get(c) ?? 0)}\n`).join('');
         const del = argv[0] === '-D' || argv[0] === '--delete';
         if (del) for (const c of hits) ct.remove(c);
         const err = `${PROG}: ${hits.length} flow entries have been ${del ? 'deleted' : 'shown'}.\n`;

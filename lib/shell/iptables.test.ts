@@ -5,6 +5,7 @@ import * as icmp from '../../wire/icmp.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import * as udp from '../../wire/udp.js';
 import { Kernel } from '../linux/core/kernel.js';
+import { NeighTable } from '../linux/ipv4/neighbour.js';
 import { Netns } from '../linux/core/netns.js';
 import { FORWARD, nfHook, POST_ROUTING, PRE_ROUTING } from '../linux/core/nf-hook.js';
 import type { Skb } from '../linux/core/skb.js';
@@ -20,7 +21,9 @@ const ip = (t: string): number => aton(t)!;
 
 function setup(): Netns {
   const k = new Kernel(1, { ipRcv: () => {}, arpRcv: () => {}, ipipRcv: () => {} });
-  return new Netns(k, 'n');
+  const net = new Netns(k, 'n');
+  net.neigh = new NeighTable(net);
+  return net;
 }
 
 function datagram(net: Netns, src: string, sport: number, dst: string, dport: number): Skb {

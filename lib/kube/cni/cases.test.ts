@@ -489,11 +489,9 @@ const PENDING = new Set<string>([
   'flannel-host-gw-down',
   'flannel-host-gw-restart',
   'flannel-host-gw-mac',
-  'aws-vpc-down',
   'aws-vpc-ipvs',
   'aws-vpc-mac',
   'aws-vpc-pmtu',
-  'aws-vpc-pod-node',
   'aws-vpc-restart',
 ]);
 

@@ -16,6 +16,7 @@ import { armAt } from '../core/jiffies.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, devQueueXmit, type Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
+import type { Conn } from '../netfilter/ct-conn.js';
 import { arpSolicit } from './arp.js';
 import { RTN_BROADCAST } from './fib.js';
 import { icmpSend } from './icmp.js';
@@ -354,6 +355,15 @@ export class NeighTable {
     if (list.length === 1) this.byAddr.delete(addr);
     else list.splice(list.indexOf(n), 1);
     return true;
+  }
+
+  /** By connection: how many of its packets wait for an address, each holding its entry (skb->_nfct). */
+  waiting(): Map<Conn, number> {
+    const out = new Map<Conn, number>();
+    for (const list of this.byAddr.values())
+      for (const n of list)
+        for (let s = n.queueHead; s !== null; s = s.next) if (s.ct !== null) out.set(s.ct, (out.get(s.ct) ?? 0) + 1);
+    return out;
   }
 
   /** Device down: its entries go (neigh_ifdown). */
