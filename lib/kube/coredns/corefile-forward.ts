@@ -99,7 +99,7 @@ function rcode(t: Token, place: Place): number {
 }
 
 function health(c: ForwardConfig, [every, ...more]: Token[], place: Place): void {
-  c.healthInterval = place.duration(every!);
+  c.healthInterval = place.period(every!);
   for (let i = 0; i < more.length; i++) {
     if (more[i]!.text === 'no_rec') c.healthRecursion = false;
     else if (more[i]!.text === 'domain' && more[i + 1] !== undefined) c.healthDomain = place.zones([more[++i]!])[0]!;

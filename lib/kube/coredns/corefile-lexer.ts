@@ -64,7 +64,13 @@ export class Place {
     if (t.text.startsWith('-')) this.fail(t, negative ?? `found '${t.text}', expected no negative duration`);
     let sum = 0;
     for (const m of text.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)) sum += Number(m[1]) * units[m[2]!]!;
-    return sum;
+    return Math.floor(sum);
+  }
+  /** A duration after which something is done again and again: 0, or at least a millisecond. */
+  period(t: Token, negative?: string): number {
+    const ns = this.duration(t, negative);
+    if (ns > 0 && ns < 1e6) this.fail(t, `found '${t.text}', expected 0s or at least 1ms`);
+    return ns;
   }
   /** Lower-case zones of names and networks. */
   zones(list: Token[]): string[] {
@@ -158,6 +164,9 @@ function linesOf(tokens: Token[]): Token[][] {
 
 export type ReadFile = (path: string) => string | null;
 
+/** Lines that imports may bring in all together: each of eight levels multiplies them. */
+const MAX_IMPORTED = 100_000;
+
 /** The server blocks of a Corefile, each as a directive whose words are its addresses. */
 export function corefileBlocks(text: string, file: string, place: Place, readFile: ReadFile): Directive[] {
   const snippets = new Map<string, Directive[]>();
@@ -168,9 +177,11 @@ export function corefileBlocks(text: string, file: string, place: Place, readFil
     else if (snippets.has(name[1]!)) place.fail(d.words[0]!, `redeclaration of previously declared snippet ${name[1]}`);
     else snippets.set(name[1]!, d.block ?? []);
   }
+  let imported = 0;
   const put = (list: Directive[], depth: number): Directive[] =>
     list.flatMap((d) => {
       const [head, what, more] = d.words as [Token, Token?, Token?];
+      if (depth > 0 && ++imported > MAX_IMPORTED) place.fail(head, `found more than ${MAX_IMPORTED} lines by imports`);
       if (head.text !== 'import') return [d.block === null ? d : { ...d, block: put(d.block, depth) }];
       if (depth > 8) return place.fail(head, 'found imports within imports, expected at most 8');
       if (what === undefined) return place.argErr(d);

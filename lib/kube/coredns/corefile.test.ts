@@ -97,11 +97,19 @@ Corefile('parseCorefile() refuses what it does not emulate, with its place', () 
     ['reload 1s', /^f:2:10: plugin\/reload: interval value must be greater or equal to 2s/],
     ['bufsize 100', /^f:2:11: plugin\/bufsize: Wrong argument count/],
     ['log {$X}', /^f:2:7: found '\{\$X\}' \(an environment variable\)/],
+    ['template IN constructor', /^f:2:15: plugin\/template: invalid RR class constructor/],
+    ['template __proto__ A', /^f:2:12: plugin\/template: invalid query class __proto__/],
+    ['acl {\n    block type toString\n  }', /^f:3:16: plugin\/acl: unexpected token "toString"; expect legal QTYPE/],
+    ['header {\n    response set constructor\n  }', /^f:3:18: .*unknown\/unsupported flag=constructor/],
+    ['hosts {\n    reload 1ns\n  }', /^f:3:12: plugin\/hosts: found '1ns', expected 0s or at least 1ms/],
+    ['forward . 1.1.1.1 {\n    health_check 1us\n  }', /^f:3:18: plugin\/forward: found '1us', expected 0s or at/],
     ['import x', /^f:2:10: File to import not found: x/],
     ['errors { log }', /^f:2:10: found '\{' within a line/],
     ['log "a', /^f:2:7: found no end of the quotation/],
   ];
   for (const [line, expected] of cases) assert.match(inside(line), expected, line);
+  const laughs = 'abcdefgh'.replace(/./g, (c) => `(${c}) {\n${`import ${String.fromCharCode(c.charCodeAt(0) + 1)}\n`.repeat(50)}}\n`); // prettier-ignore
+  assert.match(failure(`${laughs}(i) {\nlog\n}\n.:53 {\nimport a\n}\n`), /found more than 100000 lines by imports/);
   assert.match(failure(''), /^f:1:1: found no server block/);
   assert.match(failure('.:53 {\n'), /^f:1:6: Unexpected EOF/);
   assert.match(failure('}\n'), /^f:1:1: Unexpected '}' because no matching opening brace/);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GoRegexp, RegexpError } from './go-regexp.js';
-import { GoTemplate, TemplateError } from './go-template.js';
+import { ExecError, GoTemplate, TemplateError } from './go-template.js';
 import { parseRr } from './rr-text.js';
 
 const groups = (p: string, s: string): string[] | null => new GoRegexp(p).match(s);
@@ -27,6 +27,24 @@ Regexp('GoRegexp.match() finds the leftmost match and its groups', () => {
   assert.is(groups('^b', 'ab'), null);
   assert.equal(groups('(?s)a.c', 'a\nc'), ['a\nc']);
   assert.equal(new GoRegexp('(a)(?P<q>b)').names, ['', '', 'q']);
+});
+Regexp('GoRegexp.match() prefers nothing where Go does: in loops over what can match nothing', () => {
+  assert.equal(groups('(|a)*', 'aa'), ['', '']);
+  assert.equal(groups('(|a)+', 'aa'), ['', '']);
+  assert.equal(groups('(a|b)+', 'abab'), ['abab', 'b']);
+  assert.equal(groups('(a|){2,}b', 'aab'), ['aab', 'a']);
+  assert.equal(groups('((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)', 'xaa')![0], 'aa');
+  assert.equal(groups('(?i)[[:upper:]]+', 'web'), ['web']);
+  assert.equal(groups('a{01}', 'a{01}'), ['a{01}']);
+});
+Regexp('GoRegexp refuses counts within counts of more than 1000 copies, at once', () => {
+  assert.is(refused('(?:(?:(?:){1000}){1000}){1000}'), 'error parsing regexp: invalid repeat count: `{1000}`');
+  assert.is(refused('(a{100}){11}'), 'error parsing regexp: invalid repeat count: `{11}`');
+  assert.is(refused('(a{100}){10}'), 'no error');
+  assert.is(refused('((a*){100}){10}'), 'no error');
+});
+Regexp('GoRegexp knows no class by a name that every object of JavaScript has', () => {
+  assert.is(refused('[[:constructor:]]'), 'error parsing regexp: invalid character class range: `[:constructor:]`');
 });
 Regexp('GoRegexp refuses with the words of Go', () => {
   assert.is(refused('(a'), 'error parsing regexp: missing closing ): `(a`');
@@ -87,6 +105,15 @@ Regexp('GoTemplate.execute() writes fields, calls and conditions', () => {
       },
     ),
   );
+});
+Regexp('GoTemplate compares integers of any kind, and refuses what would take memory or the stack', () => {
+  const run = (t: string): string => new GoTemplate(t).execute({});
+  assert.is(run('{{ eq (parseInt "5" 10 8) 5 }} {{ ne 5 (parseInt "5" 10 8) }}'), 'true false');
+  assert.is(run('{{ "a\\"b\\\\" }}'), 'a"b\\');
+  for (const bad of ['{{ printf "%999999999d" 1 }}', '{{ parseInt "1" 10 99999999999 }}'])
+    assert.throws(() => run(bad), (e: Error) => e instanceof ExecError); // prettier-ignore
+  for (const bad of [`{{ ${'('.repeat(1e5)} }}`, '{{ "abc }}', '{{ ` }}', '{{ "\\d" }}', `{{ ${'9'.repeat(400)} }}`])
+    assert.throws(() => new GoTemplate(bad), (e: Error) => e instanceof TemplateError, bad.slice(0, 20)); // prettier-ignore
 });
 Regexp('parseRr() reads records, and nothing else', () => {
   assert.equal(parseRr('a.b. 60 IN A 10.0.0.1'), { name: 'a.b.', type: 1, cls: 1, ttl: 60, data: [Uint8Array.of(10, 0, 0, 1)] }); // prettier-ignore

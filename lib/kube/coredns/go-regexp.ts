@@ -19,7 +19,7 @@ type Node =
   | { op: 'empty' }
   | { op: 'assert'; kind: '^' | '$' | 'A' | 'z' | 'b' | 'B' }
   | { op: 'cat' | 'alt'; list: Node[] }
-  | { op: 'repeat'; node: Node; min: number; max: number; lazy: boolean }
+  | { op: 'repeat'; node: Node; min: number; max: number; lazy: boolean; counted: boolean }
   | { op: 'group'; node: Node; index: number };
 type Inst =
   | { op: 'test'; test: Test }
@@ -85,14 +85,15 @@ class Parser {
       for (let r = this.repetition(); r !== null; r = this.repetition()) {
         if (n === null) this.fail('missing argument to repetition operator', this.s.slice(start, this.i));
         if (repeated) this.fail('invalid nested repetition operator', this.s.slice(r.at - 1, this.i));
-        n = { op: 'repeat', node: n, min: r.min, max: r.max, lazy: r.lazy };
+        n = { op: 'repeat', node: n, min: r.min, max: r.max, lazy: r.lazy, counted: r.counted };
+        if (r.counted && !fewCopies(n, MAX_REPEAT)) this.fail('invalid repeat count', this.s.slice(r.at, this.i));
         repeated = true;
       }
       if (n !== null) list.push(n);
     }
     return list.length === 1 ? list[0]! : list.length === 0 ? { op: 'empty' } : { op: 'cat', list };
   }
-  private repetition(): { min: number; max: number; lazy: boolean; at: number } | null {
+  private repetition(): { min: number; max: number; lazy: boolean; counted: boolean; at: number } | null {
     const at = this.i;
     const c = this.s[at];
     let min = 0;
@@ -101,7 +102,8 @@ class Parser {
     else if (c === '+') min = ++this.i > 0 ? 1 : 1;
     else if (c === '?') max = ++this.i > 0 ? 1 : 1;
     else {
-      const m = c === '{' ? /^\{(\d+)(,(\d*))?\}/.exec(this.s.slice(at)) : null;
+      // Numbers that begin with a zero are none, and then the brace is a character.
+      const m = c === '{' ? /^\{(0|[1-9]\d*)(,(0|[1-9]\d*|))?\}/.exec(this.s.slice(at)) : null;
       if (m === null) return null;
       this.i += m[0].length;
       min = Number(m[1]);
@@ -112,7 +114,7 @@ class Parser {
     const swap = (this.flags & U) !== 0;
     const question = this.s[this.i] === '?';
     if (question) this.i++;
-    return { min, max, lazy: question !== swap, at };
+    return { min, max, lazy: question !== swap, counted: c === '{', at };
   }
   /** One thing that can be repeated; null: only flags were set. */
   private atom(): Node | null {
@@ -201,7 +203,8 @@ class Parser {
       if (this.i >= this.s.length) this.fail('missing closing ]', this.s.slice(start));
       const posix = /^\[:(\^?)(\w+):\]/.exec(this.s.slice(this.i));
       if (posix !== null) {
-        const re = POSIX[posix[2]!] ?? this.fail('invalid character class range', posix[0]);
+        if (!Object.hasOwn(POSIX, posix[2]!)) this.fail('invalid character class range', posix[0]);
+        const re = (this.flags & I) === 0 ? POSIX[posix[2]!]! : new RegExp(POSIX[posix[2]!]!, 'i');
         this.i += posix[0].length;
         tests.push((c) => re.test(String.fromCharCode(c)) !== (posix[1] === '^'));
         continue;
@@ -255,8 +258,29 @@ function compileNode(n: Node, out: Inst[]): void {
   } else if (n.op === 'repeat') repeat(n, out);
 }
 
+/** repeatIsValid: counts within counts come to `most` copies at the most. */
+function fewCopies(n: Node, most: number): boolean {
+  let left = most;
+  if (n.op === 'repeat' && n.counted) {
+    if (n.max === 0) return true;
+    const copies = n.max === Infinity ? n.min : n.max;
+    if (copies > most) return false;
+    if (copies > 0) left = Math.floor(most / copies);
+  }
+  if (n.op === 'cat' || n.op === 'alt') return n.list.every((x) => fewCopies(x, left));
+  return n.op !== 'repeat' && n.op !== 'group' ? true : fewCopies(n.node, left);
+}
+
+/** Whether a node can match nothing (frag.nullable). */
+function nullable(n: Node): boolean {
+  if (n.op === 'cat') return n.list.every(nullable);
+  if (n.op === 'alt') return n.list.some(nullable);
+  if (n.op === 'group') return nullable(n.node);
+  return n.op === 'repeat' ? n.min === 0 || nullable(n.node) : n.op !== 'test';
+}
+
+/** x{n,} is n - 1 copies and x+; x* is (x+)? where x can match nothing, which then goes before another round. */
 function repeat(n: Node & { op: 'repeat' }, out: Inst[]): void {
-  for (let i = 0; i < n.min; i++) compileNode(n.node, out);
   const way = (stay: number, leave: number): [number, number] => (n.lazy ? [leave, stay] : [stay, leave]);
   const splits: { s: Inst & { op: 'split' }; body: number }[] = [];
   const split = (): void => {
@@ -264,11 +288,18 @@ function repeat(n: Node & { op: 'repeat' }, out: Inst[]): void {
     splits.push({ s, body: out.length + 1 });
     out.push(s);
   };
-  if (n.max === Infinity) {
+  const endless = n.max === Infinity;
+  for (let i = endless ? 1 : 0; i < n.min; i++) compileNode(n.node, out);
+  if (endless && n.min === 0 && !nullable(n.node)) {
     const start = out.length;
     split();
     compileNode(n.node, out);
     out.push({ op: 'jump', to: start });
+  } else if (endless) {
+    if (n.min === 0) split();
+    const start = out.length;
+    compileNode(n.node, out);
+    out.push({ op: 'split', to: way(start, out.length + 1) });
   } else
     for (let i = n.min; i < n.max; i++) {
       split();

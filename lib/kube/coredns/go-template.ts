@@ -19,19 +19,38 @@ type Node =
 
 const FUNCTIONS = ['index', 'printf', 'print', 'parseInt', 'len', 'eq', 'ne', 'lt', 'gt', 'not', 'and', 'or'];
 
+/** Parentheses within parentheses, which Go leaves to its stack. */
+const MAX_DEPTH = 100;
+/** Columns of a printf: no record is longer, and Go has 1e6 at the most. */
+const MAX_WIDTH = 65535;
+const ESCAPES: ReadonlyMap<string, string> = new Map(Object.entries({ n: '\n', t: '\t', r: '\r', '"': '"', '\\': '\\' })); // prettier-ignore
+
+/** The text of a string in double quotes. */
+function unquoted(w: string): string {
+  if (w.length < 2 || !w.endsWith('"')) throw new TemplateError('unterminated quoted string');
+  return w.slice(1, -1).replace(/\\(.)/g, (all, c: string) => {
+    const text = ESCAPES.get(c);
+    if (text === undefined) throw new TemplateError(`found ${all} in a string, expected one of \\n \\t \\r \\" \\\\`);
+    return text;
+  });
+}
+
 class Parser {
   private readonly words: string[];
   private i = 0;
+  private depth = 0;
   constructor(text: string) {
     this.words = text.match(/"(?:[^"\\]|\\.)*"|`[^`]*`|[|()]|[^\s|()]+/g) ?? [];
   }
   /** A pipeline up to the end or a closing parenthesis. */
   pipeline(): Expr {
+    if (++this.depth > MAX_DEPTH) throw new TemplateError(`found more than ${MAX_DEPTH} parentheses within each other`);
     let left = this.command(null);
     while (this.words[this.i] === '|') {
       this.i++;
       left = this.command(left);
     }
+    this.depth--;
     return left;
   }
   end(): void {
@@ -64,13 +83,15 @@ class Parser {
     }
     if (w === '.') return { op: 'field', of: null, path: [] };
     if (/^(\.\w+)+$/.test(w)) return { op: 'field', of: null, path: w.slice(1).split('.') };
-    if (/^"/.test(w))
-      return {
-        op: 'value',
-        value: w.slice(1, -1).replace(/\\(.)/g, (_, c: string) => (c === 'n' ? '\n' : c === 't' ? '\t' : c)),
-      };
-    if (/^`/.test(w)) return { op: 'value', value: w.slice(1, -1) };
-    if (/^-?\d+$/.test(w)) return { op: 'value', value: Number(w) };
+    if (/^"/.test(w)) return { op: 'value', value: unquoted(w) };
+    if (/^`/.test(w)) {
+      if (w.length < 2 || !w.endsWith('`')) throw new TemplateError('unterminated raw quoted string');
+      return { op: 'value', value: w.slice(1, -1) };
+    }
+    if (/^-?\d+$/.test(w)) {
+      if (!Number.isSafeInteger(Number(w))) throw new TemplateError(`found ${w}, expected a number within 2^53`);
+      return { op: 'value', value: Number(w) };
+    }
     if (w === 'true' || w === 'false') return { op: 'value', value: w === 'true' };
     throw new TemplateError(`function "${w}" not defined`);
   }
@@ -188,8 +209,8 @@ function call(name: string, a: Value[]): Value {
   } else if (name === 'printf' && typeof x === 'string') return printf(x, a.slice(1));
   else if (name === 'print') return a.map(show).join('');
   else if (name === 'parseInt') return parseUint(a);
-  else if (name === 'eq' && a.length > 1) return a.slice(1).some((v) => v === x);
-  else if (name === 'ne' && a.length === 2) return x !== y;
+  else if (name === 'eq' && a.length > 1) return a.slice(1).some((v) => equal(v, x!));
+  else if (name === 'ne' && a.length === 2) return !equal(x!, y!);
   else if (name === 'lt' && a.length === 2) return x! < y!;
   else if (name === 'gt' && a.length === 2) return x! > y!;
   else if (name === 'not' && a.length === 1) return !truth(x!);
@@ -197,6 +218,10 @@ function call(name: string, a: Value[]): Value {
   else if (name === 'or' && a.length > 0) return a.find(truth) ?? a.at(-1)!;
   throw new ExecError(`error calling ${name}`);
 }
+
+/** Signed and unsigned integers are compared by what they count. */
+const equal = (a: Value, b: Value): boolean =>
+  typeof a === 'bigint' && typeof b === 'number' ? a === BigInt(b) : typeof a === 'number' && typeof b === 'bigint' ? BigInt(a) === b : a === b; // prettier-ignore
 
 function indexOf(v: Value, key: Value): Value {
   if (Array.isArray(v) && typeof key === 'number') {
@@ -214,6 +239,7 @@ function indexOf(v: Value, key: Value): Value {
 function parseUint([text, base, bits]: Value[]): Value {
   if (typeof text !== 'string' || typeof base !== 'number' || typeof bits !== 'number' || base < 2 || base > 36)
     throw new ExecError('error calling parseInt');
+  if (bits < 0 || bits > 64) throw new ExecError(`parsing "${text}": invalid bit size ${bits}`);
   const digits = [...text.toLowerCase()].map((c) => Number.parseInt(c, 36));
   if (digits.length === 0 || digits.some((d) => !(d < base))) throw new ExecError(`parsing "${text}": invalid syntax`);
   const n = digits.reduce((sum, d) => sum * BigInt(base) + BigInt(d), 0n);
@@ -234,6 +260,8 @@ function printf(format: string, args: Value[]): string {
     else if (n !== null && (verb === 'x' || verb === 'X')) text = n.toString(16);
     else throw new ExecError(`found '${whole}', expected %s, %v, %d or %x with a value of its kind`);
     if (verb === 'X') text = text.toUpperCase();
+    if (Number(width) > MAX_WIDTH)
+      throw new ExecError(`found '${whole}', expected a width of ${MAX_WIDTH} at the most`);
     return text.padStart(Number(width || 0), zero === '0' && n !== null ? '0' : ' ');
   });
 }

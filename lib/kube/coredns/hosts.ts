@@ -47,7 +47,7 @@ export function hostsConfig(d: Directive, blockZones: string[], place: Place): H
       if (o.words.length !== 2) place.fail(head!, 'reload needs a duration (zero seconds to disable)');
       if (!/^[+-]?(0|([\d.]+(ns|us|µs|ms|s|m|h))+)$/.test(arg!.text))
         place.fail(arg!, `invalid duration for reload '${arg!.text}'`);
-      c.reload = place.duration(arg!, `invalid negative duration for reload '${arg!.text}'`);
+      c.reload = place.period(arg!, `invalid negative duration for reload '${arg!.text}'`);
     } else if (c.fallthrough.length > 0) place.fail(head!, `unknown property '${head!.text}'`);
     else c.inline.push(o.words.map((t) => t.text).join(' '));
   }

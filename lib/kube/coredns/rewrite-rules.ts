@@ -44,9 +44,12 @@ const remap =
   (s) =>
     s === from ? to : s.endsWith(`.${from}`) ? s.slice(0, s.length - from.length) + to : s;
 
-/** `{N}` of a replacement becomes the N-th group. */
+/** Far more than a name has: what has grown beyond is none, whatever else is put into it. */
+const TOO_LONG = 4096;
+
+/** `{N}` of a replacement becomes the N-th group, in which `{M}` may stand again. */
 function substitute(text: string, groups: string[]): string {
-  return groups.reduce((s, g, i) => s.replaceAll(`{${i}}`, g), text);
+  return groups.reduce((s, g, i) => (s.length > TOO_LONG ? s : s.replaceAll(`{${i}}`, () => g)), text);
 }
 
 const lowerName = (q: DnsMessage): string => q.question[0]!.name.toLowerCase();
@@ -145,7 +148,7 @@ function nameRule(head: Token, args: Token[], place: Place): Rule['apply'] {
   }; // prettier-ignore
   if (kind === 'exact') return changing((s) => (s === from ? to : null));
   if (kind === 'prefix') return changing((s) => (s.startsWith(from) ? to + s.slice(from.length) : null));
-  if (kind === 'substring') return changing((s) => (s.includes(from) ? s.replaceAll(from, to) : null));
+  if (kind === 'substring') return changing((s) => (s.includes(from) ? s.replaceAll(from, () => to) : null));
   if (kind === 'suffix') {
     const back: Text = (s) => (s.endsWith(to) ? s.slice(0, s.length - to.length) + from : s);
     const all = auto ? [onName(back), onValue(back), ...rules] : rules;
@@ -255,7 +258,7 @@ function cnameRule(head: Token, args: Token[], place: Place): Rule['apply'] {
   if (kind === 'exact') return target((s) => (s === from ? to : null));
   if (kind === 'prefix') return target((s) => (s.startsWith(from) ? to + s.slice(from.length) : null));
   if (kind === 'suffix') return target((s) => (s.endsWith(from) ? s.slice(0, s.length - from.length) + to : null));
-  if (kind === 'substring') return target((s) => (s.includes(from) ? s.replaceAll(from, to) : null));
+  if (kind === 'substring') return target((s) => (s.includes(from) ? s.replaceAll(from, () => to) : null));
   if (kind !== 'regex') return place.fail(args[0]!, `unknown cname rewrite type: ${kind}`);
   const re = regexp(from, args.at(-2)!, place, 'invalid regex pattern in a cname rule: ');
   return target((s) => {

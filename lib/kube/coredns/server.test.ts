@@ -24,9 +24,9 @@ const ask = (name: string, type: number, size: number): DnsMessage => ({
 });
 
 /** A server whose upstream answers with these bytes, after the query's ID. */
-function server(upstream: Uint8Array): CoreDns {
+function server(upstream: Uint8Array, corefile: string | null = null): CoreDns {
   return new CoreDns({
-    corefile: null,
+    corefile: corefile === null ? null : { text: corefile, file: 'f' },
     objects,
     serial: 0,
     readFile: () => 'nameserver 10.0.0.1\n',
@@ -49,6 +49,27 @@ const NAMES = [
   '.',
 ];
 const Server = suite('lib/kube/coredns/server');
+Server('CoreDns.handle() ends when a CNAME leads to itself, also where each gives several', () => {
+  const self = (n: number): string => `.:53 {\n  template IN A {\n${'    answer "{{ .Name }} 60 IN CNAME {{ .Name }}"\n'.repeat(n)}  }\n}\n`; // prettier-ignore
+  const replies = (corefile: string, name: string): DnsMessage[] => {
+    const out: DnsMessage[] = [];
+    const query = packDns(ask(name, TYPE.A, -1), false);
+    server(new Uint8Array(0), corefile).handle(query, client('udp'), (b) => out.push(unpackDns(b)!));
+    return out;
+  };
+  assert.equal(replies(self(1), 'a.b.'), []);
+  assert.equal(replies(self(20), 'a.b.'), []);
+  const chain = '.:53 {\n  template IN A {\n    match ^a(a+)[.]$\n    answer "{{ .Name }} 60 IN CNAME {{ index .Match 1 }}."\n  }\n}\n'; // prettier-ignore
+  assert.is(replies(chain, `${'a'.repeat(5)}.`).length, 1);
+});
+Server('rewrite takes what looks like a pattern of JavaScript for text', () => {
+  const corefile = '.:53 {\n  rewrite name regex (.*)[.]old[.]$ {1}.new.\n  template IN A {\n    answer "{{ .Name }} 60 IN A 10.0.0.1"\n  }\n}\n'; // prettier-ignore
+  const names: string[] = [];
+  const dns = server(new Uint8Array(0), corefile);
+  for (const name of ['$&.old.', `${'{1}{2}{3}{4}'.repeat(5)}.old.`])
+    dns.handle(packDns(ask(name, TYPE.A, -1), false), client('udp'), (b) => names.push(unpackDns(b)!.answer[0]?.name ?? '')); // prettier-ignore
+  assert.equal(names.slice(0, 1), ['$&.new.']);
+});
 Server('CoreDns.handle() survives flipped, cut and random queries, and keeps to the size it is told', () => {
   const dns = server(new Uint8Array(0));
   const query = fc.record({

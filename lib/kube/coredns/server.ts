@@ -25,6 +25,13 @@ import { type Client, type Lookup, optOf, type Request, setRcode, sizeOf } from 
 import { type Listener, listenersOf } from './listeners.js';
 import { longestZone } from './zones.js';
 
+/**
+ * Look-ups that one question may make within each other, and in all. The real program has no bound: a CNAME that a `template`
+ * or a `rewrite cname` gives for its own target overflows its stack, and it dies. Here such a question is not answered.
+ */
+const MAX_DEPTH = 50,
+  MAX_LOOKUPS = 1000;
+
 export interface CoreDnsOptions {
   /** Text and the name for messages; null: kubeadm's default. */
   corefile: { text: string; file: string } | null;
@@ -83,11 +90,16 @@ export class CoreDns {
     if (!ok) return bare(formErr, q.question);
     if (q.question.length === 0) return bare(setRcode(q, RCODE.SERVFAIL).flags);
     const served = this.listeners[listener]!.blocks;
-    const lookup: Lookup = (r, name, type, then) => {
-      const again = { ...r.q, question: [{ name: name.replace(/\.?$/, '.'), type, cls: 1 }] };
-      this.serve(served, { ...r, q: again }, ({ message: m }) => then(m.answer, (m.flags & TC) !== 0));
-    };
-    this.serve(served, { q, client, lookup }, (f) => send(packDns(f.message, f.compress)));
+    let left = MAX_LOOKUPS;
+    const lookup =
+      (depth: number): Lookup =>
+      (r, name, type, then) => {
+        if (depth === MAX_DEPTH || --left < 0) return;
+        const again = { ...r.q, question: [{ name: name.replace(/\.?$/, '.'), type, cls: 1 }] };
+        const inner = { ...r, q: again, lookup: lookup(depth + 1) };
+        this.serve(served, inner, ({ message: m }) => then(m.answer, (m.flags & TC) !== 0));
+      };
+    this.serve(served, { q, client, lookup: lookup(0) }, (f) => send(packDns(f.message, f.compress)));
   }
 
   /** `Server.ServeDNS`; `write` gets the reply already cut to the client's size. */

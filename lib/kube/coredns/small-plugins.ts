@@ -70,7 +70,7 @@ export function headerConfig(d: Directive, place: Place): HeaderConfig {
     const on = action.text.toLowerCase();
     if (on !== 'set' && on !== 'clear') bad(action, `unknown flag action=${on}, should be set or clear`);
     for (const f of flags) {
-      const mask = { aa: AA, ra: RA, rd: RD }[f.text.toLowerCase()];
+      const mask = new Map([['aa', AA], ['ra', RA], ['rd', RD]]).get(f.text.toLowerCase()); // prettier-ignore
       if (mask === undefined) return bad(f, `unknown/unsupported flag=${f.text.toLowerCase()}`);
       (first === 'query' ? c.query : c.response).push([mask, on === 'set']);
     }
