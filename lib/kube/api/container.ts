@@ -85,20 +85,23 @@ function container(at: At, hostNetwork: boolean): Container {
     ports: containerPorts(at, hostNetwork),
     env: (at.opt('env')?.list() ?? []).map(env),
     ...(unsent.length === 0 ? {} : { unsent }),
-    ...readySeconds(at.opt('readinessProbe')),
+    ...readySeconds(at.opt('readinessProbe'), at.opt('startupProbe')),
     ...hook,
   };
 }
 
-/** When a container's readiness probe has succeeded often enough: the first probe comes after the delay, then one a period. */
-function readySeconds(probe: At | null): Pick<Container, 'readySeconds'> {
-  if (probe === null) return {};
-  const of = (k: string, initial: number): number => {
-    const at = probe.opt(k);
+/**
+ * When a container's readiness probe has succeeded often enough: the first probe comes after the delay, and not before the
+ * startup probe has succeeded, which it does the first time; then one a period.
+ */
+function readySeconds(probe: At | null, startup: At | null): Pick<Container, 'readySeconds'> {
+  if (probe === null && startup === null) return {};
+  const of = (p: At | null, k: string, initial: number): number => {
+    const at = p?.opt(k) ?? null;
     return at === null || at.plain() === 0 ? initial : notNegative(at);
   };
-  const [delay, period, successes] = [of('initialDelaySeconds', 0), of('periodSeconds', 10), of('successThreshold', 1)];
-  return { readySeconds: delay + (successes - 1) * period };
+  const delay = Math.max(of(probe, 'initialDelaySeconds', 0), of(startup, 'initialDelaySeconds', 0));
+  return { readySeconds: delay + (of(probe, 'successThreshold', 1) - 1) * of(probe, 'periodSeconds', 10) };
 }
 
 /** How long a preStop hook takes: `sleep: { seconds }`, or `exec: { command: [sleep, N] }` however it is wrapped in a shell. */

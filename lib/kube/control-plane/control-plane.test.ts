@@ -49,6 +49,41 @@ Living('a healthCheckNodePort that does not follow is said, where something chan
     'Service "web": its healthCheckNodePort 32000 answers for the endpoints of the start, whatever changes',
   ]);
 });
+Living('kubectl taint: a taint goes by its key, by key and effect, and with its value; what is new comes first', () => {
+  const c = cluster([workload('Deployment', 'web', 'replicas: 1,')], [
+    '1s kubectl taint nodes node1 a=b:NoSchedule c:NoExecute', '2s kubectl taint nodes node1 a=b:NoSchedule-', '3s kubectl taint nodes node1 a=b:NoSchedule-',
+    '4s kubectl taint nodes node1 d=e:NoSchedule c-', '5s kubectl taint nodes node1 d=f:NoSchedule', '6s kubectl taint nodes node1 d=f:NoSchedule --overwrite',
+    '7s kubectl taint nodes node1 a=b=c:NoSchedule', '8s kubectl taint nodes node1 x:NoSchedule x=1:NoSchedule', '9s kubectl taint nodes node1 g=h:NoSchedule',
+  ]); // prettier-ignore
+  assert.equal(said(c), [
+    'node/node1 tainted', 'node/node1 untainted', 'error: taint "a:NoSchedule" not found [1]', 'node/node1 modified',
+    'error: node node1 already has d taint(s) with same effect(s) and --overwrite is false [1]', 'node/node1 modified',
+    'error: invalid taint spec: a=b=c:NoSchedule [1]', 'error: duplicated taints with the same key and effect: {x 1 NoSchedule <nil>} [1]', 'node/node1 tainted',
+  ]); // prettier-ignore
+  assert.equal(c.at(9.5 * S).nodes[0]!.spec.taints.map((t) => `${t.key}=${t.value}:${t.effect}`), ['g=h:NoSchedule', 'd=f:NoSchedule']); // prettier-ignore
+});
+Living('annotations of controllers that somebody has overwritten with nonsense count as none', () => {
+  const [w, s] = [workload('Deployment', 'web', 'replicas: 4,'), svc('web')];
+  const rs = `rs/${cluster([w, s], []).at(0).replicaSets[0]!.metadata.name}`;
+  const c = cluster([w, s], [
+    '1s kubectl set image deployment/web a=y',
+    `1200ms kubectl annotate ${rs} deployment.kubernetes.io/revision=abc deployment.kubernetes.io/max-replicas=x --overwrite`,
+    '1500ms kubectl scale deployment/web --replicas=8',
+  ]); // prettier-ignore
+  assert.is(sizes(c, 1.9), '6+4 ready 3');
+  const now = c.at(59 * S).replicaSets;
+  const revision = (r: (typeof now)[number]): string => r.metadata.annotations['deployment.kubernetes.io/revision']!;
+  assert.equal(
+    now.map((r) => `${r.spec.replicas} ${revision(r)}`),
+    ['0 abc', '8 2'],
+  );
+});
+Living('a startup probe keeps a pod from being ready', () => {
+  const probed = workload('Deployment', 'web', 'replicas: 1,').replace('image: x', 'image: x, startupProbe: { initialDelaySeconds: 5, tcpSocket: { port: 80 } }, readinessProbe: { tcpSocket: { port: 80 } }'); // prettier-ignore
+  const c = cluster([probed, svc('web')], ['1s kubectl scale deployment/web --replicas=2']);
+  assert.is(sizes(c, 6.4), '2 ready 1');
+  assert.is(sizes(c, 8), '2 ready 2');
+});
 Living('scaling: each component acts at its instant', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 1,'), svc('web')], ['1s kubectl scale deployment/web --replicas=2']); // prettier-ignore
   assert.equal(said(c), ['deployment.apps/web scaled']);

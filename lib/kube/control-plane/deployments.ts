@@ -58,7 +58,9 @@ export function templateText(t: PodTemplate): string {
 export const sameTemplate = (a: PodTemplate, b: PodTemplate): boolean => templateText(a) === templateText(b);
 
 const total = (all: readonly ReplicaSet[]): number => all.reduce((n, r) => n + r.spec.replicas, 0);
-export const revisionOf = (r: ReplicaSet): number => Number(r.metadata.annotations[REVISION] ?? 0);
+/** A whole number that an annotation holds, as strconv.ParseInt reads it; 0 for any other text, which anybody may write there. */
+export const whole = (text: string | undefined): number => (/^[+-]?\d{1,15}$/.test(text ?? '') ? Number(text) : 0);
+export const revisionOf = (r: ReplicaSet): number => whole(r.metadata.annotations[REVISION]);
 
 /** A Deployment's ReplicaSets, oldest first. */
 export const replicaSetsOf = (loop: Loop, d: Deployment): ReplicaSet[] =>
@@ -212,7 +214,7 @@ class Sync {
     const list = [...active].sort((a, b) => b.spec.replicas - a.spec.replicas || (add > 0 ? age(b) - age(a) : age(a) - age(b))); // prettier-ignore
     let added = 0;
     const sizes = list.map((r) => {
-      const before = Number(r.metadata.annotations[MAX] ?? total(active));
+      const before = Math.max(0, whole(r.metadata.annotations[MAX])) || total(active);
       const fraction = Math.round((r.spec.replicas * most) / before) - r.spec.replicas;
       const n = add === 0 ? 0 : add > 0 ? Math.min(fraction, add - added) : Math.max(fraction, add - added);
       added += n;

@@ -88,6 +88,10 @@ function ranks(loop: Loop, rs: ReplicaSet): Map<string, number> {
 const PHASES = ['Pending', 'Unknown', 'Running'];
 const COST = 'controller.kubernetes.io/pod-deletion-cost';
 
+/** GetDeletionCostFromPodAnnotations: an int32 without `+` or zeros before it, else 0. */
+const costOf = (text: string): number =>
+  /^(0|-?[1-9]\d{0,9})$/.test(text) && Number(text) === (Number(text) | 0) ? Number(text) : 0;
+
 /** ActivePodsWithRanks, sorted. */
 export function inDeletionOrder(loop: Loop, rs: ReplicaSet, pods: readonly Pod[]): Pod[] {
   const rank = ranks(loop, rs);
@@ -98,10 +102,10 @@ export function inDeletionOrder(loop: Loop, rs: ReplicaSet, pods: readonly Pod[]
   };
   const keys = new Map<Pod, number[]>();
   pods.forEach((p, i) => {
-    const cost = Number(p.metadata.annotations[COST] ?? 0);
+    const cost = costOf(p.metadata.annotations[COST] ?? '0');
     const node = p.spec.nodeName;
     keys.set(p, [
-      node === '' ? 0 : 1, PHASES.indexOf(p.status.phase), p.status.ready ? 1 : 0, Number.isInteger(cost) ? cost : 0,
+      node === '' ? 0 : 1, PHASES.indexOf(p.status.phase), p.status.ready ? 1 : 0, cost,
       -(rank.get(node) ?? 0), ready(p), -p.status.restarts, -i,
     ]); // prettier-ignore
   });

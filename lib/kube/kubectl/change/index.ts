@@ -12,7 +12,7 @@ import { apply, create, type LastApplied, replace } from './apply.js';
 import { remove } from './delete.js';
 import { cordon, drain, taint } from './nodes.js';
 import { rollout, set } from './rollout.js';
-import { flag, forEach, fromFiles, isOn, KubectlError, named, nameOf, numberFlag, serverError, type Session } from './run.js'; // prettier-ignore
+import { flag, forEach, fromFiles, isOn, isQualifiedName, KubectlError, named, nameOf, numberFlag, serverError, type Session } from './run.js'; // prettier-ignore
 
 export { LastApplied } from './apply.js';
 export { type ChangeError, type ChangeRequest, parseChange } from './args.js';
@@ -102,9 +102,6 @@ function mark(s: Session, field: 'labels' | 'annotations'): void {
   const done = forEach(s, objects, (o) => marked(s, o, field, specs));
   s.exit(fine && done ? 0 : 1);
 }
-
-const isQualifiedName = (v: string): boolean =>
-  /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(v);
 
 function checkMark(spec: string, word: string): void {
   const at = spec.indexOf('=');

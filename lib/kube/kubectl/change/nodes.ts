@@ -6,9 +6,21 @@ import { withMeta } from '../../api-server/store.js';
 import { Refused } from '../../api-server/server.js';
 import { placeOf } from '../../api/meta.js';
 import { parseSelector, selects } from '../../api/selector.js';
+import { isLabelValue } from '../../api/names.js';
 import type { KubeObject, Node, Pod, Taint } from '../../api/types.js';
 import { deletePod, graceOf } from '../../control-plane/pods.js';
-import { flag, forEach, isOn, KubectlError, named, numberFlag, serverError, type Session, Unsupported } from './run.js';
+import {
+  flag,
+  forEach,
+  isOn,
+  isQualifiedName,
+  KubectlError,
+  named,
+  numberFlag,
+  serverError,
+  type Session,
+  Unsupported,
+} from './run.js';
 import { whenGone } from './delete.js';
 
 /** The nodes that names or a selector mean. */
@@ -138,38 +150,52 @@ export function taint(s: Session): void {
   const specs = words.filter((w) => w.includes('=') || w.includes(':') || w.endsWith('-'));
   const names = words.filter((w) => !specs.includes(w));
   if (specs.length === 0) throw new KubectlError('error: at least one taint update is required');
+  const remove = specs.filter((w) => w.endsWith('-')).map((w) => parseTaint(w.slice(0, -1), false));
+  const add = specs.filter((w) => !w.endsWith('-')).map((w) => parseTaint(w, true));
+  const twice = add.find((t, i) => add.findIndex((x) => same(x, t)) < i);
+  if (twice !== undefined)
+    throw new KubectlError(`error: duplicated taints with the same key and effect: {${twice.key} ${twice.value} ${twice.effect} <nil>}`); // prettier-ignore
   const { objects, fine } = named(s, [type ?? '', ...names]);
   const done = forEach(s, objects, (n) => {
     if (n.kind !== 'Node') throw new KubectlError('error: only nodes are supported');
-    let taints = n.spec.taints;
-    let removed = true;
-    for (const w of specs) {
-      const minus = w.endsWith('-');
-      removed &&= minus;
-      taints = minus ? untainted(taints, w.slice(0, -1)) : tainted(taints, w, n, isOn(s, 'overwrite'));
-    }
-    s.loop.store.put({ ...withMeta(n, {}), spec: { ...n.spec, taints } });
-    s.out(`node/${n.metadata.name} ${removed ? 'untainted' : 'tainted'}\n`);
+    const { taints, operation } = reorganized(n, add, remove, isOn(s, 'overwrite'));
+    if (JSON.stringify(taints) !== JSON.stringify(n.spec.taints))
+      s.loop.store.put({ ...withMeta(n, {}), spec: { ...n.spec, taints } });
+    s.out(`node/${n.metadata.name} ${operation}\n`);
   });
   s.exit(fine && done ? 0 : 1);
 }
 
-function untainted(taints: Taint[], text: string): Taint[] {
-  const [key, effect] = text.split(':');
-  const rest = taints.filter((t) => t.key !== key || (effect !== undefined && t.effect !== effect));
-  if (rest.length === taints.length) throw new KubectlError(`error: taint "${text}" not found`);
-  return rest;
+type Parsed = Omit<Taint, 'effect'> & { effect: string };
+const same = (a: Parsed, b: Parsed): boolean => a.key === b.key && a.effect === b.effect;
+
+/** `KEY=VALUE:EFFECT`, `KEY:EFFECT` or, where no effect is needed, `KEY`. */
+function parseTaint(text: string, needed: boolean): Parsed {
+  const m = /^([^=:]+)(?:(?:=([^=:]*))?:([^:]+))?$/.exec(text);
+  const [key, value, effect] = [m?.[1] ?? '', m?.[2] ?? '', m?.[3] ?? ''];
+  if (effect !== '' && !EFFECTS.includes(effect))
+    throw new KubectlError(`error: invalid taint effect: ${effect}, unsupported taint effect`);
+  if (m === null || !isQualifiedName(key) || !isLabelValue(value) || (needed && effect === ''))
+    throw new KubectlError(`error: invalid taint spec: ${text}`);
+  return { key, value, effect };
 }
 
-function tainted(taints: Taint[], text: string, n: Node, overwrite: boolean): Taint[] {
-  const m = /^([^=:]+)(?:=([^:]*))?:(.+)$/.exec(text);
-  if (m === null) throw new KubectlError(`error: invalid taint spec: ${text}`);
-  const effect = m[3] as Taint['effect'];
-  if (!EFFECTS.includes(effect))
-    throw new KubectlError(`error: invalid taint effect: ${effect}, unsupported taint effect`);
-  const has = taints.some((t) => t.key === m[1] && t.effect === effect);
-  if (has && !overwrite)
-    throw new KubectlError(`error: node ${n.metadata.name} already has ${m[1]} taint(s) with same effect(s) and --overwrite is false`); // prettier-ignore
-  const rest = taints.filter((t) => t.key !== m[1] || t.effect !== effect);
-  return [...rest, { key: m[1]!, value: m[2] ?? '', effect }];
-}
+/** reorganizeTaints: the new ones first, then those that stay, without those that go. */
+function reorganized(n: Node, add: Parsed[], remove: Parsed[], overwrite: boolean): { taints: Taint[]; operation: string } {
+  const old = n.spec.taints;
+  const already = add.filter((t) => old.some((o) => same(o, t))).map((t) => t.key);
+  if (already.length > 0 && !overwrite)
+    throw new KubectlError(`error: node ${n.metadata.name} already has ${already.join(',')} taint(s) with same effect(s) and --overwrite is false`);
+  let taints = [...(add as Taint[]), ...old.filter((o) => !add.some((t) => same(o, t)))];
+  const added = taints.length !== old.length;
+  const missing: string[] = [];
+  let removed = false;
+  for (const r of remove) {
+    const rest = taints.filter((t) => (r.effect === '' ? t.key !== r.key : !same(t, r)));
+    removed = rest.length !== taints.length;
+    if (!removed) missing.push(`taint "${r.key}${r.effect === '' ? '' : `:${r.effect}`}" not found`);
+    taints = rest;
+  }
+  if (missing.length > 0) throw new KubectlError(`error: ${missing.length === 1 ? missing[0] : `[${missing.join(', ')}]`}`);
+  return { taints, operation: (added && removed) || overwrite ? 'modified' : added ? 'tainted' : 'untainted' };
+} // prettier-ignore

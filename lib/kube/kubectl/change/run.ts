@@ -36,6 +36,10 @@ export const serverError = (e: Refused): string =>
 export const flag = (s: Session, name: string): string | null => s.request.flags.get(name) ?? null;
 export const isOn = (s: Session, name: string): boolean => s.request.flags.get(name) === 'true';
 
+/** The name of a label, an annotation or a taint. */
+export const isQualifiedName = (v: string): boolean =>
+  /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(v);
+
 /** `deployment.apps/web`. */
 export const nameOf = (o: KubeObject): string => `${typeOf(namesOf(o.kind))}/${o.metadata.name}`;
 
