@@ -128,9 +128,12 @@ at() {
 }
 steps=()
 step() {
-  ( echo $((\${EPOCHREALTIME/./} - T0 - $2)) > $O/step-$1.late
+  # A step may end by exit, which ends this subshell; its own arguments are none.
+  ( trap "echo \\$? > $O/step-$1.rc" EXIT
+    echo $((\${EPOCHREALTIME/./} - T0 - $2)) > $O/step-$1.late
     PODWIRE_STEP=$1
-    . $L/step-$1.sh > $O/step-$1.out 2> $O/step-$1.err; echo $? > $O/step-$1.rc ) &
+    set --
+    . $L/step-$PODWIRE_STEP.sh > $O/step-$PODWIRE_STEP.out 2> $O/step-$PODWIRE_STEP.err ) &
   steps+=($!)
 }
 ${starts}

@@ -1,6 +1,8 @@
 /** The programs of the recorder: their syntax, and that each command of a step that changes devices waits for the capture. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { driverScript, initScript, labScript } from './kernel-init.js';
@@ -45,6 +47,29 @@ Recorder('driver and init are correct bash', () => {
     assert.is(r.status, 0, r.stderr);
   }
   assert.match(labScript(plan), /at 0; step 1 0; wait \$!\nat 2000000; step 0 2000000\n/);
+});
+
+Recorder('a step has the exit code it ends with, by itself or by exit, and no arguments', () => {
+  if (!existsSync('/bin/bash')) return;
+  const dir = mkdtempSync(join(tmpdir(), 'podwire-step-'));
+  try {
+    const steps = [{ atNs: 0, alone: false }];
+    const text = labScript({ cwd: '/', servers: 0, steps, untilNs: null, captures: [], limitMs: 1e5 });
+    const fn = /^steps=\(\)\nstep\(\) \{\n[^]*?\n\}\n/m.exec(text)![0];
+    ['true', 'exit 3', 'false', 'set -e; false; true', 'echo "[$1$#]"', '(exit 4)'].forEach((s, i) =>
+      writeFileSync(join(dir, `step-${i}.sh`), `${s}\n`),
+    );
+    const run = `O=${dir} L=${dir} T0=0\n${fn}for i in 0 1 2 3 4 5; do step $i 0; done\nwait\n`;
+    assert.is(spawnSync('/bin/bash', { input: run, encoding: 'utf8' }).stderr, '');
+    const read = (name: string): string => readFileSync(join(dir, name), 'utf8').trim();
+    assert.equal(
+      [0, 1, 2, 3, 4, 5].map((i) => read(`step-${i}.rc`)),
+      ['0', '3', '1', '1', '0', '4'],
+    );
+    assert.is(read('step-4.out'), '[0]');
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });
 
 Recorder('ip waits for the capture around what makes, renames, moves and deletes, and only there', () => {
