@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { serviceChain } from './hash.js';
+import { probability } from './iptables.js';
 import { commandsOf, restoreInput, sorted } from './testing.js';
 
 /** Rules of chains whose name matches, in the order written. */
@@ -189,6 +190,9 @@ COMMIT
 COMMIT
 `,
   );
+});
+Iptables("probability() is that of Go's Sprintf, whose ties go to the even digit", () => {
+  assert.equal([1, 3, 1024, 2048, 4096].map(probability), ['1.0000000000', '0.3333333333', '0.0009765625', '0.0004882812', '0.0002441406']); // prettier-ignore
 });
 Iptables('five kinds of Services together give the rules of the real program', () => {
   const input = restoreInput(

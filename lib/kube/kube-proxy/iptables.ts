@@ -232,6 +232,9 @@ function writeFirewall(r: Rules, { s, ext, fw, useFw }: PortRules): void {
   nat.push(`-A ${fw} ${comment(`other traffic to ${s.name} will be dropped by KUBE-PROXY-FIREWALL`)}`);
 }
 
+/** computeProbability, `%0.10f` of 1/n: of the one tie there is, 1/2048, Go takes the even digit and toFixed() the larger. */
+export const probability = (n: number): string => (n === 2048 ? '0.0004882812' : (1 / n).toFixed(10));
+
 /** Jumps from a policy chain to its endpoints, the recent ones first (writeServiceToEndpointRules). */
 function writeBalance(r: Rules, { s }: PortRules, chain: string, endpoints: ProxyEndpoint[]): void {
   ownChain(r, chain);
@@ -247,7 +250,7 @@ function writeBalance(r: Rules, { s }: PortRules, chain: string, endpoints: Prox
   }
   endpoints.forEach((e, i) => {
     const left = endpoints.length - i;
-    jump(e, left > 1 ? ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}` : '');
+    jump(e, left > 1 ? ` -m statistic --mode random --probability ${probability(left)}` : '');
   });
 }
 
