@@ -19,6 +19,8 @@ export interface ObjectMeta {
   deletionTimestamp?: string;
   /** The same on the virtual clock, unrounded; absent: the manifest has the timestamp, and nothing ends the object. */
   deletionAtNs?: number;
+  /** The grace that the deletion was given, of a pod. */
+  deletionGraceSeconds?: number;
   /** Of the API server's store; absent: never written since the start. */
   resourceVersion?: string;
   generation?: number;

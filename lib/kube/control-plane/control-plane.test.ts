@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { parseLab } from '../../lab/lab.js';
 import { type Compiled, compile } from '../compile.js';
 import { reconcile } from '../controllers.js';
+import { kubectl } from '../kubectl/index.js';
 import { parseScenario } from '../scenario.js';
 
 const NODES = `
@@ -77,6 +78,23 @@ Living('annotations of controllers that somebody has overwritten with nonsense c
     now.map((r) => `${r.spec.replicas} ${revision(r)}`),
     ['0 abc', '8 2'],
   );
+});
+Living('kubectl get shows what is being deleted as it is: the phase of a namespace, the grace of a pod', () => {
+  const ns = '{ apiVersion: v1, kind: Namespace, metadata: { name: n } }';
+  const inside = workload('Deployment', 'web', 'replicas: 1,').replace('{ name: web }', '{ name: web, namespace: n }');
+  const own = workload('Deployment', 'own', 'replicas: 1,');
+  const before = cluster([ns, inside, own], []).at(0);
+  const pod = before.pods.find((p) => p.metadata.namespace === 'default')!.metadata.name;
+  const rs = before.replicaSets.find((r) => r.metadata.namespace === 'default')!.metadata.name;
+  const c = cluster([ns, inside, own], [
+    '1s kubectl delete ns n --wait=false', `3s kubectl delete pod ${pod} --grace-period=7 --wait=false`,
+    `5s kubectl annotate rs ${rs} deployment.kubernetes.io/max-replicas=77 --overwrite`,
+  ]); // prettier-ignore
+  const get = (at: number, args: string): string => kubectl(['get', ...args.split(' ')], c.at(at * S), at * S).stdout;
+  assert.match(get(0, 'ns n --no-headers'), /^n +Active +/);
+  assert.match(get(2, 'ns n --no-headers'), /^n +Terminating +/);
+  assert.is(get(4, `pod ${pod} -o jsonpath={.metadata.deletionGracePeriodSeconds}`), '7');
+  assert.is(get(6, `rs ${rs} -o jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/max-replicas}`), '77');
 });
 Living('a startup probe keeps a pod from being ready', () => {
   const probed = workload('Deployment', 'web', 'replicas: 1,').replace('image: x', 'image: x, startupProbe: { initialDelaySeconds: 5, tcpSocket: { port: 80 } }, readinessProbe: { tcpSocket: { port: 80 } }'); // prettier-ignore

@@ -51,7 +51,9 @@ export function deletePod(loop: Loop, p: Pod, graceSeconds: number = graceOf(p))
   const at = loop.now + graceSeconds * SEC;
   const before = p.metadata.deletionAtNs;
   if (before !== undefined && before <= at) return;
-  loop.store.put(withMeta(p, { deletionTimestamp: timestamp(at), deletionAtNs: at }));
+  loop.store.put(
+    withMeta(p, { deletionTimestamp: timestamp(at), deletionAtNs: at, deletionGraceSeconds: graceSeconds }),
+  );
 }
 
 /** Calls back once a pod that is ready now has been so for `minReadySeconds`, for controllers that wait for it. */

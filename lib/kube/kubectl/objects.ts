@@ -114,7 +114,10 @@ export class ApiObjects {
         creationTimestamp: m.creationTimestamp,
         resourceVersion: m.resourceVersion ?? this.version(o),
         uid: uid(kind, m),
-        ...(m.deletionTimestamp === undefined ? {} : { deletionTimestamp: m.deletionTimestamp, deletionGracePeriodSeconds: 30 }), // prettier-ignore
+        ...(m.deletionTimestamp === undefined ? {} : { deletionTimestamp: m.deletionTimestamp }),
+        ...(m.deletionTimestamp === undefined || o.kind !== 'Pod'
+          ? {}
+          : { deletionGracePeriodSeconds: m.deletionGraceSeconds ?? o.spec.terminationGracePeriodSeconds ?? 30 }),
         ...extra,
       },
     };
@@ -131,9 +134,9 @@ export class ApiObjects {
     const { replicas, strategy } = deployment.spec;
     const surge = strategy.type === 'Recreate' ? 0 : share(strategy.maxSurge, replicas, Math.ceil);
     metadata['annotations'] = {
-      ...map(metadata['annotations']),
       'deployment.kubernetes.io/desired-replicas': String(replicas),
       'deployment.kubernetes.io/max-replicas': String(replicas + surge),
+      ...map(metadata['annotations']),
     };
     return out;
   }
@@ -162,7 +165,8 @@ export class ApiObjects {
   }
 
   private namespace(o: Namespace): JsonMap {
-    return { ...this.head(o), spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } };
+    const phase = o.metadata.deletionTimestamp === undefined ? 'Active' : 'Terminating';
+    return { ...this.head(o), spec: { finalizers: ['kubernetes'] }, status: { phase } };
   }
 
   private node(o: Node): JsonMap {
