@@ -154,7 +154,7 @@ function build(table: Table): Built {
 }
 
 const MAX_DEPTH = 8;
-const VXLAN_PORTS = [4789, 8472];
+const VXLAN_PORTS = [4789, 6784, 8472];
 
 class Dissector {
   readonly fields: Field[] = [];

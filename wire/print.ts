@@ -9,7 +9,7 @@ import * as icmp from './icmp.js';
 import { macText, ntoa } from './inet.js';
 import * as ipv4 from './ipv4.js';
 
-const VXLAN_PORTS = [4789, 8472];
+const VXLAN_PORTS = [4789, 6784, 8472];
 const MAX_DEPTH = 8;
 const DNS_TYPES: Record<number, string> = {
   1: 'A', 2: 'NS', 5: 'CNAME', 6: 'SOA', 12: 'PTR', 15: 'MX', 16: 'TXT', 28: 'AAAA', 33: 'SRV', 41: 'OPT', 255: 'ANY',

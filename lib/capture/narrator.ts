@@ -5,6 +5,7 @@
 import type { Netdev, Tap as Listener } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import type { Skb } from '../linux/core/skb.js';
+import type { Flow } from '../linux/openvswitch/flow-table.js';
 import type { Tracer } from '../linux/core/tracer.js';
 import { type Dst, INPUT_LOCAL } from '../linux/ipv4/dst.js';
 import type { Neigh } from '../linux/ipv4/neighbour.js';
@@ -14,6 +15,7 @@ import { neighLine } from '../shell/ip-neigh.js';
 import { routeLine } from '../shell/ip-route-show.js';
 import { ruleLine } from '../shell/ip-rule.js';
 import { ruleText } from '../shell/iptables-save.js';
+import { flowText } from '../shell/odp-text.js';
 import type { Tap } from './tap.js';
 
 /** Chains that Felix makes of a network policy say its name in their first rule: `Policy default/web ingress`; '' for others. */
@@ -82,6 +84,11 @@ export abstract class Narrator implements Tracer {
 
   bridge(net: Netns, skb: Skb, dev: { name: string }, text: string): void {
     this.note(this.id(skb), net, dev.name, `bridge: ${text}`);
+  }
+
+  flow(net: Netns, skb: Skb, dev: Netdev, from: Netdev, flow: Flow | null): void {
+    const text = flow === null ? `${from.name}: no flow` : flowText(flow);
+    this.note(this.id(skb), net, dev.name, `datapath: ${text}`);
   }
 
   drop(net: Netns, skb: Skb, reason: string): void {

@@ -63,7 +63,7 @@ const port: Judge = (e, a, { maps, natPorts }, line) => {
   const m = /^(?:ipv4 +2 +)?(tcp|udp) /i.exec(line);
   const keys = m === null ? PROTOCOLS : [m[1]!.toLowerCase() === 'tcp' ? '6' : '17'];
   if (keys.some((k) => maps.known('port', k, x, y))) return true;
-  if (maps.tunnelPorts.has(`${x} ${y}`) && / dport=(8472|4789) /.test(line)) return true;
+  if (maps.tunnelPorts.has(`${x} ${y}`) && / dport=(8472|6784|4789) /.test(line)) return true;
   const [low, high] = natPorts ? [1024, 65535] : [32768, 60999];
   const drawn = x >= low && x <= high && y >= low && y <= high;
   if (x !== y && !drawn) return false;
@@ -79,6 +79,7 @@ const CONNTRACK = /^(?:ipv4 +2 +)?(?:tcp|udp|icmp|sctp|unknown) +\d+ \d+ /;
 /** The same, or a line of `conntrack -E`, whose order counts. */
 const FLOW =
   /^(?: {4}\[NEW\] | \[UPDATE\] |\[DESTROY\] )?(?:ipv4 +2 +)?(?:tcp|udp|icmp|sctp|unknown) +\d+ (?:\d+ |src=)/;
+const DATAPATH_FLOW = /^(?:tunnel|in_port|eth)\(.*, packets:\d+, bytes:\d+, used:/;
 const IPVS_CONN = /^(?:TCP|UDP|SCTP|IP) +\d\d:\d\d +\S+ +[\d.]+:\d+ /;
 
 export const STEP_RULES: readonly StepRule[] = [
@@ -144,6 +145,21 @@ export const STEP_RULES: readonly StepRule[] = [
     reason: 'the step itself starts some ms late on the kernel; no further apart than 2 s',
     line: FLOW,
     part: /^(?: *\[[A-Z]+\] )?(?:ipv4 +2 +)?\S+ +\d+ (\d+) /dg,
+    judge: within(2),
+  },
+  {
+    name: 'mask-order',
+    reason:
+      'a datapath sorts its masks by use every 4 s of real time, unused ones change places: how many of them packets met',
+    line: /^  (?:masks: hit:\d+ total:\d+ hit\/pkt:[\d.]+|cache: hit:\d+ hit-rate:[\d.]+%)$/,
+    part: /(?<!total):([\d.]+)/dg,
+    judge: any,
+  },
+  {
+    name: 'seconds-since',
+    reason: "a datapath's flow tells when it was last used; no further apart than 2 s",
+    line: DATAPATH_FLOW,
+    part: / used:(\d+\.\d{3})s/dg,
     judge: within(2),
   },
   {
@@ -267,6 +283,11 @@ export const ORDER_RULES: readonly OrderRule[] = [
     name: 'order',
     reason: 'IPVS walks a hash table of connections with a random seed',
     line: IPVS_CONN,
+  },
+  {
+    name: 'order',
+    reason: 'flows of a datapath stand in a hash table with a random seed',
+    line: DATAPATH_FLOW,
   },
   {
     name: 'order',

@@ -45,11 +45,11 @@ export interface KernelOptions {
 
 const APT =
   'apt-get install -y user-mode-linux kmod iproute2 iptables ipset ipvsadm conntrack ethtool procps perl-base ' +
-  'iputils-ping iputils-arping netcat-openbsd bind9-dnsutils curl busybox-static';
+  'iputils-ping iputils-arping netcat-openbsd bind9-dnsutils curl busybox-static openvswitch-switch';
 
 const PROGRAMS = (
   'linux.uml bash busybox modprobe pivot_root ip bridge tc iptables-legacy ipset ipvsadm conntrack ethtool sysctl perl ' +
-  'ping arping nc dig curl'
+  'ping arping nc dig curl ovs-dpctl'
 ).split(' ');
 
 /** The recording kernel or one of its programs is not installed. */

@@ -154,7 +154,7 @@ function filter(c: IpContext, w: Words): Filter {
 export function linkSelected(f: Pick<Filter, 'dev' | 'up' | 'master' | 'kind' | 'slave'>, d: Netdev): boolean {
   if (f.dev !== null && d !== f.dev) return false;
   if (f.up && !d.up) return false;
-  if (f.master !== null && d.brport?.master !== f.master) return false;
+  if (f.master !== null && d.master !== f.master) return false;
   if (f.kind !== null && d.kind !== f.kind) return false;
   return f.slave === null || (f.slave === 'bridge' && d.brport !== null);
 }

@@ -8,6 +8,7 @@ import { Bridge } from '../linux/bridge/bridge.js';
 import { ARPHRD_LOOPBACK, ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import { Veth } from '../linux/device/veth.js';
+import { InternalDev } from '../linux/openvswitch/datapath.js';
 import { IpTunnel } from '../linux/tunnel/ipip.js';
 import { Vxlan } from '../linux/tunnel/vxlan.js';
 import type { IpContext } from './ip-args.js';
@@ -73,7 +74,7 @@ const qdiscName = (d: Netdev): string => d.qdisc?.kind ?? (d.activated ? 'noqueu
 /** First line of a device; `link` for `ip link`, which names the mode. */
 export function headText(d: Netdev, link: boolean): string {
   const { name, mdown } = nameAndLink(d);
-  const master = d.brport === null ? '' : `master ${d.brport.master.name} `;
+  const master = d.master === null ? '' : `master ${d.master.name} `;
   return (
     `${d.ifindex}: ${name}: <${flagText(d, mdown)}> mtu ${d.mtu} qdisc ${qdiscName(d)} ${master}` +
     `state ${operstate(d)} ${link ? 'mode DEFAULT ' : ''}group default ${d.txqlen === 0 ? '' : `qlen ${d.txqlen}`}`
@@ -107,14 +108,15 @@ export function linkText(c: IpContext, d: Netdev): string {
 
 /** What `-d` adds; `link` false within `ip addr`. */
 export function detailText(d: Netdev, nl: string, link: boolean): string {
-  const ether = d.kind === 'veth' || d.kind === 'bridge' || d.kind === 'vxlan';
-  const promiscuity = Number(d.promisc) + Number(d.brport !== null);
+  const ether = ['veth', 'bridge', 'vxlan', 'openvswitch'].includes(d.kind);
+  const promiscuity = Number(d.promisc) + Number(d.master !== null || d instanceof InternalDev);
   const allmulti = Number(d.allmulti) + Number(d.brport !== null);
   const ioctl = d instanceof IpTunnel && d.parms.ioctl;
   const [least, most] = ether ? [68, 65535] : ioctl ? [68, 65515] : [0, 0];
   let s = ` promiscuity ${promiscuity}  allmulti ${allmulti} minmtu ${least} maxmtu ${most} `;
   if (d.kind !== '') s += `${nl}    ${kindText(d)}`;
   if (d.brport !== null) s += `${nl}    ${slaveText(d.brport as BrPort)}`;
+  if (d.vport !== null) s += `${nl}    openvswitch_slave `;
   if (link) s += d instanceof IpTunnel && d.fallback && !d.activated ? '' : 'addrgenmode eui64 ';
   return `${s}numtxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size ${tsoMax(d)} tso_max_segs 65535 gro_max_size 65536 `;
 }

@@ -13,8 +13,7 @@ import { address, device, extack, fail, type IpContext, matches, rtnl, tosValue,
 
 const VXLAN_REFUSED = [
   'group', 'flowlabel', 'maxaddress', 'proxy', 'noproxy', 'rsc', 'norsc', 'l2miss', 'nol2miss', 'l3miss', 'nol3miss',
-  'remcsumtx', 'noremcsumtx', 'remcsumrx', 'noremcsumrx', 'external', 'noexternal', 'gbp', 'gpe', 'vnifilter', 'udp6zerocsumtx',
-  'udp6zerocsumrx',
+  'remcsumtx', 'noremcsumtx', 'remcsumrx', 'noremcsumrx', 'noexternal', 'gbp', 'gpe', 'vnifilter', 'udp6zerocsumtx',
 ]; // prettier-ignore
 
 /** Options of a new VXLAN device, and the far end it starts with (0: none). */
@@ -47,12 +46,17 @@ export function vxlanOptions(c: IpContext, w: Words): { cfg: VxlanConfig; remote
     else if (k === 'nolearning') cfg.learning = false;
     else if (k === 'udpcsum') cfg.udpCsum = true;
     else if (k === 'noudpcsum') cfg.udpCsum = false;
-    else if (k === 'noudp6zerocsumtx' || k === 'noudp6zerocsumrx') continue;
+    else if (k === 'external') cfg.external = true;
+    else if (k === 'udp6zerocsumrx') cfg.zeroCsum6Rx = true;
+    else if (k === 'noudp6zerocsumrx') cfg.zeroCsum6Rx = false;
+    else if (k === 'noudp6zerocsumtx') continue;
     else if (VXLAN_REFUSED.includes(k)) unsupported(`ip link add … type vxlan ${k}`);
     else fail(`vxlan: unknown command "${k}"?`);
   }
-  if (vni === null) return fail('vxlan: missing virtual network identifier');
-  cfg.vni = vni;
+  if (cfg.external && vni !== null) fail("vxlan: both 'external' and vni cannot be specified");
+  if (cfg.external && remote !== 0) unsupported('ip link add … type vxlan external remote');
+  if (!cfg.external && vni === null) return fail('vxlan: missing virtual network identifier');
+  cfg.vni = vni ?? 0;
   // Without a port iproute2 warns on stderr and goes on.
   if (!port) unsupported('ip link add … type vxlan without dstport');
   if (cfg.dstPort === 0) cfg.dstPort = 8472;
@@ -131,7 +135,7 @@ export function vxlanText(d: Vxlan): string {
   const c = d.cfg;
   const first = d.fdb.entries.find((e) => e.mac.every((x) => x === 0))?.remotes[0];
   return [
-    `vxlan id ${c.vni}`,
+    `vxlan ${c.external ? 'external ' : ''}id ${c.vni}`,
     first === undefined ? '' : `remote ${ntoa(first.ip)}`,
     c.local === 0 ? '' : `local ${ntoa(c.local)}`,
     c.lower === null ? '' : `dev ${c.lower.name}`,
@@ -143,7 +147,7 @@ export function vxlanText(d: Vxlan): string {
     c.df ? 'df set' : '',
     `ageing ${c.ageingNs === 0 ? 'none' : c.ageingNs / SEC}`,
     `${c.udpCsum ? '' : 'no'}udpcsum`,
-    'noudp6zerocsumtx noudp6zerocsumrx ',
+    `noudp6zerocsumtx ${c.zeroCsum6Rx ? '' : 'no'}udp6zerocsumrx `,
   ].filter((s) => s !== '').join(' '); // prettier-ignore
 }
 

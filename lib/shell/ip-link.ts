@@ -16,6 +16,7 @@ import {
   moveDevice,
   renameDevice,
 } from '../linux/device/devices.js';
+import { InternalDev } from '../linux/openvswitch/datapath.js';
 import { IpTunnel } from '../linux/tunnel/ipip.js';
 import { Vxlan, VXLAN_HEADROOM } from '../linux/tunnel/vxlan.js';
 import { devClose, devOpen, setMtu } from '../linux/ipv4/devinet.js';
@@ -125,7 +126,7 @@ function freeName(net: Netns, kind: string, taken = ''): string {
 /** Kinds that Linux 6.1 has beyond those made here. */
 const LINK_KINDS =
   'amt bareudp batadv bond can dsa erspan geneve gre gretap gtp hsr ifb ip6erspan ip6gre ip6gretap ip6tnl ipoib ipvlan ipvtap ' +
-  'macsec macvlan macvtap netdevsim nlmon rmnet sit team tun vcan virt_wifi vlan vrf vti vxcan wireguard xfrm';
+  'macsec macvlan macvtap netdevsim nlmon openvswitch rmnet sit team tun vcan virt_wifi vlan vrf vti vxcan wireguard xfrm';
 
 function add(c: IpContext, w: Words): string {
   const l = parse(c, w);
@@ -176,7 +177,7 @@ function addTunnel(
   vxlanConflict(net, cfg);
   check(l, kind);
   const d = addVxlan(net, name, cfg, remote);
-  const most = cfg.lower === null ? 65535 - VXLAN_HEADROOM : cfg.lower.mtu - VXLAN_HEADROOM;
+  const most = cfg.lower === null ? 65535 : cfg.lower.mtu - VXLAN_HEADROOM;
   init(d, l.mtu !== null && l.mtu > most ? { ...l, mtu: most } : l);
   return '';
 }
@@ -261,7 +262,8 @@ function change(d: Netdev, l: LinkWords): void {
   if (l.netns !== null && l.netns !== d.net) {
     if (d instanceof Vxlan || (d instanceof IpTunnel && !d.fallback)) unsupported(`ip link set ${d.name} netns`);
     // NETIF_F_NETNS_LOCAL
-    if (d.type === ARPHRD_LOOPBACK || d.type === ARPHRD_TUNNEL || d instanceof Bridge) rtnl('EINVAL');
+    if (d.type === ARPHRD_LOOPBACK || d.type === ARPHRD_TUNNEL || d instanceof Bridge || d instanceof InternalDev)
+      rtnl('EINVAL');
     if (l.netns.dev(d.name) !== null) rtnl('EEXIST');
     moveDevice(d, l.netns);
   }
@@ -289,6 +291,8 @@ function change(d: Netdev, l: LinkWords): void {
 /** do_set_master and br_add_if's conditions. */
 function setMaster(d: Netdev, master: Netdev | false): void {
   if (d.brport !== null && d.brport.master === master) return;
+  // A datapath has no ndo_del_slave.
+  if (d.vport !== null) rtnl('EOPNOTSUPP');
   if (d.brport !== null) delPort(d);
   if (master === false) return;
   if (!(master instanceof Bridge)) return rtnl('EOPNOTSUPP');
@@ -301,7 +305,7 @@ function del(c: IpContext, w: Words): string {
   const l = parse(c, w);
   if (l.name === null) return fail('Not enough information: "dev" argument is required.');
   const d = device(c.net, l.name);
-  if (d.type === ARPHRD_LOOPBACK) rtnl('EOPNOTSUPP');
+  if (d.type === ARPHRD_LOOPBACK || d instanceof InternalDev) rtnl('EOPNOTSUPP');
   if (d instanceof IpTunnel && d.fallback) return '';
   if (w.more) {
     w.take();

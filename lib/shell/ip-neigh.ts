@@ -161,7 +161,7 @@ function showProxies(c: IpContext, f: Filter): string {
 
 function selected(f: Filter, n: Neigh): boolean {
   if (f.dev !== null && n.dev !== f.dev) return false;
-  if (f.master !== null && n.dev.brport?.master !== f.master) return false;
+  if (f.master !== null && n.dev.master !== f.master) return false;
   if (((n.nud === NUD_NONE ? 0x100 : n.nud) & f.states) === 0) return false;
   return f.to === null || ((n.addr ^ f.to.addr) & maskOf(f.to.prefix)) === 0;
 }

@@ -209,7 +209,8 @@ function addElements(net: Netns, s: IpSet, plain: SetEntry, args: readonly strin
       if (v === undefined) throw new RangeError(`Missing mandatory argument of option \`${opt}'`);
       if (opt === 'comment' && !s.comments) throw new Refused('Comment cannot be used: set was created without comment support');
       if (opt === 'timeout' && s.timeout < 0) throw new Refused('Timeout cannot be used: set was created without timeout support');
-      if (opt === 'comment') comment = v;
+      // An empty one is none (ip_set_init_comment).
+      if (opt === 'comment') comment = v === '' ? undefined : v;
       else timeout = number(v, 2147483);
     } else if (OPTIONS_ELSEWHERE.includes(opt) || ['packets', 'bytes', 'before', 'after'].includes(opt)) {
       throw new RangeError(`podwire: ipset: ${opt} is not supported yet`);

@@ -24,6 +24,7 @@ import { iptables } from './iptables.js';
 import { iptablesRestore } from './iptables-restore.js';
 import { iptablesSave } from './iptables-save.js';
 import { ipvsadm } from './ipvsadm.js';
+import { ovsDpctl } from './ovs-dpctl.js';
 import { seq } from './seq.js';
 import { sysctl } from './sysctl.js';
 import { tc } from './tc.js';
@@ -43,6 +44,7 @@ export const commands: Record<string, SyncCommand> = {
   ipset: (_k, net, argv, stdin) => ipset(net, argv.slice(1), stdin),
   ipvsadm: (_k, net, argv, stdin) => ipvsadm(net, argv.slice(1), stdin),
   conntrack: (_k, net, argv) => conntrack(net, argv.slice(1)),
+  'ovs-dpctl': (_k, net, argv, stdin) => ovsDpctl(net, argv.slice(1), stdin),
   true: () => ({ exit: 0, out: '', err: '' }),
   seq: (_k, _n, argv) => seq(argv.slice(1)),
   echo: (_k, _n, argv) => ({ exit: 0, out: `${argv.slice(1).join(' ')}\n`, err: '' }),

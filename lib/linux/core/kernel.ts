@@ -33,6 +33,8 @@ export class Kernel {
   fbTunnelsOnlyForInitNet = 0;
   /** Transmissions within one another now (softnet_data.xmit.recursion). */
   xmitDepth = 0;
+  /** Datapaths' actions within one another now (exec_actions_level). */
+  execActionsLevel = 0;
   tracer: Tracer | null = null;
   /** Called for every new device, so that captures can attach. */
   onDevice: ((dev: Netdev) => void) | null = null;

@@ -96,6 +96,8 @@ export abstract class Netdev {
   tap: Tap | null = null;
   /** The bridge port this device is enslaved as (structurally bridge/bridge.ts BrPort), or null. */
   brport: BridgeHandler | null = null;
+  /** The port of an Open vSwitch datapath this device is (openvswitch/datapath.ts Vport), or null. */
+  vport: PortHandler | null = null;
   /** Packet sockets bound to this device (dev->ptype_specific), null: none. */
   packetSocks: PacketHandler[] | null = null;
   addrs: InAddr[] = [];
@@ -177,6 +179,11 @@ export abstract class Netdev {
     return this.type === ARPHRD_ETHER;
   }
 
+  /** The device it is enslaved to, null: none. */
+  get master(): Netdev | null {
+    return this.brport?.master ?? this.vport?.master ?? null;
+  }
+
   /** Runs in the softirq for a frame this device has received. */
   softirq(skb: Skb): void {
     netifReceiveSkb(this, skb);
@@ -191,6 +198,14 @@ export interface BridgeHandler {
   rx(skb: Skb): void;
   /** The port has no carrier any more (br_stp_disable_port). */
   disable(): void;
+}
+
+/** What a datapath does with a frame that arrives on one of its ports (rx_handler). */
+export interface PortHandler {
+  readonly master: Netdev;
+  rx(skb: Skb): void;
+  /** The device leaves the datapath. */
+  detach(): void;
 }
 
 /** A packet socket as its device sees it (structurally packet/af-packet.ts PacketSock). */
@@ -281,6 +296,10 @@ export function netifReceiveSkb(dev: Netdev, skb: Skb): void {
     ethTypeTrans(dev, skb);
     if (dev.brport !== null) {
       dev.brport.rx(skb);
+      return;
+    }
+    if (dev.vport !== null) {
+      dev.vport.rx(skb);
       return;
     }
   }

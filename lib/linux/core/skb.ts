@@ -12,6 +12,7 @@
 import type { Dst } from '../ipv4/dst.js';
 import type { Conn } from '../netfilter/ct-conn.js';
 import type { Kernel } from './kernel.js';
+import { TUN_NONE, TUN_WORDS } from '../tunnel/tunnel-info.js';
 import type { Netdev } from './netdev.js';
 
 export const HEADROOM = 128;
@@ -87,6 +88,9 @@ export class Skb {
   readonly brMac: Uint8Array = new Uint8Array(6);
   /** Routing decision (skb_dst), null: none yet. */
   dst: Dst | null = null;
+  /** What `tun` says of the packet: TUN_NONE, TUN_RX or TUN_TX (metadata_dst, which stands in for a route). */
+  tunMode = TUN_NONE;
+  readonly tun: Int32Array = new Int32Array(TUN_WORDS);
   /** The sender lets this machine split the packet in spite of DF (skb->ignore_df). */
   ignoreDf = false;
   /** IPSKB_* (IPCB(skb)->flags). */
@@ -262,6 +266,8 @@ export class SkbPool {
     s.brOtherhost = from.brOtherhost;
     s.brMac.set(from.brMac);
     s.dst = from.dst;
+    s.tunMode = from.tunMode;
+    if (s.tunMode !== TUN_NONE) s.tun.set(from.tun);
     s.ignoreDf = from.ignoreDf;
     s.ipFlags = from.ipFlags;
     s.fragMax = from.fragMax;
@@ -306,6 +312,7 @@ export class SkbPool {
     s.pktType = PACKET_HOST;
     s.protocol = 0;
     s.mark = 0;
+    s.tunMode = TUN_NONE;
     s.ctinfo = CT_NONE;
     s.untracked = false;
     s.ipvs = false;
@@ -344,6 +351,7 @@ export function clearCb(s: Skb): void {
 export function scrub(s: Skb): void {
   scrubButRoute(s);
   s.dst = null;
+  s.tunMode = TUN_NONE;
   s.local = false;
 }
 

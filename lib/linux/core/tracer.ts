@@ -6,6 +6,7 @@
  */
 import type { Dst } from '../ipv4/dst.js';
 import type { Neigh } from '../ipv4/neighbour.js';
+import type { Flow } from '../openvswitch/flow-table.js';
 import type { Netdev } from './netdev.js';
 import type { Netns } from './netns.js';
 import type { Skb } from './skb.js';
@@ -25,5 +26,7 @@ export interface Tracer {
   tunnel(net: Netns, skb: Skb, dev: Netdev, text: string): void;
   /** The bridge chose ports: `text` like `fdb 02:00:00:00:00:01 dev veth1`, `flood`. */
   bridge(net: Netns, skb: Skb, dev: Netdev, text: string): void;
+  /** A frame that `from` received met a flow of the datapath `dev`, or none. */
+  flow(net: Netns, skb: Skb, dev: Netdev, from: Netdev, flow: Flow | null): void;
   drop(net: Netns, skb: Skb, reason: string): void;
 }

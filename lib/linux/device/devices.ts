@@ -7,6 +7,7 @@ import { Bridge } from '../bridge/bridge.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import { devClose, losesDev } from '../ipv4/devinet.js';
+import { Datapath, InternalDev, type Vport } from '../openvswitch/datapath.js';
 import { IpTunnel, type IpTunnelParms } from '../tunnel/ipip.js';
 import { Vxlan, type VxlanConfig } from '../tunnel/vxlan.js';
 import { Dummy } from './dummy.js';
@@ -59,6 +60,28 @@ export function addDummy(net: Netns, name: string): Dummy {
   return d;
 }
 
+/** A device of a datapath's own. */
+export function addInternalDev(net: Netns, name: string): InternalDev {
+  const d = new InternalDev(net, name, net.newIndex());
+  register(d);
+  return d;
+}
+
+/** `ovs-dpctl add-dp`: a datapath with its local port (ovs_dp_cmd_new). */
+export const addDatapath = (net: Netns, name: string): Datapath => new Datapath(addInternalDev(net, name));
+
+/** Ends a datapath: its internal devices go, the others leave it (__dp_destroy). */
+export function deleteDatapath(dp: Datapath): void {
+  for (const p of [...dp.ports.values()]) if (p.no !== 0) deletePort(p);
+  unregister(dp.local);
+}
+
+/** `ovs-dpctl del-if` (ovs_dp_detach_port). */
+export function deletePort(p: Vport): void {
+  p.detach();
+  if (p.internal) unregister(p.dev);
+}
+
 export function addVxlan(net: Netns, name: string, cfg: VxlanConfig, remote: number): Vxlan {
   const d = new Vxlan(net, name, cfg, remote);
   register(d);
@@ -76,6 +99,7 @@ export function addIpTunnel(net: Netns, name: string, parms: IpTunnelParms): IpT
 export function moveDevice(dev: Netdev, net: Netns): void {
   endTunnelsOn(dev);
   if (dev.brport !== null) delPort(dev);
+  dev.vport?.detach();
   devClose(dev);
   dropAddresses(dev);
   dev.left();
@@ -107,6 +131,7 @@ function unregister(dev: Netdev): void {
   endTunnelsOn(dev);
   if (dev instanceof Bridge) for (const p of [...dev.ports]) delPort(p.dev);
   if (dev.brport !== null) delPort(dev);
+  dev.vport?.detach();
   devClose(dev);
   dropAddresses(dev);
   dev.left();

@@ -5,10 +5,10 @@
  *   uplink ─▶ UDP socket of the device ─▶ vxlanRcv ─▶ vx0 (tap) ─▶ bridge port | ARP | IPv4
  *
  * Kernel counterpart: drivers/net/vxlan/vxlan_core.c. Not here: multicast groups, GPE and GBP, proxy, rsc, l2miss and
- * l3miss, collect metadata, IPv6, the frag-needed answer for bridged frames that are too big.
+ * l3miss, IPv6, the frag-needed answer for bridged frames that are too big.
  * @module
  */
-import { u16 } from '../../../wire/bytes.js';
+import { i32, u16 } from '../../../wire/bytes.js';
 import * as eth from '../../../wire/ethernet.js';
 import { macText, ntoa } from '../../../wire/inet.js';
 import * as ipv4 from '../../../wire/ipv4.js';
@@ -23,11 +23,17 @@ import { ttlDefault } from '../ipv4/icmp.js';
 import { isErr, routeOutput } from '../ipv4/route.js';
 import { UdpSock } from '../ipv4/udp.js';
 import { SEC } from '../../sim/sim.js';
+import { flowHash } from './flow-hash.js';
 import { ecnDecapsulate, ecnEncapsulate, ipTunnelXmit } from './ip-tunnel.js';
+import {
+  TUN_DST, TUN_FLAGS_TOS_TTL, TUN_ID, TUN_ID_HI, TUN_NONE, TUN_PORTS, TUN_RX, TUN_SRC, TUN_TX, TUNNEL_CSUM, TUNNEL_DONT_FRAGMENT,
+  TUNNEL_KEY,
+} from './tunnel-info.js'; // prettier-ignore
 import { type Rdst, VxlanFdb, type VxlanFdbEntry } from './vxlan-fdb.js';
 
 /** Outer Ethernet, IPv4, UDP and VXLAN headers. */
 export const VXLAN_HEADROOM = 50;
+const EADDRINUSE = 98;
 const ZERO_MAC = new Uint8Array(6);
 
 export interface VxlanConfig {
@@ -45,12 +51,29 @@ export interface VxlanConfig {
   udpCsum: boolean;
   ageingNs: number;
   df: boolean;
+  /** `external`: far end, VNI, TTL and TOS come with each packet (VXLAN_F_COLLECT_METADATA). */
+  external: boolean;
+  /** Over IPv6 only, which is not here: shown, of no effect. */
+  zeroCsum6Rx: boolean;
 }
 
 export const VXLAN_DEFAULTS: Readonly<VxlanConfig> = {
   vni: 0, local: 0, lower: null, dstPort: 8472, portMin: 0, portMax: 0, ttl: 0, tos: 0, learning: true, udpCsum: true,
-  ageingNs: 300 * SEC, df: false,
+  ageingNs: 300 * SEC, df: false, external: false,
+  zeroCsum6Rx: false,
 }; // prettier-ignore
+
+interface Outer {
+  dst: number;
+  src: number;
+  port: number;
+  vni: number;
+  via: Netdev | null;
+  tos: number;
+  ttl: number;
+  csum: boolean;
+  df: boolean;
+}
 
 /** The devices of one UDP port of a namespace share its socket. */
 interface VxlanSock {
@@ -63,6 +86,18 @@ export class Vxlan extends Netdev {
   override readonly kind = 'vxlan';
   readonly cfg: VxlanConfig;
   readonly fdb = new VxlanFdb();
+  /** The outer headers of the datagram that is being made. */
+  private readonly outer: Outer = {
+    dst: 0,
+    src: 0,
+    port: 0,
+    vni: 0,
+    via: null,
+    tos: 0,
+    ttl: 0,
+    csum: false,
+    df: false,
+  };
   /** The namespace the datagrams travel in: that of the device's birth. */
   readonly link: Netns;
 
@@ -82,6 +117,8 @@ export class Vxlan extends Netdev {
     const socks = SOCKS.get(this.link) ?? new Map<number, VxlanSock>();
     SOCKS.set(this.link, socks);
     let s = socks.get(this.cfg.dstPort);
+    // vxlan_find_sock: a socket serves devices of one kind.
+    if (s !== undefined && s.devs.some((d) => d.cfg.external !== this.cfg.external)) return -EADDRINUSE;
     if (s === undefined) {
       const sock = new UdpSock(this.link);
       const err = sock.bind(0, this.cfg.dstPort);
@@ -120,6 +157,7 @@ export class Vxlan extends Netdev {
   private devXmit(skb: Skb): void {
     const { sim } = this.kernel;
     const { ageingNs } = this.cfg;
+    if (this.cfg.external) return this.xmitKey(skb);
     let f = this.fdb.find(skb.buf, skb.head + eth.DST, sim.now, ageingNs);
     if (f === null) f = this.fdb.find(ZERO_MAC, 0, sim.now, ageingNs);
     else f.used = sim.now;
@@ -128,38 +166,73 @@ export class Vxlan extends Netdev {
     this.xmitOne(skb, f, f.remotes[0]!);
   }
 
-  /** vxlan_xmit_one. */
+  /** vxlan_xmit_one to a far end of the FDB. */
   private xmitOne(skb: Skb, f: VxlanFdbEntry, r: Rdst): void {
-    const { cfg, link: net } = this;
+    const { cfg, outer } = this;
+    if (r.ip === 0) return drop(this.net, skb, 'NOT_SPECIFIED');
+    outer.dst = r.ip;
+    outer.src = cfg.local;
+    outer.port = r.port ?? cfg.dstPort;
+    outer.vni = r.vni ?? cfg.vni;
+    outer.via = r.via ?? cfg.lower;
+    outer.tos = cfg.tos;
+    outer.ttl = cfg.ttl;
+    outer.csum = cfg.udpCsum;
+    outer.df = cfg.df;
+    this.encapsulate(skb, f);
+  }
+
+  /** vxlan_xmit_one as the packet's own tunnel key says; without one it is dropped. */
+  private xmitKey(skb: Skb): void {
+    const { tun, tunMode } = skb;
+    const { outer } = this;
+    if (tunMode !== TUN_TX) return drop(this.net, skb, 'NOT_SPECIFIED');
+    const word = tun[TUN_FLAGS_TOS_TTL]!;
+    skb.tunMode = TUN_NONE;
+    outer.dst = tun[TUN_DST]!;
+    outer.src = tun[TUN_SRC]!;
+    outer.port = tun[TUN_PORTS]! & 0xffff || this.cfg.dstPort;
+    outer.vni = tun[TUN_ID]! & 0xffffff;
+    outer.via = null;
+    outer.tos = (word >>> 8) & 0xfc;
+    outer.ttl = word & 0xff;
+    outer.csum = ((word >>> 16) & TUNNEL_CSUM) !== 0;
+    outer.df = ((word >>> 16) & TUNNEL_DONT_FRAGMENT) !== 0;
+    this.encapsulate(skb, null);
+  }
+
+  /** `f`: the entry that it goes by, null: the packet's own key. */
+  private encapsulate(skb: Skb, f: VxlanFdbEntry | null): void {
+    const { outer, link: net } = this;
     const b = skb.buf;
     const inner = skb.head + eth.HLEN;
     const isIp = eth.type(b, skb.head) === eth.P_IP && skb.tail - inner >= ipv4.HLEN;
-    if (r.ip === 0) return drop(this.net, skb, 'NOT_SPECIFIED');
     const innerTos = isIp ? ipv4.tos(b, inner) : 0;
-    const tos = ecnEncapsulate(cfg.tos === 1 ? innerTos : cfg.tos, innerTos);
+    const tos = ecnEncapsulate(outer.tos === 1 ? innerTos : outer.tos, innerTos);
     const sport = this.sourcePort(skb, inner, isIp);
-    const fl = flow.to(r.ip, cfg.local).ports(ipv4.UDP, sport, r.port ?? cfg.dstPort);
-    fl.oif = r.via ?? cfg.lower;
+    const fl = flow.to(outer.dst, outer.src).ports(ipv4.UDP, sport, outer.port);
+    fl.oif = outer.via;
     fl.mark = skb.mark;
     const rt = routeOutput(net, fl);
     if (isErr(rt)) return drop(this.net, skb, 'IP_OUTNOROUTES');
     if (rt.dev === this) return drop(this.net, skb, 'NOT_SPECIFIED');
     const { saddr } = fl;
     if (net.kernel.tracer !== null) {
-      const text = `fdb ${macText(f.mac)} dst ${ntoa(r.ip)}: into VXLAN, vni ${r.vni ?? cfg.vni}, from ${ntoa(saddr)}`;
+      const by = f === null ? 'key' : `fdb ${macText(f.mac)}`;
+      const text = `${by} dst ${ntoa(outer.dst)}: into VXLAN, vni ${outer.vni}, from ${ntoa(saddr)}`;
       net.kernel.tracer.tunnel(this.net, skb, this, text);
     }
     skb.headroom(vxlan.HLEN + udp.HLEN);
     skb.push(vxlan.HLEN);
-    vxlan.write(skb.buf, skb.head, r.vni ?? cfg.vni);
+    vxlan.write(skb.buf, skb.head, outer.vni);
     skb.push(udp.HLEN);
-    udp.write(skb.buf, skb.head, skb.tail, sport, r.port ?? cfg.dstPort, saddr, r.ip);
-    if (!cfg.udpCsum) skb.buf[skb.head + udp.CSUM] = skb.buf[skb.head + udp.CSUM + 1] = 0;
-    const ttl = cfg.ttl === 0 ? ttlDefault(net) : cfg.ttl;
+    udp.write(skb.buf, skb.head, skb.tail, sport, outer.port, saddr, outer.dst);
+    if (!outer.csum) skb.buf[skb.head + udp.CSUM] = skb.buf[skb.head + udp.CSUM + 1] = 0;
+    const ttl = outer.ttl === 0 ? ttlDefault(net) : outer.ttl;
     skb.local = true;
     skb.dst = rt;
     if (this.net !== net) skb.mark = 0;
-    ipTunnelXmit(net, skb, saddr, r.ip, ipv4.UDP, tos, ttl, cfg.df ? ipv4.DF : 0);
+    ipTunnelXmit(net, skb, saddr, outer.dst, ipv4.UDP, tos, ttl, outer.df ? ipv4.DF : 0);
   }
 
   /** udp_flow_src_port: by the flow's hash, the same for both directions, so that one flow takes one path. */
@@ -167,7 +240,7 @@ export class Vxlan extends Netdev {
     const { cfg } = this;
     const min = cfg.portMin < cfg.portMax ? cfg.portMin : 32768;
     const max = cfg.portMin < cfg.portMax ? cfg.portMax : 60999;
-    let h = skb.hash !== 0 ? skb.hash : flowHash(skb.buf, inner, skb.tail, isIp);
+    let h = flowHash(skb, inner, isIp);
     h ^= h << 16;
     return min + Math.floor(((h >>> 0) * (max - min)) / 0x100000000);
   }
@@ -175,22 +248,18 @@ export class Vxlan extends Netdev {
 
 const flow = new Flow();
 
-/** A hash of addresses and ports without regard to direction; the kernel's is keyed per boot. */
-function flowHash(b: Uint8Array, o: number, end: number, isIp: boolean): number {
-  if (!isIp) return 0x5bd1e995;
-  const src = ipv4.src(b, o);
-  const dst = ipv4.dst(b, o);
-  const proto = ipv4.proto(b, o);
-  const th = o + ipv4.headerLen(b, o);
-  let ports = 0;
-  if (!ipv4.isFragment(b, o) && (proto === ipv4.UDP || proto === ipv4.TCP) && th + 4 <= end) {
-    const [x, y] = [u16(b, th), u16(b, th + 2)];
-    ports = x < y ? (x << 16) | y : (y << 16) | x;
-  }
-  let h = Math.imul((src ^ dst) + 0x9e3779b1, 0x85ebca6b);
-  h = Math.imul((h ^ (h >>> 15)) + ((src + dst) | 0), 0xc2b2ae35);
-  h = Math.imul((h ^ (h >>> 13)) + ports, 0x27d4eb2f);
-  return Math.imul((h ^ (h >>> 15)) + proto, 0x165667b1) || 1;
+/** udp_tun_rx_dst: the outer headers become the packet's tunnel key. */
+function noteKey(skb: Skb, vni: number): void {
+  const b = skb.buf;
+  const o = skb.net;
+  const csum = u16(b, skb.trans + udp.CSUM) === 0 ? 0 : TUNNEL_CSUM;
+  skb.tun[TUN_ID_HI] = 0;
+  skb.tun[TUN_ID] = vni;
+  skb.tun[TUN_SRC] = ipv4.src(b, o);
+  skb.tun[TUN_DST] = ipv4.dst(b, o);
+  skb.tun[TUN_FLAGS_TOS_TTL] = ((TUNNEL_KEY | csum) << 16) | (ipv4.tos(b, o) << 8) | ipv4.ttl(b, o);
+  skb.tun[TUN_PORTS] = i32(b, skb.trans);
+  skb.tunMode = TUN_RX;
 }
 
 /** A datagram reached the port of some VXLAN devices (vxlan_rcv): `trans` at its UDP header. */
@@ -200,11 +269,14 @@ function vxlanRcv(net: Netns, skb: Skb, devs: readonly Vxlan[]): void {
   const vni = vxlan.check(b, o, skb.tail);
   if (vni < 0) return drop(net, skb, 'NOT_SPECIFIED');
   let dev: Vxlan | null = null;
-  for (let i = 0; i < devs.length; i++) if (devs[i]!.cfg.vni === vni) dev = devs[i]!;
+  for (let i = 0; i < devs.length; i++) if (devs[i]!.cfg.external || devs[i]!.cfg.vni === vni) dev = devs[i]!;
   if (dev === null || skb.tail - o - vxlan.HLEN < eth.HLEN) return drop(net, skb, 'NOT_SPECIFIED');
   const outerSrc = ipv4.src(b, skb.net);
   const outerTos = ipv4.tos(b, skb.net);
+  if (dev.cfg.external) noteKey(skb, vni);
+  const { tunMode } = skb;
   scrub(skb);
+  skb.tunMode = tunMode;
   if (dev.net !== net) skb.mark = 0;
   skb.head = o + vxlan.HLEN;
   ethTypeTrans(dev, skb);
