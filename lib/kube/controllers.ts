@@ -78,7 +78,7 @@ export function reconcile(s: Scenario): Cluster {
   const { deployments, statefulSets, daemonSets } = workloads;
   const pods = [...given, ...made.pods];
   schedule(s.file, nodes, pods, warnings);
-  const cni = cniPlugin(s);
+  const cni = cniPlugin({ ...s, namespaces: namespaces.map((n) => n.metadata.name) });
   assignPodIPs(s.file, s.nodes, pods, cni.ipam);
   for (const p of pods) if (p.spec.nodeName !== '' && !p.spec.hostNetwork) netnsName(s.file, p);
   const services = of('Service').map((v) => ({

@@ -95,6 +95,7 @@ export function parseScenario(
   const cni = parseCni(
     s.opt('cni'),
     machines.nodes.map((n) => n.podCIDR),
+    machines.nodes.map((n) => n.name),
   );
   if (cni.plugin === 'aws-vpc') checkVpc(s, cni, machines);
   return {

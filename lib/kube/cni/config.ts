@@ -7,6 +7,7 @@ import { type At, quote } from '../api/at.js';
 import { address as ipv4 } from '../api/names.js';
 import { networkOf } from '../networks.js';
 import { type AwsVpcConfig, parseAwsVpc } from './aws-vpc/config.js';
+import { parseWeave, type WeaveConfig } from './weave/config.js';
 
 /** Bytes that VXLAN puts before a packet: Ethernet, VXLAN, UDP, IPv4 (encapOverhead). */
 export const VXLAN_OVERHEAD = 50;
@@ -67,11 +68,11 @@ export interface CalicoConfig extends Chain {
   mtu: number;
 }
 
-export type CniConfig = AwsVpcConfig | BridgeConfig | PtpConfig | FlannelConfig | CalicoConfig;
+export type CniConfig = AwsVpcConfig | BridgeConfig | PtpConfig | FlannelConfig | CalicoConfig | WeaveConfig;
 
-/** Reads `spec.cni` of nodes with these podCIDRs; absent: the bridge plugin. Throws InputError with a place. */
-export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig {
-  const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel', 'calico', 'aws-vpc') ?? 'bridge';
+/** Reads `spec.cni` of nodes with these podCIDRs and names; absent: the bridge plugin. Throws InputError with a place. */
+export function parseCni(at: At | null, podCIDRs: readonly string[], nodes: readonly string[] = []): CniConfig {
+  const plugin = at?.opt('plugin')?.oneOf('bridge', 'ptp', 'flannel', 'calico', 'aws-vpc', 'weave') ?? 'bridge';
   switch (plugin) {
     case 'bridge':
       at?.only('plugin', 'bridge', 'ipMasq', 'hairpinMode', 'mtu', 'portMappings', 'ipam');
@@ -81,6 +82,8 @@ export function parseCni(at: At | null, podCIDRs: readonly string[]): CniConfig 
       return { plugin, ...common(at, podCIDRs) };
     case 'aws-vpc':
       return parseAwsVpc(at!);
+    case 'weave':
+      return parseWeave(at!, nodes);
     case 'flannel':
       at!.only('plugin', 'backend', 'portMappings');
       return {

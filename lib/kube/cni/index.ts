@@ -5,6 +5,7 @@ import { CalicoPlugin } from './calico/index.js';
 import { FlannelPlugin } from './flannel.js';
 import type { CniCluster, CniPlugin } from './plugin.js';
 import { PtpPlugin } from './ptp.js';
+import { WeavePlugin } from './weave/index.js';
 
 /** The plugin that a cluster's `cni` names, with nothing set up yet. */
 export function cniPlugin(cluster: CniCluster): CniPlugin {
@@ -20,5 +21,7 @@ export function cniPlugin(cluster: CniCluster): CniPlugin {
       return new FlannelPlugin(cluster, cni);
     case 'calico':
       return new CalicoPlugin(cluster, cni);
+    case 'weave':
+      return new WeavePlugin(cluster, cni);
   }
 }

@@ -20,6 +20,8 @@ export interface CniCluster {
   /** The machines outside. */
   hosts: readonly Machine[];
   podSubnet: string;
+  /** Names, also of those without pods; absent: kubeadm's. */
+  namespaces?: readonly string[];
   serviceSubnet: string;
   kubeProxy: { readonly mode: string };
   cni: CniConfig;

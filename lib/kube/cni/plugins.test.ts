@@ -10,6 +10,8 @@ import { parseLab } from '../../lab/lab.js';
 import { compile } from '../compile.js';
 import { reconcile } from '../controllers.js';
 import { parseScenario } from '../scenario.js';
+import { WeaveIpam } from './weave/ipam.js';
+import { peersOfNodes } from './weave/peers.js';
 
 /** As README writes them. */
 const PLUGINS = [
@@ -24,6 +26,7 @@ const PLUGINS = [
   'plugin: calico, vxlanMode: Always',
   'plugin: calico, vxlanMode: CrossSubnet',
   'plugin: calico, ipipMode: Never',
+  'plugin: weave',
   'plugin: aws-vpc, ipv4AddressesPerInterface: 2',
 ];
 /** Those that lay a pod network; the others leave a part of it to somebody else. */
@@ -63,7 +66,14 @@ const VPC: World = {
   ]),
   gateway: (node) => VPC.nodes[node]!.split('/')[0]!,
 };
-const worldOf = (cni: string): World => (cni.includes('aws-vpc') ? VPC : LAN);
+/** Each node's part of the podSubnet: the bridge, then the pods. */
+const WEAVE = ((): World => {
+  const nodes = LAN.nodes.map((a, i) => ({ name: `node${i + 1}`, addresses: [a], podCIDR: '', resolvConf: null, labels: {} })); // prettier-ignore
+  const ipam = new WeaveIpam(peersOfNodes(nodes, [], '10.0.0.0/16'), '10.0.0.0/16');
+  const pods = podsAt(nodes.map((n) => [ipam.allocate(n, 'x')!, ipam.allocate(n, 'x')!]));
+  return { ...LAN, pods, gateway: (node) => ipam.bridgeOf(nodes[node]!) };
+})();
+const worldOf = (cni: string): World => (cni.includes('aws-vpc') ? VPC : cni.includes('weave') ? WEAVE : LAN);
 const pod = (p: Pod): string => `{ apiVersion: v1, kind: Pod, metadata: { name: ${p.name} }, spec: { nodeName: node${p.node + 1}, containers: [ { name: a, image: busybox } ] }, status: { podIP: ${p.ip} } }`; // prettier-ignore
 
 /** Runs command lines, each in a place, 100 ms apart. */
@@ -162,7 +172,7 @@ for (const cni of networks) {
   }); // prettier-ignore
 }
 
-for (const cni of ['plugin: flannel', 'plugin: calico', 'plugin: ptp, ipMasq: true, portMappings: true', 'plugin: bridge, ipMasq: true, portMappings: true']) {
+for (const cni of ['plugin: flannel', 'plugin: weave', 'plugin: calico', 'plugin: ptp, ipMasq: true, portMappings: true', 'plugin: bridge, ipMasq: true, portMappings: true']) {
   Plugins(`a pod that ends takes its rules along, one that comes later has its own: ${cni}`, () => {
     const web = '{ apiVersion: v1, kind: Pod, metadata: { name: web, annotations: { podwire.dev/run: podwire app echo --tcp 80 } }, spec: { nodeName: node1, containers: [ { name: a, image: busybox, ports: [ { containerPort: 80, hostPort: 8000 } ] } ] } }';
     const text = `kind: Scenario
@@ -216,7 +226,7 @@ function row(cni: string): string {
   const cells = [
     `\`${cni}\``,
     hops(near),
-    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^(veth|cali|eni).*/, '$1')).join(', ')}`,
+    `${hops(far)}: ${[...new Set([...way, last.iface])].map((i) => i.slice(6).replace(/^(veth(?!we-)|cali|eni).*/, '$1')).join(', ')}`,
     `${overhead(far)}, ${overhead(away)}`,
     mtu,
     own(at(inPod(far), far.ip)),
