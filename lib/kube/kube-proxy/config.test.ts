@@ -74,7 +74,10 @@ Config('parseKubeProxyConfig() refuses what is unknown or has no effect, and nam
   assert.match(refusal('mode: nftables'), /^1:7: mode: found "nftables", which is not supported yet/);
   assert.match(refusal('mode: userspace'), /^1:7: mode: found "userspace", expected one of: iptables, ipvs/);
   assert.match(refusal('bindAddress: 0.0.0.0'), /^1:14: bindAddress: "bindAddress" is not supported/);
-  assert.match(refusal('iptables:\n  syncPeriod: 30s'), /^2:15: iptables.syncPeriod: .* is not supported/);
+  assert.match(
+    refusal('iptables:\n  syncPeriod: 30s'),
+    /^2:15: iptables.syncPeriod: .* is not supported: podwire keeps to its default/,
+  );
   assert.match(refusal('conntrack: { maxPerCore: 1000 }'), /^1:26: conntrack.maxPerCore: /);
   assert.match(refusal('iptables: { masqueradeBit: 32 }'), /^1:28: .*from 0 to 31/);
   assert.match(

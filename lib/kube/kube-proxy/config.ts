@@ -50,7 +50,7 @@ function block(at: At | null, known: readonly string[], zero: readonly string[])
   at?.only(...known, ...zero);
   for (const k of zero) {
     const v = at?.opt(k) ?? null;
-    if (v !== null && !isZero(v.plain())) v.fail(`"${k}" is not supported: it has no effect here, leave it out`);
+    if (v !== null && !isZero(v.plain())) v.fail(`"${k}" is not supported: podwire keeps to its default, leave it out`);
   }
   return at;
 }
