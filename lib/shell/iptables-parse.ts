@@ -57,6 +57,12 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
   const invert = (bit: number, on: boolean): void => {
     if (on) r.inv |= bit;
   };
+  const given = new Set<string>();
+  /** set_option */
+  const once = (letter: string): void => {
+    if (given.has(letter)) throw new RangeError(`multiple -${letter} flags not allowed`);
+    given.add(letter);
+  };
   const load = (name: string): Parser | null => {
     const p = matchParser(name, net, (m) => r.matches.push(m));
     if (p === null) return null;
@@ -82,13 +88,17 @@ export function parseRule(net: Netns, words: readonly string[], hasChain: (name:
         return v;
       },
     };
+    if (opt === '-g') once('j');
+    else if (/^-[sdiofpcj]$/.test(opt)) once(opt[1]!);
     switch (opt) {
       case '-s': [r.src, r.srcMask] = address(a.next()); invert(INV_SRC, inv); continue;
       case '-d': [r.dst, r.dstMask] = address(a.next()); invert(INV_DST, inv); continue;
       case '-i': r.inIf = device(a.next()); invert(INV_IN, inv); continue;
       case '-o': r.outIf = device(a.next()); invert(INV_OUT, inv); continue;
       case '-f': r.frag = true; invert(INV_FRAG, inv); continue;
-      case '-p': protoName = a.next().toLowerCase(); r.proto = protocol(protoName); invert(INV_PROTO, inv); continue;
+      case '-p': protoName = a.next().toLowerCase(); r.proto = protocol(protoName); invert(INV_PROTO, inv);
+        if (inv && r.proto === 0) throw new RangeError('rule would never match protocol');
+        continue;
       case '-c': r.packets = number(a.next()); r.bytes = number(a.next(), Number.MAX_SAFE_INTEGER); continue;
       case '-m': {
         const name = a.next();

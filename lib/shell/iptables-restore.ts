@@ -11,6 +11,7 @@ import { splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'iptables-restore v1.8.9 (legacy)';
+const TRY_HELP = "Try `iptables-restore -h' or 'iptables-restore --help' for more information.";
 
 /** iptables-restore: `-n/--noflush`, `-c/--counters`, `-T/--table`, `-w [N]`, `-W N`. A table that fails is left as it was. */
 export function iptablesRestore(net: Netns, argv: readonly string[], stdin: string): Result {
@@ -76,7 +77,7 @@ function restore(net: Netns, argv: readonly string[], stdin: string): Result {
   } catch (e) {
     if (e instanceof Refused) return { exit: 1, out: '', err: `iptables-restore: line ${no} failed: ${e.message}\n` };
     if (!(e instanceof RangeError)) throw e;
-    return { exit: 2, out: '', err: `${PROG}: ${e.message}\nError occurred at line: ${no}\n` };
+    return { exit: 2, out: '', err: `${PROG}: ${e.message}\nError occurred at line: ${no}\n${TRY_HELP}\n` };
   }
   return { exit: 0, out: '', err: '' };
 }

@@ -19,7 +19,7 @@ import {
 } from '../linux/netfilter/xtables.js'; // prettier-ignore
 import { ipvsText } from './iptables-ipvs.js';
 import { packetMatchText, packetTargetText } from './iptables-packet.js';
-import { ADDRTYPES, CTSTATES, CTSTATUS, limitRate, PROTOCOLS, saveString, TCP_FLAGS } from './iptables-values.js';
+import { ADDRTYPES, CTSTATES, CTSTATUS, limitRate, RULE_PROTOCOLS, saveString, TCP_FLAGS } from './iptables-values.js';
 
 /** Exit code and both outputs of a command. */
 export interface Result {
@@ -33,7 +33,7 @@ const maskText = (m: number): string => (bitsOf(m) >= 0 ? String(bitsOf(m)) : nt
 const not = (inv: boolean): string => (inv ? '! ' : '');
 const range = (a: number, b: number, sep = ':'): string => (a === b ? `${a}` : `${a}${sep}${b}`);
 const names = (bits: number, all: readonly string[]): string => all.filter((_, i) => (bits & (1 << i)) !== 0).join(',');
-const protoText = (p: number): string => Object.keys(PROTOCOLS).find((k) => PROTOCOLS[k] === p) ?? String(p);
+const protoText = (p: number): string => Object.keys(RULE_PROTOCOLS).find((k) => RULE_PROTOCOLS[k] === p) ?? String(p);
 
 function portText(m: xp.TcpMatch | xp.UdpMatch): string {
   let s = '';

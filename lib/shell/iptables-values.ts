@@ -9,6 +9,10 @@ import { aton, maskOf } from '../../wire/inet.js';
 export const PROTOCOLS: Readonly<Record<string, number>> = {
   all: 0, icmp: 1, igmp: 2, ipencap: 4, ipip: 4, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, ospf: 89, sctp: 132, udplite: 136,
 }; // prettier-ignore
+/** The names of iptables' -p; of several for one number, the one that it prints is first. */
+export const RULE_PROTOCOLS: Readonly<Record<string, number>> = {
+  ...PROTOCOLS, 'ipv6-icmp': 58, icmpv6: 58, 'mobility-header': 135, 'ipv6-mh': 135, mh: 135,
+}; // prettier-ignore
 export const CTSTATES = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'] as const;
 /** --ctstatus and the bits of Conn.status. */
 export const CTSTATUS = [['EXPECTED', 1], ['SEEN_REPLY', 2], ['ASSURED', 4], ['CONFIRMED', 8]] as const; // prettier-ignore
@@ -91,7 +95,7 @@ export function ports(text: string, sep = ':'): [number, number] {
 }
 
 export function protocol(text: string): number {
-  const n = PROTOCOLS[text.toLowerCase()] ?? (/^\d+$/.test(text) ? Number(text) : 256);
+  const n = RULE_PROTOCOLS[text.toLowerCase()] ?? (/^\d+$/.test(text) ? Number(text) : 256);
   if (n > 255) throw new RangeError(`unknown protocol "${text.toLowerCase()}" specified`);
   return n;
 }
