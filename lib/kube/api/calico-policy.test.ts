@@ -36,16 +36,16 @@ Test('a rule is read with its protocols, ports, networks and ICMP', () => {
   ingress:
   - action: Pass
     protocol: TCP
-    notProtocol: 17
     source: { nets: [ 10.0.1.7/24, 10.9.9.9 ], notNets: [ 10.0.1.128/25 ], notSelector: "has(x)" }
     destination: { ports: [ 80, "8000:8080", web ], serviceAccounts: { names: [ a, b ] } }
     metadata: { annotations: { why: because } }
-  - { action: Log, ipVersion: 4, protocol: ICMP, icmp: { type: 8, code: 0 }, notICMP: { type: 0 } }`);
+  - { action: Log, ipVersion: 4, protocol: ICMP, icmp: { type: 8, code: 0 }, notICMP: { type: 0 } }
+  - { action: Deny, notProtocol: 17 }`);
   const { order, ingress } = r.spec;
   assert.is(order, 10.5);
   assert.equal(ingress[0]!.source.nets, ['10.0.1.0/24', '10.9.9.9/32']);
   assert.equal(ingress[0]!.destination.ports, [{ first: 80, last: 80 }, { first: 8000, last: 8080 }, { name: 'web' }]);
-  assert.equal([ingress[0]!.protocol, ingress[0]!.notProtocol], ['tcp', 17]);
+  assert.equal([ingress[0]!.protocol, ingress[2]!.notProtocol], ['tcp', 17]);
   assert.equal([ingress[1]!.protocol, ingress[1]!.icmp, ingress[1]!.notICMP], ['icmp', { type: 8, code: 0 }, { type: 0, code: null }]);
 }); // prettier-ignore
 
@@ -63,6 +63,11 @@ Test('what Calico refuses, or podwire does not do, is an error with its place', 
     [rule('destination: { ports: [ 80 ] }'), '4:59: spec.ingress[0].destination.ports: Invalid value: [80]: rules that specify ports must set protocol to TCP or UDP or SCTP'],
     [rule('protocol: TCP, destination: { ports: [ "90:80" ] }'), '4:76: spec.ingress[0].destination.ports[0]: Invalid value: "90:80": minimum port number (90) is greater than maximum port number (80) in port range'],
     [rule('protocol: TCP, destination: { ports: [ 70000 ] }'), '4:76: spec.ingress[0].destination.ports[0]: Invalid value: 70000: port range invalid, port number must be between 1 and 65535'],
+    [rule('protocol: TCP, destination: { ports: [ -80 ] }'), '4:76: spec.ingress[0].destination.ports[0]: Invalid value: -80: port range invalid, port number must be between 1 and 65535'],
+    [rule('protocol: TCP, notProtocol: UDP'), '4:65: spec.ingress[0].notProtocol: found notProtocol beside protocol, expected one of them: Felix writes -p twice, and iptables refuses that'],
+    [rule('notICMP: { type: 8 }'), '4:46: spec.ingress[0].notICMP: found notICMP without protocol ICMP: Felix writes -m icmp without -p icmp, and iptables refuses that'],
+    [rule('notProtocol: ICMP, notICMP: { type: 8 }'), '4:65: spec.ingress[0].notICMP: found notICMP without protocol ICMP: Felix writes -m icmp without -p icmp, and iptables refuses that'],
+    ['{ order: .nan }', '4:16: GlobalNetworkPolicy in version "projectcalico.org/v3" cannot be handled as a GlobalNetworkPolicy: json: cannot unmarshal number NaN into Go struct field GlobalNetworkPolicySpec.spec.order of type float64'],
     [rule('protocol: tcp'), '4:47: spec.ingress[0].protocol: Unsupported value: "tcp": supported values: "TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "UDPLite"'],
     [rule('protocol: 0'), '4:47: spec.ingress[0].protocol: Invalid value: 0: protocol number invalid'],
     [rule('icmp: { type: 8 }'), '4:43: spec.ingress[0].icmp: Invalid value: {"type":8}: rules that specify ICMP fields must set protocol to ICMP'],
@@ -87,6 +92,15 @@ Test('what Calico refuses, or podwire does not do, is an error with its place', 
       assert.is(e.message, `m.yaml:${message}`);
     }
   }
+});
+
+Test('two names of one policy are one policy', () => {
+  for (const api of ['projectcalico.org/v3', 'crd.projectcalico.org/v1'])
+    assert.throws(
+      () => loadManifests(`${V3}---\n${head(api, 'GlobalNetworkPolicy', 'default.p')}`, 'm.yaml'),
+      (e: Error) =>
+        e instanceof InputError && e.message.startsWith('m.yaml:7:19: ') && e.message.includes('already exists'),
+    );
 });
 
 Test.run();

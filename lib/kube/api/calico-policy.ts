@@ -47,8 +47,9 @@ function port(at: At): CalicoPort {
   const v = at.plain();
   const text = String(v);
   const m = /^(\d+)(?::(\d+))?$/.exec(text);
-  if (m === null) return PORT_NAME.test(text) ? { name: text } : invalid(at, 'invalid name for named port', v);
-  const [first, last] = [Number(m[1]), Number(m[2] ?? m[1])];
+  if (m === null && typeof v !== 'number')
+    return PORT_NAME.test(text) ? { name: text } : invalid(at, 'invalid name for named port', v);
+  const [first, last] = m === null ? [Number(v), Number(v)] : [Number(m[1]), Number(m[2] ?? m[1])];
   if (first < 1 || first > 65535 || last > 65535) invalid(at, 'port range invalid, port number must be between 1 and 65535', v); // prettier-ignore
   if (first > last) invalid(at, `minimum port number (${first}) is greater than maximum port number (${last}) in port range`, v); // prettier-ignore
   return { first, last };
@@ -149,7 +150,16 @@ function rule(at: At): CalicoRule {
     annotations: at.opt('metadata')?.opt('annotations')?.strings() ?? {},
   };
   families(at, r);
+  renderable(at, r);
   return r;
+}
+
+/** Calico takes these rules too; its Felix then fails to program them, for good. */
+function renderable(at: At, r: CalicoRule): void {
+  if (r.protocol !== null && r.notProtocol !== null)
+    at.req('notProtocol').fail('found notProtocol beside protocol, expected one of them: Felix writes -p twice, and iptables refuses that'); // prettier-ignore
+  if (r.notICMP !== null && !['icmp', 'icmpv6', 1, 58].includes(r.protocol ?? ''))
+    at.req('notICMP').fail('found notICMP without protocol ICMP: Felix writes -m icmp without -p icmp, and iptables refuses that'); // prettier-ignore
 }
 
 /** defaultPolicyTypesField, by which a v3 policy is stored; a CRD that says nothing is about both directions. */

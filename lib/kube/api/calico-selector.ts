@@ -233,9 +233,11 @@ export function matches(s: Selector, label: (name: string) => string | null): bo
     case 'not':
       return !matches(s.of, label);
     case '&&':
-      return s.of.every((x) => matches(x, label));
+      for (const x of s.of) if (!matches(x, label)) return false;
+      return true;
     case '||':
-      return s.of.some((x) => matches(x, label));
+      for (const x of s.of) if (matches(x, label)) return true;
+      return false;
     default:
       return meets(s, label(s.label));
   }

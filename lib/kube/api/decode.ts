@@ -33,7 +33,7 @@ function decode(at: At, declared: string, f: Frame): void {
   const json = at.jsonType;
   if (type === 'string' || type === 'bool') return json === type ? undefined : mismatch(at, f, name);
   if (type === 'int32' || type === 'int64') return int(at, type, f);
-  if (type === 'float64') return json === 'number' ? undefined : mismatch(at, f, name);
+  if (type === 'float64') return float(at, f);
   if (type.startsWith('[]') && type !== '[]uint8')
     return list(at, name, name.slice(2) + (alias === undefined ? '' : `=${alias.slice(2)}`), f);
   if (type.startsWith('map[')) return values(at, name, type.slice(type.indexOf(']') + 1), f);
@@ -56,6 +56,12 @@ const SPECIAL: Record<string, (at: At, f: Frame) => void> = {
   bytes: base64,
   'v1.FieldsV1': () => {},
 };
+
+function float(at: At, f: Frame): void {
+  if (at.jsonType !== 'number') mismatch(at, f, 'float64');
+  const v = Number(at.plain());
+  if (!Number.isFinite(v)) mismatch(at, f, 'float64', `number ${String(v)}`);
+}
 
 function int(at: At, type: 'int32' | 'int64', f: Frame): void {
   if (at.jsonType !== 'number') mismatch(at, f, type);

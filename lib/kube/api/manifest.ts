@@ -92,7 +92,7 @@ function readObject(at: At, seen: Seen): KubeObject {
     apiAt.fail(`no matches for kind ${quote(kind)} in version ${quote(api)}, expected "${entry.api}"`);
   if (isCalico(kind, api) || !seen.has(`crd/${api}/${kind}`)) decodeStrict(at, kind, api);
   const o = entry.read(at);
-  const key = `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
+  const key = `${o.kind}/${o.metadata.namespace}/${'storedName' in o ? o.storedName : o.metadata.name}`;
   if (seen.has(key))
     at.req('metadata')
       .req('name')

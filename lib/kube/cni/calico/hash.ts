@@ -42,7 +42,7 @@ export function ruleHashes(chain: Chain): string[] {
     next.set(hash);
     next.set(text, hash.length);
     hash = sha224(next);
-    return base64url(hash).slice(0, 16);
+    return base64url(hash.subarray(0, 12));
   });
 }
 

@@ -23,11 +23,31 @@ function hashesOf(c: Chain): readonly string[] {
 
 const comment = (hash: string): string => `-m comment --comment "cali:${hash}"`;
 
+interface Known {
+  chain: Chain;
+  hashes: readonly string[];
+}
+
+/** The hashes of a chain that was programmed as `before`: most chains are as they were, and hashing is what takes the time. */
+function known(c: Chain, before: Known | undefined): Known {
+  if (before === undefined || !sameRules(c.rules, before.chain.rules)) return { chain: c, hashes: hashesOf(c) };
+  return before;
+}
+
+const sameRules = (a: readonly Rule[], b: readonly Rule[]): boolean =>
+  a === b || (a.length === b.length && a.every((r, i) => sameRule(r, b[i]!)));
+const sameRule = (a: Rule, b: Rule): boolean =>
+  a === b ||
+  (a.match === b.match &&
+    a.action === b.action &&
+    a.comment.length === b.comment.length &&
+    a.comment.every((c, i) => c === b.comment[i]));
+
 /** A node's iptables. */
 export class IptablesProgram {
   private readonly node: string;
-  /** By table, then chain: the hashes of its rules. */
-  private readonly known = new Map<string, Map<string, readonly string[]>>();
+  /** By table, then chain. */
+  private readonly known = new Map<string, Map<string, Known>>();
 
   constructor(node: string) {
     this.node = node;
@@ -41,13 +61,13 @@ export class IptablesProgram {
 
   private table(t: TableModel): string[] {
     const had = this.known.get(t.table);
-    const now = new Map(t.chains.map((c) => [c.name, hashesOf(c)] as const));
+    const now = new Map(t.chains.map((c) => [c.name, known(c, had?.get(c.name))] as const));
     this.known.set(t.table, now);
     const [heads, rules]: [string[], string[]] = [[], []];
     for (const c of t.chains) {
       const before = had?.get(c.name);
       if (before === undefined) heads.push(`:${c.name} - [0:0]`);
-      rules.push(...changes(c, before ?? [], now.get(c.name)!));
+      rules.push(...changes(c, before?.hashes ?? [], now.get(c.name)!.hashes));
     }
     if (had === undefined) rules.push(...t.inserts.flatMap(inserts), ...t.appends.flatMap(appends));
     const gone = [...(had?.keys() ?? [])].filter((name) => !now.has(name));

@@ -20,7 +20,8 @@ import type { IpsetOf } from './parse.js';
 /** A pod with a network of its own that has an address. */
 export interface PolicyEndpoint {
   podIP: string;
-  labels: ReadonlyMap<string, string>;
+  /** The value of a label, or null where there is none. */
+  label: (name: string) => string | null;
   /** Protocols in lower case. */
   ports: readonly { name: string; protocol: string; port: number }[];
 }
@@ -54,11 +55,11 @@ export function endpointOf(p: Pod, podIP: string, parents: Parents): PolicyEndpo
       .filter((x) => x.name !== '')
       .map((x) => ({ name: x.name, protocol: x.protocol.toLowerCase(), port: x.containerPort })),
   );
-  return { podIP, labels, ports };
+  return { podIP, label: (name) => labels.get(name) ?? null, ports };
 }
 
 /** Whether a selector chooses an endpoint. */
-export const chooses = (s: Selector, e: PolicyEndpoint): boolean => matches(s, (name) => e.labels.get(name) ?? null);
+export const chooses = (s: Selector, e: PolicyEndpoint): boolean => matches(s, e.label);
 
 /** The members of an ipset, as `ipset add` takes them, each once. */
 export function membersOf(set: IpsetOf, endpoints: Iterable<PolicyEndpoint>): string[] {
