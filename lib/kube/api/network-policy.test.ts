@@ -63,6 +63,7 @@ Test('what the API server refuses is refused in its words, with the place', () =
     [port('port: web, endPort: 80'), '4:69: spec.egress[0].ports[0].endPort: Invalid value: 80: may not be specified when `port` is non-numeric'],
     [port('endPort: 80'), '4:58: spec.egress[0].ports[0].endPort: Invalid value: 80: may not be specified when `port` is not specified'],
     ['{ podSelector: { matchLabels: { a b: c } } }', "4:39: spec.podSelector.matchLabels: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"],
+    [`{ podSelector: {}, ingress: [ { from: [ ${'{ podSelector: {} }, '.repeat(400)} ], ports: [ ${'{ port: 80 }, '.repeat(251)} ] } ] }`, "4:7: spec: found 100400 pairs of a peer and a port in the policy's rules, expected at most 100000"],
     ['{ podSelector: {}, ingres: [] }', '4:26: NetworkPolicy in version "networking.k8s.io/v1" cannot be handled as a NetworkPolicy: strict decoding error: unknown field "spec.ingres", expected one of: podSelector, ingress, egress, policyTypes'],
   ]; // prettier-ignore
   for (const [spec, message] of bad) {

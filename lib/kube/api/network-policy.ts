@@ -69,6 +69,14 @@ const rules = (list: At[], peers: 'from' | 'to'): NetworkPolicyRule[] =>
     peers: (r.opt(peers)?.list() ?? []).map(peer),
   }));
 
+/** Podwire's own: every peer of a rule is written with all of its ports, so that a short text can be many rules of iptables. */
+const MAX_PAIRS = 100_000;
+
+function bounded(at: At, rules: readonly NetworkPolicyRule[]): void {
+  const pairs = rules.reduce((n, r) => n + r.peers.length * r.ports.length, 0);
+  if (pairs > MAX_PAIRS) at.fail(`found ${pairs} pairs of a peer and a port in the policy's rules, expected at most ${MAX_PAIRS}`); // prettier-ignore
+}
+
 /** SetDefaults_NetworkPolicy: Ingress, and Egress where there are such rules. */
 function policyTypes(at: At | null, egress: boolean): PolicyType[] {
   const list = at?.list() ?? [];
@@ -86,6 +94,7 @@ export function networkPolicy(at: At): NetworkPolicy {
   const podSelector = selector === null ? { matchLabels: {}, matchExpressions: [] } : labelSelector(selector);
   const ingress = rules(spec?.opt('ingress')?.list() ?? [], 'from');
   const egress = rules(spec?.opt('egress')?.list() ?? [], 'to');
+  bounded(spec ?? at, [...ingress, ...egress]);
   return {
     kind: 'NetworkPolicy',
     metadata,

@@ -67,7 +67,7 @@ export class IptablesProgram {
     for (const c of t.chains) {
       const before = had?.get(c.name);
       if (before === undefined) heads.push(`:${c.name} - [0:0]`);
-      rules.push(...changes(c, before?.hashes ?? [], now.get(c.name)!.hashes));
+      for (const line of changes(c, before?.hashes ?? [], now.get(c.name)!.hashes)) rules.push(line);
     }
     if (had === undefined) rules.push(...t.inserts.flatMap(inserts), ...t.appends.flatMap(appends));
     const gone = [...(had?.keys() ?? [])].filter((name) => !now.has(name));
