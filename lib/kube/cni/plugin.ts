@@ -79,6 +79,8 @@ export interface CniResult {
 export interface Ipam {
   /** The address that a pod's annotations ask for, or an empty text; absent: no annotation does. */
   asked?(annotations: Record<string, string>): string;
+  /** What is wrong with a pod's annotations to the plugin, in words, or an empty text; absent: nothing ever is. */
+  refused?(annotations: Record<string, string>): string;
   /** Takes an address that was asked for, by `status.podIP` or so. Returns what is wrong with it in words, or an empty text. */
   reserve(node: Machine, address: string, owner: string): string;
   /** The next address for a pod on a node, or null when there is none left. */

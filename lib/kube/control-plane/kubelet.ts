@@ -109,6 +109,11 @@ class Kubelets {
   private address(node: Machine, pod: Pod): string | null {
     const { ipam } = this.cni;
     const owner = `that of Pod "${pod.metadata.name}"`;
+    const wrong = ipam.refused?.(pod.metadata.annotations) ?? '';
+    if (wrong !== '') {
+      this.warnings.push(`Pod "${pod.metadata.name}" stays in ContainerCreating: ${wrong}`);
+      return null;
+    }
     const asked = ipam.asked?.(pod.metadata.annotations) ?? '';
     const refused = asked === '' ? '' : ipam.reserve(node, asked, owner);
     const ip = asked === '' ? ipam.allocate(node, owner, this.loop.now) : refused === '' ? asked : null;

@@ -35,6 +35,8 @@ export function assignPodIPs(file: string, machines: readonly Machine[], pods: r
 const ownerOf = (p: Pod): string => `that of Pod "${p.metadata.name}"`;
 
 function reserveGiven(file: string, node: Machine, p: Pod, ipam: Ipam): void {
+  const refused = p.spec.hostNetwork ? '' : (ipam.refused?.(p.metadata.annotations) ?? '');
+  if (refused !== '') failAt(file, p, 'metadata.annotations', refused);
   const asked = ipam.asked?.(p.metadata.annotations) ?? '';
   const given = p.status.podIP === '' && !p.spec.hostNetwork ? asked : p.status.podIP;
   const hostIP = node.addresses[0]!.split('/')[0]!;

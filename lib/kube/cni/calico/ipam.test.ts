@@ -51,6 +51,21 @@ Ipam('an address that is asked for may be of another node’s block, and is borr
   assert.equal(ipam.networksOf(n2).borrowed, []);
 });
 
+Ipam('a MAC address that is asked for is one, and nothing more', () => {
+  const of = (mac: string): string => new BlockIpam([n1], 30, false).refused({ 'cni.projectcalico.org/hwAddr': mac });
+  assert.is(new BlockIpam([n1], 30, false).refused({}), '');
+  assert.is(of('0a:58:0A:00:01:02'), '');
+  for (const bad of [
+    '',
+    'zz',
+    '01:00:5e:00:00:01',
+    '00:00:00:00:00:00',
+    '02:00:00:00:00:01 mtu 100',
+    '02:00:00:00:00:01\nip link del eth0',
+  ])
+    assert.match(of(bad), /^found cni\.projectcalico\.org\/hwAddr ".*", expected the MAC address of a device like/);
+});
+
 Ipam('IptablesProgram writes what changes: from the first rule that differs to the end of its chain', () => {
   const program = new IptablesProgram('n');
   const table = (...targets: string[]): string[] =>

@@ -7,9 +7,12 @@
  * @module
  */
 import { aton, maskOf, ntoa } from '../../../../wire/inet.js';
+import { quote } from '../../api/at.js';
 import { networkOf } from '../../networks.js';
 import type { Machine } from '../../scenario.js';
 import type { Ipam } from '../plugin.js';
+
+const UNICAST_MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/i;
 
 interface Block {
   net: number;
@@ -58,6 +61,13 @@ export class BlockIpam implements Ipam {
   asked(annotations: Record<string, string>): string {
     const text = annotations['cni.projectcalico.org/ipAddrs'] ?? '';
     return /^\[\s*"([^"]*)"\s*\]$/.exec(text)?.[1] ?? text;
+  }
+
+  /** cni.projectcalico.org/hwAddr: it becomes a word of a command. */
+  refused(annotations: Record<string, string>): string {
+    const mac = annotations['cni.projectcalico.org/hwAddr'];
+    if (mac === undefined || (UNICAST_MAC.test(mac) && mac !== '00:00:00:00:00:00')) return '';
+    return `found cni.projectcalico.org/hwAddr ${quote(mac)}, expected the MAC address of a device like 0a:58:0a:00:01:02`;
   }
 
   reserve(node: Machine, address: string, owner: string): string {
