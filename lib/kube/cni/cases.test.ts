@@ -508,7 +508,7 @@ const PENDING = new Set<string>([
   'flannel-host-gw-restart',
   'flannel-host-gw-mac',
   ...'weave weave-pod-node weave-ipvs weave-pmtu weave-down weave-restart weave-node'.split(' '),
-  ...'aws-vpc-ipvs aws-vpc-mac aws-vpc-pmtu aws-vpc-restart'.split(' '),
+  ...'aws-vpc-mac aws-vpc-restart'.split(' '),
 ]);
 
 const pairs = PLUGINS.flatMap((p) => CASES.map((c) => ({ p, c })));
