@@ -69,7 +69,7 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
       verdict: 'no golden',
       problems: [
         ...row.problems,
-        `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record", or say where it is with --golden DIR`,
+        `${l.name}: no golden at ${dir}: record one with "podwire kernel ${l.file} --record", take podwire's own with "podwire check -u ${l.file}", or say where it is with --golden DIR`,
       ],
     };
   }
@@ -78,7 +78,9 @@ async function checkOne(l: Loaded, dir: string, update: boolean, out: string | n
   row.frames = c.frames;
   row.interfaces = c.interfaces;
   if (origin !== null && origin.digest !== digest(l.text)) {
-    row.problems.push(`${l.name}: the golden was recorded from another version of ${l.file}: record it again`);
+    row.problems.push(
+      `${l.name}: the golden was made from another version of ${l.file}: ${origin.recordedBy === 'kernel' ? 'record it again' : 'take the new one with -u'}`,
+    );
   }
   row.steps = c.steps?.steps ?? 0;
   for (const [k, n] of Object.entries(c.steps?.equivalences ?? {})) {

@@ -46,6 +46,8 @@ for (const [what, text, code, err] of [
   ['an unsupported option', steps('in: pod/client, run: ping -A x'), 2, /^s\.yaml:14:36: ping: option -A is not supported yet/],
   ['an unknown kubectl verb', steps('run: kubectl gte pods'), 2, /^s\.yaml:14:20: .*gte/],
   ['a command that fails', steps('in: pod/client, run: ip link frob'), 0, /^s\.yaml:14:36: note: exit 255: Command "frob" is unknown/],
+  ['an expectation whose command says why', steps('in: pod/client, run: ip link show nosuch, expect: { exit: 0 }'), 1, /^s\.yaml:14: expected exit 0, got 1: Device "nosuch" does not exist\.\n$/],
+  ['a file that kubectl does not find', steps('run: kubectl apply -f nosuch.yaml'), 2, /^s\.yaml:14:20: .*nosuch\.yaml: no such file/],
   ['a kubectl command that fails', steps('run: kubectl get pod nosuch'), 0, /^s\.yaml:14:20: note: exit 1: Error from server/],
   ['a pod that is not there', steps('in: pod/nosuch, run: ip link'), 2, /^s\.yaml:14:19: spec.*found "pod\/nosuch", expected pod\/NAME/],
   ['a manifest that is not there', `${HEAD}  manifests: [ nosuch.yaml ]\n`, 2, /^s\.yaml:8:16: .*found "nosuch\.yaml", expected a manifest's file: no such file/],

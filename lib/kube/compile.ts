@@ -209,9 +209,19 @@ function sessionOf(c: Cluster, k: Parsed, request: ChangeRequest, api: ApiServer
     exit: (code) => void (result.exit ??= code),
     file: (path) => {
       if (path === '-') return { text: command.stdin ?? '', file: c.scenario.file, line: command.stdinLine };
-      return { ...c.scenario.read(path), line: 1 };
+      return { ...readFor(c, k, path), line: 1 };
     },
   };
+}
+
+/** A file that a kubectl step names; what keeps it from being read is told at the step. */
+function readFor(c: Cluster, k: Parsed, path: string): { text: string; file: string } {
+  try {
+    return c.scenario.read(path);
+  } catch (e) {
+    if (!(e instanceof InputError) || e.line !== 0) throw e;
+    throw new InputError(c.scenario.file, k.line, k.column, e.message);
+  }
 }
 
 /** kubelet's probes and hooks would be frames; podwire sends none, and says so. */

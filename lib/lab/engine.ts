@@ -353,6 +353,9 @@ class Machine {
   }
 }
 
+/** A program's own reason, to stand behind its exit code: its first line on stderr. */
+export const said = (stderr: string): string => (stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n')[0]!}`);
+
 /** The `expect` entries that the results do not meet, each in words with its place. */
 export function failedExpectations(lab: Lab, results: readonly StepResult[]): string[] {
   return lab.steps.flatMap((step, i) => {
@@ -361,7 +364,7 @@ export function failedExpectations(lab: Lab, results: readonly StepResult[]): st
     const place = `${lab.file}:${step.line}`;
     const found: string[] = [];
     if (e.exit !== undefined && e.exit !== r.exit) {
-      found.push(`${place}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}`);
+      found.push(`${place}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}${said(r.stderr)}`);
     }
     if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
       found.push(
