@@ -126,7 +126,7 @@ Usage('output that cannot be written ends with 2 and a sentence', () => {
 Usage('check without a golden says how to get one, and ends with a total', () => {
   const r = podwire('check', 'lab.yaml', '--golden', 'nowhere');
   assert.is(r.code, 1);
-  assert.match(r.err, /^l: no golden at nowhere\/l: record one with "podwire kernel lab\.yaml --record", or .* --golden DIR\n/); // prettier-ignore
+  assert.match(r.err, /^l: no golden at nowhere\/l: record one with "podwire kernel lab\.yaml --record", .*podwire check -u lab\.yaml", or .* --golden DIR\n/); // prettier-ignore
   assert.match(r.err, /\n1 scenario, 0 frames, 0 steps: 1 no golden\n$/);
 });
 Usage.run();
