@@ -95,12 +95,18 @@ LabFormat('slipped() allows half the time to the next step, 100 ms at least and 
 
 LabFormat('slipped() measures what a component does against the next step of a user', () => {
   const step = (at: string, by = ''): string => `  - { at: ${at}, run: "true"${by} }\n`;
-  const steps = step('0s') + step('1s', ', by: kubelet n') + step('1020ms', ', by: kube-proxy n') + step('1800ms');
+  const steps =
+    step('0s') +
+    step('1s', ', by: kubelet n') +
+    step('1020ms', ', by: kube-proxy n') +
+    step('1800ms') +
+    step('3s', ', by: kubelet n');
   const lab = parseLab(`kind: Lab\nmetadata: { name: x }\nspec:\n  setup: ""\n  steps:\n${steps}`, 'f');
-  assert.is(slipped(lab, [500, 400, 390, 1000]), 0);
-  assert.is(slipped(lab, [501, 0, 0, 0]), 501);
-  assert.is(slipped(lab, [0, 401, 0, 0]), 401);
-  assert.is(slipped(lab, [0, 0, 391, 0]), 391);
+  assert.is(slipped(lab, [500, 400, 390, 600, 5000]), 0);
+  assert.is(slipped(lab, [501, 0, 0, 0, 0]), 501);
+  assert.is(slipped(lab, [0, 401, 0, 0, 0]), 401);
+  assert.is(slipped(lab, [0, 0, 391, 0, 0]), 391);
+  assert.is(slipped(lab, [0, 0, 0, 0, 5001]), 5001);
 });
 
 LabFormat.run();
