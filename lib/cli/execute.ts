@@ -8,7 +8,7 @@ import type { Program } from '../apps/program.js';
 import { ntoa } from '../../wire/inet.js';
 import type { Explainer } from '../capture/narrator.js';
 import { writeCaptures } from '../capture/pcap-writer.js';
-import { type LabOptions, type LabRun, runLab, said, type StepResult } from '../lab/engine.js';
+import { type LabOptions, type LabRun, reasonOf, runLab, type StepResult } from '../lab/engine.js';
 import type { Loaded } from './load.js';
 
 export interface Outcome {
@@ -37,12 +37,12 @@ export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outc
     const r = s.result ?? l.cluster!.kubectl(s.args, s.at);
     steps.splice(s.index, 0, { at: s.at, command: s.command, exit: r.exit, stdout: r.stdout, stderr: r.stderr });
     if (s.expect?.exit === undefined && r.exit !== 0) {
-      const how = r.exit === null ? 'still waiting at the end' : `exit ${r.exit}${said(r.stderr)}`;
+      const how = r.exit === null ? 'still waiting at the end' : `exit ${r.exit}${reasonOf(r.stderr)}`;
       notes.push(`${l.file}:${s.line}:${s.column}: note: ${how}`);
     }
     if (s.expect?.exit !== undefined && s.expect.exit !== r.exit) {
       failures.push(
-        `${l.file}:${s.line}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit ?? 'none (still waiting)'}${said(r.stderr)}`,
+        `${l.file}:${s.line}: ${s.command}: expected exit ${s.expect.exit}, got ${r.exit ?? 'none (still waiting)'}${reasonOf(r.stderr)}`,
       );
     }
     if (s.expect?.stdout !== undefined && !r.stdout.includes(s.expect.stdout)) {

@@ -354,7 +354,7 @@ class Machine {
 }
 
 /** A program's own reason, to stand behind its exit code: its first line on stderr. */
-export const said = (stderr: string): string => (stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n')[0]!}`);
+export const reasonOf = (stderr: string): string => (stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n')[0]!}`);
 
 /** The `expect` entries that the results do not meet, each in words with its place. */
 export function failedExpectations(lab: Lab, results: readonly StepResult[]): string[] {
@@ -364,7 +364,7 @@ export function failedExpectations(lab: Lab, results: readonly StepResult[]): st
     const place = `${lab.file}:${step.line}`;
     const found: string[] = [];
     if (e.exit !== undefined && e.exit !== r.exit) {
-      found.push(`${place}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}${said(r.stderr)}`);
+      found.push(`${place}: expected exit ${e.exit}, got ${r.exit ?? 'none (still running)'}${reasonOf(r.stderr)}`);
     }
     if (e.stdout !== undefined && !r.stdout.includes(e.stdout)) {
       found.push(

@@ -11,6 +11,8 @@
  * follows a Go map there; here port 0 comes first, then the bridge or the peers in the order of the nodes.
  * @module
  */
+import { InputError } from '../../../sim/input-error.js';
+import { MAX_TEXT } from '../../../lab/yaml.js';
 import type { Peer } from './peers.js';
 import { tunnelID } from './peers.js';
 
@@ -38,9 +40,14 @@ export class WeaveFlows {
   /** Nodes whose datapath is there; what the others are to get waits. */
   private readonly ready = new Set<string>();
   private readonly waiting = new Map<string, string[]>();
+  private readonly file: string;
+  /** Characters of all commands so far: flows grow with the pairs of stations. */
+  private written = 0;
 
-  constructor(peers: readonly Peer[]) {
+  /** `file`: the scenario's, for messages. */
+  constructor(peers: readonly Peer[], file: string) {
     this.peers = peers;
+    this.file = file;
     for (const p of peers) this.stations.set(p.node, []);
     for (const p of peers) this.add(p.node, p.name);
   }
@@ -75,6 +82,14 @@ export class WeaveFlows {
   }
 
   private queue(node: string, line: string): void {
+    this.written += line.length + 1;
+    if (this.written > MAX_TEXT)
+      throw new InputError(
+        this.file,
+        0,
+        0,
+        `Weave's flows have more than ${MAX_TEXT} characters, expected fewer pods on different nodes`,
+      );
     const list = this.waiting.get(node);
     if (list === undefined) this.waiting.set(node, [line]);
     else list.push(line);

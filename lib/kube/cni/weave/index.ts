@@ -53,7 +53,7 @@ export class WeavePlugin implements CniPlugin {
     const small = cluster.nodes.find((n) => this.ipam.bridgeOf(n) === '');
     if (small !== undefined)
       throw new InputError(cluster.file, 0, 0, `spec.networking.podSubnet: found ${range}, expected one with an address for the bridge of every node: ${small.name} has none`); // prettier-ignore
-    this.flows = new WeaveFlows(this.peers);
+    this.flows = new WeaveFlows(this.peers, cluster.file);
     this.bits = networkOf(range).bits;
     this.portmap = new Portmap(config, 'weave');
     this.namespaces = new Set([...(cluster.namespaces ?? NAMESPACES)].sort());

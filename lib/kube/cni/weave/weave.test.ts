@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runLab } from '../../../lab/engine.js';
 import { parseLab } from '../../../lab/lab.js';
+import { InputError } from '../../../sim/input-error.js';
 import { compile } from '../../compile.js';
 import { reconcile } from '../../controllers.js';
 import { parseScenario } from '../../scenario.js';
@@ -23,6 +24,20 @@ const Weave = suite('lib/kube/cni/weave');
 Weave('a peer is named by its machine, its sets by their texts', () => {
   assert.is(peerNameOf('0123456789abcdef0123456789abcdef11111111-2222-3333-4444-555555555501'), '0a:9f:d2:32:c8:f6');
   assert.equal(setsOf('default').slice(0, 2), ['weave-;rGqyMIl1HN^cfDki~Z$3]6!N', 'weave-s_+ChJId4Uy_$}G;WdH|~TK)I']);
+});
+
+Weave('too many pods are an error, not a text that no string can hold', () => {
+  const flows = new WeaveFlows(peersOfNodes([node(1), node(2)], given, RANGE), 's.yaml');
+  const mac = (n: number, i: number): string => `02:00:00:0${n}:${i >> 8}0:${(i & 255).toString(16).padStart(2, '0')}`;
+  const fill = (pods: number): void => {
+    for (let i = 0; i < pods; i++) for (const n of [1, 2]) flows.add(`node${n}`, mac(n, i));
+  };
+  fill(50);
+  assert.throws(
+    () => fill(1000),
+    (e: Error) =>
+      e instanceof InputError && /^s\.yaml: Weave's flows have more than 16777216 characters/.test(e.message),
+  );
 });
 
 Weave('tunnel ids differ by direction', () => {
@@ -52,7 +67,7 @@ Weave('an address that is free again is the next one to be given', () => {
 });
 
 Weave('what a station brings its end takes away', () => {
-  const flows = new WeaveFlows(peersOfNodes([node(1), node(2)], given, RANGE));
+  const flows = new WeaveFlows(peersOfNodes([node(1), node(2)], given, RANGE), 's.yaml');
   const lines = (): string[] =>
     flows.flush().flatMap((c) => c.split('\n').filter((l) => /^(add|delete) /.test(l)).map((l) => `${c.split(' ')[3]} ${l}`)); // prettier-ignore
   assert.equal(lines(), []);
