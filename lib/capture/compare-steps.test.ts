@@ -123,6 +123,7 @@ Steps('ovs-dpctl: flows in any order, used at about the same time, masks in an o
   const masks = (hit: number, total: number): string => `  masks: hit:${hit} total:${total} hit/pkt:1.50\n`;
   assert.is(run(masks(23, 2), masks(21, 2)), 'mask-order');
   assert.match(run(masks(23, 2), masks(23, 3)), /^stdout line 1/);
+  assert.match(run(masks(23, 2), masks(29, 2)), /^stdout line 1/);
   assert.is(run('  cache: hit:6 hit-rate:31.58%\n', '  cache: hit:5 hit-rate:26.32%\n'), 'mask-order');
   assert.match(run('  lookups: hit:6 missed:0 lost:0\n', '  lookups: hit:6 missed:1 lost:0\n'), /^stdout line 1/);
 });
