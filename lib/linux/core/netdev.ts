@@ -13,7 +13,7 @@ import type { Dst } from '../ipv4/dst.js';
 import type { NeighParms } from './neigh-parms.js';
 import type { Netns } from './netns.js';
 import type { Qdisc } from '../sched/sch-generic.js';
-import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from './skb.js';
+import { LL_ETHER, PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from './skb.js';
 
 export const RX = 1;
 export const TX = 2;
@@ -177,6 +177,11 @@ export abstract class Netdev {
 
   get isEthernet(): boolean {
     return this.type === ARPHRD_ETHER;
+  }
+
+  /** Bytes that Linux keeps free before the network header of what it makes for this device (LL_RESERVED_SPACE). */
+  get llReserved(): number {
+    return LL_ETHER;
   }
 
   /** The device it is enslaved to, null: none. */

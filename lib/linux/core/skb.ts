@@ -16,6 +16,9 @@ import { TUN_NONE, TUN_WORDS } from '../tunnel/tunnel-info.js';
 import type { Netdev } from './netdev.js';
 
 export const HEADROOM = 128;
+
+/** LL_RESERVED_SPACE of an Ethernet device: 14 bytes, rounded up as HH_DATA_MOD says. */
+export const LL_ETHER = 16;
 const SIZE = 2048;
 
 /** skb->pkt_type (if_packet.h). */
@@ -99,6 +102,8 @@ export class Skb {
   fragMax = 0;
   /** Data lengths of the pieces a packet is made of (frag_list), null: one piece. */
   frags: Uint16Array | null = null;
+  /** Bytes that Linux has before its network header, at least: LL_RESERVED_SPACE of the device it, or each of `frags`, was made for. */
+  llRoom = LL_ETHER;
   /** Options of the IPv4 header as compiled (IPCB(skb)->opt): length, and offsets of what has to be filled in. */
   optLen = 0;
   optRr = 0;
@@ -272,6 +277,7 @@ export class SkbPool {
     s.ipFlags = from.ipFlags;
     s.fragMax = from.fragMax;
     s.frags = from.frags;
+    s.llRoom = from.llRoom;
     s.optLen = from.optLen;
     s.optRr = from.optRr;
     s.optTs = from.optTs;
@@ -313,6 +319,7 @@ export class SkbPool {
     s.protocol = 0;
     s.mark = 0;
     s.tunMode = TUN_NONE;
+    s.llRoom = LL_ETHER;
     s.ctinfo = CT_NONE;
     s.untracked = false;
     s.ipvs = false;

@@ -313,6 +313,7 @@ function reassemble(net: Netns, q: FragQueue, last: Skb): boolean {
   for (let i = 0; i < pieces.length; i++) {
     const { skb, length } = pieces[i]!;
     frags[i] = length;
+    if (skb.llRoom < last.llRoom) last.llRoom = skb.llRoom;
     if (skb === last) continue;
     const from = skb.net + ipv4.headerLen(skb.buf, skb.net);
     last.buf.set(skb.buf.subarray(from, from + length), last.tail);

@@ -51,6 +51,7 @@ export function ipLocalOut(net: Netns, skb: Skb): number {
   skb.net = skb.head;
   const { dev } = skb.dst!;
   skb.dev = dev;
+  if (skb.llRoom < dev.llReserved) skb.llRoom = dev.llReserved;
   if (net.kernel.tracer !== null) net.kernel.tracer.route(net, skb, skb.dst!);
   const err = nfHook(LOCAL_OUT, net, skb, null, dev, dstOutput);
   return err > 0 ? -ENOBUFS : err;
@@ -112,7 +113,8 @@ function ipFinishOutput2(net: Netns, skb: Skb): number {
 }
 
 /**
- * Cuts a packet and hands each piece to `output` (ip_do_fragment): along the pieces it is made of where they fit, else
+ * Cuts a packet and hands each piece to `output` (ip_do_fragment): along the pieces it is made of where they fit and have
+ * room for the device's headers (what came over Ethernet has none for a tunnel's), else
  * into the largest multiples of 8 that `mtu` (or the largest fragment it came in) takes. The packet ends here; a piece that
  * fails is the last.
  */
@@ -126,7 +128,8 @@ export function ipFragment(net: Netns, skb: Skb, mtu: number, output: Okfn): num
   const room = mtu - hlen;
   const whole = skb.tail - skb.net - hlen;
   const { frags } = skb;
-  const along = frags !== null && fits(skb, frags, room, whole);
+  const { llReserved } = skb.dst!.dev;
+  const along = frags !== null && skb.llRoom >= llReserved && fits(skb, frags, room, whole);
   const word = ipv4.frag(skb.buf, skb.net);
   const flags = (skb.ipFlags & IPSKB_FRAG_PMTU) !== 0 && !along ? ipv4.DF : 0;
   const start = word & ipv4.OFFSET;
@@ -136,6 +139,7 @@ export function ipFragment(net: Netns, skb: Skb, mtu: number, output: Okfn): num
     const n = along ? frags[i]! : left > room ? room & ~7 : left;
     const more = at + n < whole || (word & ipv4.MF) !== 0 ? ipv4.MF : 0;
     const piece = cut(net, skb, hlen, at, n, (start + (at >> 3)) | more | flags);
+    if (!along) piece.llRoom = llReserved;
     if (at === 0 && start === 0 && hlen > ipv4.HLEN) fragmentOptions(skb);
     at += n;
     err = output(net, piece);

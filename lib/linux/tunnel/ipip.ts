@@ -56,6 +56,11 @@ export class IpTunnel extends Netdev {
     return this.parms.link?.ifindex ?? 0;
   }
 
+  /** needed_headroom of ip_tunnel_bind_dev, with LL_MAX_HEADER where no device below is named. */
+  override get llReserved(): number {
+    return this.parms.link === null ? 64 : 48;
+  }
+
   /** ipip_tunnel_xmit, ip_tunnel_xmit: `head` at the inner IPv4 header, its route in skb.dst. */
   override xmit(skb: Skb): number {
     this.tunnelXmit(skb);
@@ -88,6 +93,7 @@ export class IpTunnel extends Netdev {
       net.kernel.tracer.tunnel(net, skb, this, `into IPIP to ${ntoa(daddr)}, from ${ntoa(saddr)}`);
     skb.local = true;
     skb.dst = rt;
+    if (skb.llRoom < this.llReserved) skb.llRoom = this.llReserved; // skb_cow_head
     ipTunnelXmit(net, skb, saddr, daddr, ipv4.IPIP, tos, ttl, df | (parms.pmtudisc ? ipv4.DF : 0));
   }
 }

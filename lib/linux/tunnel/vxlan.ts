@@ -166,6 +166,11 @@ export class Vxlan extends Netdev {
     this.xmitOne(skb, f, f.remotes[0]!);
   }
 
+  /** ETH_HLEN, and needed_headroom of vxlan_config_apply. */
+  override get llReserved(): number {
+    return 80;
+  }
+
   /** vxlan_xmit_one to a far end of the FDB. */
   private xmitOne(skb: Skb, f: VxlanFdbEntry, r: Rdst): void {
     const { cfg, outer } = this;
@@ -231,6 +236,7 @@ export class Vxlan extends Netdev {
     const ttl = outer.ttl === 0 ? ttlDefault(net) : outer.ttl;
     skb.local = true;
     skb.dst = rt;
+    if (skb.llRoom < this.llReserved) skb.llRoom = this.llReserved; // skb_cow_head
     if (this.net !== net) skb.mark = 0;
     ipTunnelXmit(net, skb, saddr, outer.dst, ipv4.UDP, tos, ttl, outer.df ? ipv4.DF : 0);
   }
