@@ -354,6 +354,14 @@ export function clearCb(s: Skb): void {
   s.optNext = 0;
 }
 
+/** Forgets its connection, and that it is to have none (nf_reset_ct). */
+export function resetCt(s: Skb): void {
+  if (s.ct !== null) s.ct.put();
+  s.ct = null;
+  s.ctinfo = CT_NONE;
+  s.untracked = false;
+}
+
 /** What a packet forgets on its way through a tunnel or a veth (skb_scrub_packet): conntrack, route, bridge state. */
 export function scrub(s: Skb): void {
   scrubButRoute(s);
@@ -366,10 +374,7 @@ export function scrub(s: Skb): void {
 export function scrubButRoute(s: Skb): void {
   s.pktType = PACKET_HOST;
   s.iif = null;
-  if (s.ct !== null) s.ct.put();
-  s.ct = null;
-  s.ctinfo = CT_NONE;
-  s.untracked = false;
+  resetCt(s);
   s.physin = s.physout = null;
   s.brPrerouted = false;
   s.brFragMax = 0;

@@ -11,7 +11,7 @@ import { fold, pseudo, sum } from '../../../wire/checksum.js';
 import type { Runnable } from '../../sim/sim.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
-import type { Skb } from '../core/skb.js';
+import { resetCt, type Skb } from '../core/skb.js';
 import { dstMtu, RTCF_BROADCAST, RTCF_GROUP } from './dst.js';
 import { Flow } from './flow.js';
 import { learnFromError } from './icmp-rcv.js';
@@ -242,6 +242,7 @@ export function udpRcv(net: Netns, skb: Skb): void {
   if ((skb.dst!.flags & RTCF_GROUP) !== 0) return groupDeliver(net, skb, src, dst, n);
   const s = lookup(net, src, udp.sport(b, t), dst, udp.dport(b, t));
   if (s === null) {
+    resetCt(skb); // so that conntrack, where it sees the error, finds the connection by what it quotes
     icmpSend(net, skb, 3, 3, 0);
     return drop(net, skb, 'NO_SOCKET');
   }
