@@ -168,16 +168,14 @@ export function ingressClass(at: At): IngressClass {
   return { kind: 'IngressClass', metadata, spec: { controller: name } };
 }
 
-/**
- * The name of an Ingress's class: its own, the old annotation's, or (admission plugin DefaultIngressClass) that of the newest class
- * marked as the default, the first by name among equals. Null: none.
- */
-export function classOf(i: Ingress, classes: readonly IngressClass[]): string | null {
-  if (i.spec.ingressClassName !== null) return i.spec.ingressClassName;
-  const old = i.metadata.annotations[CLASS_ANNOTATION];
-  if (old !== undefined) return old;
+/** The name of the newest class marked as the default, the first by name among equals (admission plugin DefaultIngressClass); null: none. */
+export function defaultClassOf(classes: readonly IngressClass[]): string | null {
   const marked = classes.filter((c) => c.metadata.annotations[IS_DEFAULT] === 'true');
   const key = (c: IngressClass): string => c.metadata.creationTimestamp;
   marked.sort((a, b) => (key(a) === key(b) ? (a.metadata.name < b.metadata.name ? -1 : 1) : key(a) > key(b) ? -1 : 1));
   return marked[0]?.metadata.name ?? null;
 }
+
+/** The name of an Ingress's class: its own, the old annotation's, or that of the default class. Null: none. */
+export const classOf = (i: Ingress, classes: readonly IngressClass[]): string | null =>
+  i.spec.ingressClassName ?? i.metadata.annotations[CLASS_ANNOTATION] ?? defaultClassOf(classes);

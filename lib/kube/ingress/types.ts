@@ -1,25 +1,23 @@
 /**
- * What the four ingress controllers share: a request as their routers see it, and what they decide of it.
+ * What the four ingress controllers share: a request as their routers see it, and where it is routed.
  *
  * A router is built once from the objects of a cluster and then decides request by request, without state: which Service answers, or
- * which answer the controller makes itself. It sends nothing and draws no random numbers: balancing among endpoints, headers and
- * bodies are the proxy's.
+ * which answer the controller makes itself. It sends nothing and draws no random numbers: the choice among addresses, header fields
+ * and bodies are the proxy's.
  * @module
  */
 import type { KubeObject } from '../api/types.js';
 
-/** One request, as it came from the client. */
+/** One request, as it came from the client; a RequestHead of lib/apps/l7 and where it came in. */
 export interface RouteRequest {
-  /** The value of the Host header (with its port), null when there is none. */
-  readonly host: string | null;
   readonly method: string;
   /** The request target byte for byte, with its query. */
   readonly target: string;
-  /** The port of the listener that the client reached, as the client knows it: 80 or 443. */
+  /** Header fields in the client's order and case. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** The port that the client reached, as the client knows it: 80 or 443. */
   readonly port: number;
   readonly tls: boolean;
-  /** Header fields in the client's order and case. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
   /** The peer's address. */
   readonly source: string;
 }
@@ -39,7 +37,7 @@ export interface WeightedBackend extends Backend {
   readonly headers?: HeaderChanges;
 }
 
-/** Header changes of a VirtualService, names in lower case. */
+/** Header changes of a VirtualService. */
 export interface HeaderChanges {
   readonly request: HeaderEdit;
   readonly response: HeaderEdit;
@@ -58,14 +56,14 @@ export interface Upstream {
 }
 
 /** What a controller does with a request. */
-export type Decision =
-  | Forward
-  | Redirect
-  | Answer
-  /** ingress-nginx's own server on 127.0.0.1:8181, which answers 404 over a real connection. */
-  | { readonly kind: 'default-backend' };
+export type Route =
+  | ForwardRoute
+  | RedirectRoute
+  | AnswerRoute
+  /** ingress-nginx's own server on 127.0.0.1:8181, which answers 404 over a real connection; the target goes there as `target`. */
+  | { readonly kind: 'default-backend'; readonly target: string };
 
-export interface Forward {
+export interface ForwardRoute {
   readonly kind: 'forward';
   /** One, but for Istio's weighted routes and ALB's weighted target groups. */
   readonly backends: readonly WeightedBackend[];
@@ -73,9 +71,9 @@ export interface Forward {
   readonly target: string;
   /** The rule that matched, in the controller's own words (nginx: its location; Traefik: the router's rule); for logs and tests. */
   readonly rule: string;
-  /** The namespace and name of the object that the rule came from. */
+  /** `namespace/name` of the object that the rule came from. */
   readonly from: string;
-  /** What a VirtualService adds to a route. */
+  /** What a VirtualService says beyond that. */
   readonly istio?: IstioRoute;
 }
 
@@ -90,7 +88,7 @@ export interface IstioRoute {
   readonly retries: { readonly attempts: number; readonly perTryTimeoutNs: number; readonly retryOn: readonly string[] };
 }
 
-export interface Redirect {
+export interface RedirectRoute {
   readonly kind: 'redirect';
   readonly status: number;
   readonly location: string;
@@ -99,12 +97,12 @@ export interface Redirect {
 }
 
 /** An answer that the controller makes itself. */
-export interface Answer {
+export interface AnswerRoute {
   readonly kind: 'answer';
   readonly status: number;
   /**
    * `no-route`: no rule matches. `bad-request`: the target or the Host is refused. `no-service`: the rule's Service or port does not
-   * exist (ALB 503; Istio 503 by way of a cluster without endpoints; ingress-nginx and Traefik say so otherwise). `rule`: the rule itself.
+   * exist (ALB 503, Istio 503; the others say so by way of an empty list of upstreams, or have no such rule). `rule`: the rule itself.
    */
   readonly why: 'no-route' | 'bad-request' | 'no-service' | 'rule';
   /** Of answers by a rule: the body and its type; null: the controller's own page for the status. */
@@ -112,8 +110,14 @@ export interface Answer {
 }
 
 export interface Router {
-  decide(r: RouteRequest): Decision;
+  /** Where a request goes. */
+  decide(r: RouteRequest): Route;
+  /** The addresses behind a backend as this controller takes them; empty: none is ready. */
+  upstreams(b: Backend): readonly Upstream[];
 }
 
 /** What a cluster has for a controller. */
 export type Objects = readonly KubeObject[];
+
+/** What a router says about objects that it does not take as they are meant: once, when it is built. */
+export type Warn = (text: string) => void;
