@@ -85,7 +85,11 @@ export interface IstioRoute {
   readonly headers: HeaderChanges;
   /** Nanoseconds for the whole answer; 0: none. */
   readonly timeoutNs: number;
-  readonly retries: { readonly attempts: number; readonly perTryTimeoutNs: number; readonly retryOn: readonly string[] };
+  readonly retries: {
+    readonly attempts: number;
+    readonly perTryTimeoutNs: number;
+    readonly retryOn: readonly string[];
+  };
 }
 
 export interface RedirectRoute {
