@@ -28,6 +28,8 @@ export interface Backend {
   readonly service: string;
   /** As the rule gives it: a name, or a number where the name is empty. */
   readonly port: { readonly name: string; readonly number: number };
+  /** Of ALB: Pods, or the nodes' NodePort. */
+  readonly target?: 'ip' | 'instance';
 }
 
 /** One of the backends of a rule; the weights of a rule's backends are relative to their sum. */

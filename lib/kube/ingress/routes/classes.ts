@@ -11,6 +11,8 @@ export const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';
 export interface Claim {
   /** spec.controller of the IngressClasses that are this controller's; null: whatever they say (Traefik looks at names only). */
   readonly controller: string | null;
+  /** Which of the two is looked at where an Ingress has both. */
+  readonly first: 'class' | 'annotation';
   /** True for the annotation's value; '' when there is neither a class nor an annotation. */
   readonly annotated: (value: string) => boolean;
 }
@@ -24,6 +26,7 @@ export function claimed(objects: Objects, claim: Claim): Ingress[] {
   const own = new Set(classes.filter((c) => claim.controller === null || c.spec.controller === claim.controller).map((c) => c.metadata.name)); // prettier-ignore
   return objects.filter(isIngress).filter((i) => {
     const old = i.metadata.annotations[CLASS_ANNOTATION];
+    if (claim.first === 'annotation' && old !== undefined) return claim.annotated(old);
     const name = i.spec.ingressClassName ?? (old === undefined ? defaultClassOf(classes) : null);
     return name !== null ? own.has(name) : claim.annotated(old ?? '');
   });

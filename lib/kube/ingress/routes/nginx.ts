@@ -68,7 +68,7 @@ class NginxRouter implements Router {
 
   constructor(objects: Objects, o: NginxOptions) {
     this.objects = objects;
-    const list = claimed(objects, { controller: CONTROLLER, annotated: (v) => v === CLASS || (v === '' && o.withoutClass) }); // prettier-ignore
+    const list = claimed(objects, { controller: CONTROLLER, first: 'class', annotated: (v) => v === CLASS || (v === '' && o.withoutClass) }); // prettier-ignore
     // Those of one second stand in the reverse order of their names (sortIngressSlice).
     this.ingresses = byAge(list, (a, b) => (a > b ? -1 : 1)).map((ingress) => ({ ingress, anns: nginxAnnotations(ingress, o.file, o.annotations) })); // prettier-ignore
     for (const s of nginxServers(this.ingresses, o.file, o.warn).values()) this.add(compiled(s, o.file));

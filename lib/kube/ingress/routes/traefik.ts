@@ -142,7 +142,7 @@ class TraefikRouter implements Router {
     this.o = o;
     const annotated = (v: string): boolean => v === o.ingressClass || (o.ingressClass === '' && v === DEFAULT_CLASS);
     const classes = objects.filter((x) => x.kind !== 'IngressClass' || o.ingressClass === '' || x.metadata.name === o.ingressClass); // prettier-ignore
-    for (const i of claimed(classes, { controller: null, annotated })) this.addIngress(i);
+    for (const i of claimed(classes, { controller: null, first: 'class', annotated })) this.addIngress(i);
     this.rules.sort((a, b) => b.priority - a.priority);
   }
 
