@@ -120,6 +120,8 @@ export function reconcile(s: Scenario): Cluster {
     ...slices,
     ...of('IngressClass'),
     ...of('Ingress'),
+    ...of('Gateway.networking.istio.io'),
+    ...of('VirtualService'),
     ...policies,
     ...objects.filter((o) => Object.hasOwn(STORED, o.kind)),
   ];

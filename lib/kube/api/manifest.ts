@@ -10,6 +10,7 @@ import { calicoPolicy, CRD, V3 } from './calico-policy.js';
 import { decodeStrict } from './decode.js';
 import { endpoints, slice } from './endpoints.js';
 import { ingress, ingressClass } from './ingress.js';
+import { ISTIO_APIS, istioGateway, virtualService } from './istio.js';
 import { networkPolicy } from './network-policy.js';
 import { namespace, node } from './node.js';
 import { pod } from './pod.js';
@@ -43,7 +44,11 @@ const isCalico = (kind: string, api: string): boolean => (api === V3 || api === 
 
 /** Kinds of Kubernetes that may change frames, and that podwire does not read. */
 const ELSEWHERE =
-  'ReplicationController Job CronJob HorizontalPodAutoscaler ResourceQuota Gateway GatewayClass HTTPRoute';
+  'ReplicationController Job CronJob HorizontalPodAutoscaler ResourceQuota Gateway GatewayClass HTTPRoute DestinationRule ServiceEntry';
+
+/** Kinds of Istio, of any version that it serves. */
+const ISTIO: Record<string, (at: At) => KubeObject> = { Gateway: istioGateway, VirtualService: virtualService };
+const isIstio = (kind: string, api: string): boolean => ISTIO_APIS.includes(api) && Object.hasOwn(ISTIO, kind);
 
 const unread = (kind: string, api: string): string =>
   ELSEWHERE.split(' ').includes(kind)
@@ -105,6 +110,7 @@ function readObject(at: At, seen: Seen): KubeObject {
 /** How a kind is read, and the version that it has here; null: unknown. Kinds of CustomResourceDefinitions before it are known. */
 function readerOf(kind: string, api: string, seen: Seen): { api: string; read: (at: At) => KubeObject } | null {
   if (isCalico(kind, api)) return { api, read: calicoPolicy };
+  if (isIstio(kind, api)) return { api, read: ISTIO[kind]! };
   if (Object.hasOwn(KINDS, kind)) return KINDS[kind]!;
   if (seen.has(`crd/${api}/${kind}`)) return { api, read: (at) => stored(at, 'CustomResource') };
   if (!Object.hasOwn(STORED, kind) || kind === 'CustomResource') return null;

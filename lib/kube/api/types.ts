@@ -4,6 +4,7 @@
  * These are the defaulted forms: after loading, every field that the API server would default is present.
  * @module
  */
+import type { IstioGateway, VirtualService } from './istio-types.js';
 import type { CalicoPolicy, NetworkPolicy } from './policy-types.js';
 
 export interface ObjectMeta {
@@ -314,4 +315,4 @@ export interface Stored {
 
 export type KubeObject =
   | Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Ingress | IngressClass | NetworkPolicy | CalicoPolicy
-  | Stored; // prettier-ignore
+  | IstioGateway | VirtualService | Stored; // prettier-ignore

@@ -18,6 +18,8 @@ export interface RouteRequest {
   /** The port that the client reached, as the client knows it: 80 or 443. */
   readonly port: number;
   readonly tls: boolean;
+  /** The server name of the handshake; null: none. */
+  readonly sni: string | null;
   /** The peer's address. */
   readonly source: string;
 }
