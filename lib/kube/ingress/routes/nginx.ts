@@ -52,9 +52,23 @@ interface CompiledServer {
 
 const BAD: Route = { kind: 'answer', status: 400, why: 'bad-request', body: null };
 
+/** The Ingresses of an ingress-nginx, oldest first, and the servers that it makes of them. Throws InputError. */
+export function nginxModel(
+  objects: Objects,
+  options: Partial<NginxOptions> = {},
+): { ingresses: readonly NginxIngress[]; servers: Map<string, Server> } {
+  // prettier-ignore
+  const o = { ...NGINX_DEFAULTS, ...options };
+  const annotated = (v: string): boolean => v === CLASS || (v === '' && o.withoutClass);
+  const list = claimed(objects, { controller: CONTROLLER, first: 'class', annotated });
+  // Those of one second stand in the reverse order of their names (sortIngressSlice).
+  const ingresses = byAge(list, (a, b) => (a > b ? -1 : 1)).map((ingress) => ({ ingress, anns: nginxAnnotations(ingress, o.file, o.annotations) })); // prettier-ignore
+  return { ingresses, servers: nginxServers(ingresses, o.file, o.warn) };
+}
+
 /** The router of an ingress-nginx with its defaults. Throws InputError for objects that it cannot take exactly. */
 export function nginxRouter(objects: Objects, options: Partial<NginxOptions> = {}): Router {
-  return new NginxRouter(objects, { ...NGINX_DEFAULTS, ...options });
+  return new NginxRouter(objects, options);
 }
 
 class NginxRouter implements Router {
@@ -66,12 +80,11 @@ class NginxRouter implements Router {
   private readonly certificates = new Set<string>();
   private readonly known = new Map<string, readonly Upstream[]>();
 
-  constructor(objects: Objects, o: NginxOptions) {
+  constructor(objects: Objects, options: Partial<NginxOptions>) {
     this.objects = objects;
-    const list = claimed(objects, { controller: CONTROLLER, first: 'class', annotated: (v) => v === CLASS || (v === '' && o.withoutClass) }); // prettier-ignore
-    // Those of one second stand in the reverse order of their names (sortIngressSlice).
-    this.ingresses = byAge(list, (a, b) => (a > b ? -1 : 1)).map((ingress) => ({ ingress, anns: nginxAnnotations(ingress, o.file, o.annotations) })); // prettier-ignore
-    for (const s of nginxServers(this.ingresses, o.file, o.warn).values()) this.add(compiled(s, o.file));
+    const { ingresses, servers } = nginxModel(objects, options);
+    this.ingresses = ingresses;
+    for (const s of servers.values()) this.add(compiled(s, options.file ?? ''));
   }
 
   private add(c: CompiledServer): void {
