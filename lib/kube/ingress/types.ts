@@ -19,7 +19,7 @@ export interface RouteRequest {
   readonly port: number;
   readonly tls: boolean;
   /** The server name of the handshake; null: none. */
-  readonly sni: string | null;
+  readonly sni?: string | null;
   /** The peer's address. */
   readonly source: string;
 }
