@@ -22,6 +22,7 @@ export const APPLICATION_DATA = 23;
 
 /** Versions as they stand on the wire; a version 1.3 only in supported_versions. */
 export const TLS10 = 0x0301;
+export const TLS11 = 0x0302;
 export const TLS12 = 0x0303;
 export const TLS13 = 0x0304;
 

@@ -111,7 +111,7 @@ export interface TlsClientOptions extends TlsOptions {
   /** For a server that asks; absent: an empty Certificate. */
   readonly credentials?: Credentials;
   /** The ClientHello of which program; default `openssl` (3.0, as curl 7.88 sends it, 517 bytes). */
-  readonly profile?: 'openssl' | 'envoy';
+  readonly profile?: 'openssl' | 's_client' | 'envoy';
 }
 
 /** A chain's verdict: null, or the alert to send and the reason. */

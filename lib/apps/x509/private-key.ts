@@ -73,7 +73,16 @@ function readPkcs1(der: Uint8Array): PrivateKey | null {
   if (r.small() !== 0) return null;
   const parts = Array.from({ length: 8 }, () => r.unsigned());
   if (!r.done) return null;
-  const [n, e, , p, q, dp, dq, qinv] = parts.map(toBig) as [bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint];
+  const [n, e, , p, q, dp, dq, qinv] = parts.map(toBig) as [
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+  ];
   const size = parts[0]!.length;
   return size < 64 || size > 512 || p * q !== n ? null : rsaKey({ n, e, size, p, q, dp, dq, qinv });
 }

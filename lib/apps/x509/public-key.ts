@@ -14,9 +14,7 @@ export const OID_P384 = '1.3.132.0.34';
 export const OID_RSA = '1.2.840.113549.1.1.1';
 export const OID_ED25519 = '1.3.101.112';
 
-export type PublicKey =
-  | { kind: 'p256' | 'p384' | 'ed25519'; point: Uint8Array }
-  | { kind: 'rsa'; rsa: RsaPublic };
+export type PublicKey = { kind: 'p256' | 'p384' | 'ed25519'; point: Uint8Array } | { kind: 'rsa'; rsa: RsaPublic };
 
 /** Longer keys would take seconds; their signatures do not verify. */
 const MAX_RSA = 512;
@@ -47,10 +45,7 @@ function readRsa(der: Uint8Array): PublicKey | null {
 export const spkiEc = (point: Uint8Array): Uint8Array => sequence(sequence(oid(OID_EC), oid(OID_P256)), bits(point));
 export const spkiEd25519 = (point: Uint8Array): Uint8Array => sequence(sequence(oid(OID_ED25519)), bits(point));
 export const spkiRsa = (k: RsaPublic): Uint8Array =>
-  sequence(
-    sequence(oid(OID_RSA), nothing),
-    bits(sequence(unsigned(fromBig(k.n, k.size)), unsigned(fromBig(k.e, 4)))),
-  );
+  sequence(sequence(oid(OID_RSA), nothing), bits(sequence(unsigned(fromBig(k.n, k.size)), unsigned(fromBig(k.e, 4)))));
 
 /** Whether `signature` of `message` is `key`'s under a TLS SignatureScheme. Malformed keys and signatures are wrong ones. */
 export function verifySignature(key: PublicKey, scheme: number, message: Uint8Array, signature: Uint8Array): boolean {
