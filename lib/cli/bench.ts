@@ -1,146 +1,129 @@
 /**
- * `podwire bench [CASE…] [--json] [--packets N]`: UDP datagrams pod → bridge → DNAT → route → bridge → pod.
+ * `podwire bench [CASE[:known|:new]…]`: packets a second on every data path, without captures and with all of them written to files.
  *
- * Each case is measured uncaptured and with every interface captured (in memory), after a warm-up.
+ * Every measurement runs in a process of its own, so that none has the memory or the compiled code of another.
  * @module
  */
-import { aton } from '../../wire/inet.js';
-import type { Tap } from '../capture/tap.js';
-import { runLab } from '../lab/engine.js';
-import { parseLab } from '../lab/lab.js';
-import type { Kernel } from '../linux/core/kernel.js';
-import { UdpSock } from '../linux/ipv4/udp.js';
-import { count, parseArgs, UsageError } from './usage.js';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Figures, Flows, Spread } from './bench/measure.js';
+import { CASE_NAMES, count, parseArgs, UsageError } from './usage.js';
 
-const LAB = `kind: Lab
-metadata: { name: bench }
-spec:
-  seed: 1
-  setup: |
-    ip netns add node1
-    ip netns add node2
-    ip netns add pod1
-    ip netns add pod2
-    ip link add eth0 netns node1 type veth peer name eth0 netns node2
-    ip -n node1 link add cni0 type bridge
-    ip -n node2 link add cni0 type bridge
-    ip link add eth0 netns pod1 type veth peer name veth1 netns node1
-    ip link add eth0 netns pod2 type veth peer name veth2 netns node2
-    ip -n node1 link set veth1 master cni0
-    ip -n node2 link set veth2 master cni0
-    ip -n node1 link set cni0 up
-    ip -n node2 link set cni0 up
-    ip -n node1 link set veth1 up
-    ip -n node2 link set veth2 up
-    ip -n node1 link set eth0 up
-    ip -n node2 link set eth0 up
-    ip -n pod1 link set eth0 up
-    ip -n pod2 link set eth0 up
-    ip -n node1 addr add 192.168.56.11/24 dev eth0
-    ip -n node2 addr add 192.168.56.12/24 dev eth0
-    ip -n node1 addr add 10.0.1.1/24 dev cni0
-    ip -n node2 addr add 10.0.2.1/24 dev cni0
-    ip -n pod1 addr add 10.0.1.2/24 dev eth0
-    ip -n pod2 addr add 10.0.2.2/24 dev eth0
-    ip -n pod1 route add default via 10.0.1.1
-    ip -n pod2 route add default via 10.0.2.1
-    ip netns exec node1 sysctl -w net.ipv4.ip_forward=1
-    ip netns exec node2 sysctl -w net.ipv4.ip_forward=1
-    ip -n node1 route add 10.0.2.0/24 via 192.168.56.12
-    ip -n node2 route add 10.0.1.0/24 via 192.168.56.11
-    ip netns exec node1 iptables-restore <<'EOT'
-    *nat
-    -A PREROUTING -d 10.96.0.10/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.0.2.2:53
-    COMMIT
-    EOT
-  steps: []
-`;
-
-interface Figures {
+interface Row extends Figures {
   case: string;
+  flows: Flows;
+}
+
+interface Options {
   packets: number;
-  packetsPerSecond: number;
-  capturedPacketsPerSecond: number;
-  capturedFramesPerSecond: number;
-  interfaces: number;
-  bytesPerPacket: number;
-}
-
-function push(kernel: Kernel, client: UdpSock, server: UdpSock, n: number): number {
-  const data = new Uint8Array(18);
-  let got = 0;
-  for (let i = 0; i < n; i++) {
-    client.send(data);
-    while (server.recv() !== null) got++;
-  }
-  kernel.sim.settle();
-  return got;
-}
-
-const CASES: Record<string, (packets: number) => Figures> = {
-  'clusterip-dnat': (packets) => {
-    let figures: Figures | null = null;
-    runLab(parseLab(LAB, 'bench'), {
-      stopAt: 0,
-      onReady: (kernel) => {
-        figures = measure(kernel, packets);
-      },
-    });
-    return figures!;
-  },
-};
-
-function measure(kernel: Kernel, packets: number): Figures {
-  const server = new UdpSock(kernel.netns.get('pod2')!);
-  server.bind(0, 53);
-  const client = new UdpSock(kernel.netns.get('pod1')!);
-  client.connect(aton('10.96.0.10')!, 53);
-  const devs = [...kernel.netns.values()].flatMap((n) => n.devs);
-  const taps = devs.map((d) => d.tap);
-  for (const d of devs) d.tap = null;
-  push(kernel, client, server, 20_000);
-  const heap = process.memoryUsage().heapUsed;
-  let t = process.hrtime.bigint();
-  const got = push(kernel, client, server, packets);
-  const bare = Number(process.hrtime.bigint() - t) / 1e9;
-  const bytes = Math.max(0, process.memoryUsage().heapUsed - heap) / packets;
-  if (got !== packets) throw new Error(`BUG: bench sent ${packets} packets, ${got} arrived`);
-  devs.forEach((d, i) => (d.tap = taps[i]!));
-  t = process.hrtime.bigint();
-  push(kernel, client, server, packets);
-  const captured = Number(process.hrtime.bigint() - t) / 1e9;
-  const seen = (taps as Tap[]).filter((x) => x !== null && x.frames > 0);
-  const frames = seen.reduce((n, x) => n + x.frames, 0);
-  return {
-    case: 'clusterip-dnat',
-    packets,
-    packetsPerSecond: Math.round(packets / bare),
-    capturedPacketsPerSecond: Math.round(packets / captured),
-    capturedFramesPerSecond: Math.round(frames / captured),
-    interfaces: seen.length,
-    bytesPerPacket: Math.round(bytes),
-  };
+  rounds: number;
+  /** Folder for CPU profiles, null: none. */
+  profile: string | null;
+  /** Folder that keeps the captures, null: they go once they are verified. */
+  out: string | null;
 }
 
 export async function main(args: string[]): Promise<number> {
   const { files, flags, values } = parseArgs('bench', args);
-  const packets = count('bench', '--packets', values.get('--packets') ?? '100000');
-  const names = files.length > 0 ? files : Object.keys(CASES);
-  const rows: Figures[] = [];
-  for (const n of names) {
-    const run = CASES[n];
-    if (run === undefined)
-      throw new UsageError(`bench: unknown case "${n}", expected one of: ${Object.keys(CASES).join(', ')}`);
-    rows.push(run(packets));
+  const options: Options = {
+    packets: count('bench', '--packets', values.get('--packets') ?? '20000'),
+    rounds: count('bench', '--rounds', values.get('--rounds') ?? '5'),
+    profile: values.get('--profile') ?? null,
+    out: values.get('--out') ?? null,
+  };
+  const wanted = (files.length > 0 ? files : CASE_NAMES).flatMap(named);
+  const rows: Row[] = [];
+  if (!flags.has('--json')) process.stdout.write(HEAD);
+  for (const [name, flows] of wanted) {
+    const row = wanted.length === 1 ? await one(name, flows, options) : child(name, flows, options);
+    if (row === null) return 3;
+    rows.push(row);
+    if (!flags.has('--json')) process.stdout.write(line(row));
   }
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-  else {
-    for (const r of rows) {
-      process.stdout.write(
-        `${r.case}: ${r.packetsPerSecond} packets/s uncaptured; ${r.capturedPacketsPerSecond} packets/s, ` +
-          `${r.capturedFramesPerSecond} frames/s captured on ${r.interfaces} interfaces\n`,
-      );
-    }
-  }
+  else process.stdout.write(`${TAIL}${verifiedLine(rows)}`);
   return 0;
+}
+
+/** `vxlan` is `vxlan:known` and `vxlan:new`. */
+function named(text: string): [string, Flows][] {
+  const [name, flows] = text.split(':') as [string, string?];
+  if (!CASE_NAMES.includes(name) || !(flows === undefined || flows === 'known' || flows === 'new')) {
+    throw new UsageError(`bench: unknown case "${text}", expected one of: ${CASE_NAMES.join(', ')}, or one with :known or :new`); // prettier-ignore
+  }
+  return flows === undefined ? [[name, 'known'], [name, 'new']] : [[name, flows]]; // prettier-ignore
+}
+
+/** One measurement in this process. */
+async function one(name: string, flows: Flows, o: Options): Promise<Row> {
+  const { CASES, withCluster } = await import('./bench/cases.js');
+  const { CLIENT } = await import('./bench/topology.js');
+  const { measure } = await import('./bench/measure.js');
+  const c = CASES[name]!;
+  const packets = Math.ceil(o.packets / ((flows === 'known' ? c.known : c.fresh) ?? 1));
+  const dir = o.out === null ? mkdtempSync(join(tmpdir(), 'podwire-bench-')) : join(o.out, `${name}-${flows}`);
+  const session = o.profile === null ? null : new Session();
+  let figures: Figures | null = null;
+  try {
+    withCluster(c, (k) => {
+      const traffic = c.traffic(k);
+      session?.connect();
+      session?.post('Profiler.enable');
+      session?.post('Profiler.start');
+      figures = measure(k, traffic, { flows, packets, rounds: o.rounds, dir, client: CLIENT });
+    });
+  } finally {
+    if (o.out === null) rmSync(dir, { recursive: true, force: true });
+  }
+  if (session !== null) writeProfile(session, o.profile!, `${name}-${flows}.cpuprofile`);
+  return { case: name, flows, ...figures! };
+}
+
+function writeProfile(session: Session, dir: string, name: string): void {
+  mkdirSync(dir, { recursive: true });
+  // The call is answered before it returns.
+  session.post('Profiler.stop', (err, r) => {
+    if (err !== null) throw err;
+    writeFileSync(join(dir, name), JSON.stringify(r.profile));
+  });
+  session.disconnect();
+}
+
+/** One measurement in a process of its own; null: it failed and has said why. */
+function child(name: string, flows: Flows, o: Options): Row | null {
+  const args = [
+    fileURLToPath(new URL('./main.js', import.meta.url)), 'bench', `${name}:${flows}`, '--json', '--packets', String(o.packets), '--rounds', String(o.rounds),
+    ...(o.profile === null ? [] : ['--profile', o.profile]), ...(o.out === null ? [] : ['--out', o.out]),
+  ]; // prettier-ignore
+  const r = spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 1 << 26,
+  });
+  return r.status === 0 ? (JSON.parse(r.stdout) as Row[])[0]! : null;
+}
+
+const cell = (text: string, n: number): string => text.padStart(n);
+const k = (n: number): string => (n >= 1e5 ? `${Math.round(n / 1e3)}k` : `${(n / 1e3).toFixed(1)}k`);
+const range = (s: Spread): string => `${k(s.median)} (${k(s.min)}-${k(s.max)})`;
+
+const HEAD = `${'case'.padEnd(20)}flows ${cell('packets/s', 22)}${cell('captured packets/s', 22)}${cell('frames/s', 24)}${cell('if', 4)}${cell('ns/hop', 8)}${cell('captured', 9)}${cell('B/packet', 9)}${cell('peak MiB', 9)}\n`;
+
+function line(r: Row): string {
+  const name = `${r.case.padEnd(20)}${r.flows.padEnd(6)}`;
+  const speed = `${cell(range(r.packetsPerSecond), 22)}${cell(range(r.capturedPacketsPerSecond), 22)}${cell(range(r.capturedFramesPerSecond), 24)}`;
+  const hop = `${cell(String(r.interfaces), 4)}${cell(r.nsPerHop.median.toFixed(0), 8)}${cell(r.capturedNsPerHop.median.toFixed(0), 9)}`;
+  return `${name}${speed}${hop}${cell(r.bytesPerPacket.toFixed(0), 9)}${cell((r.peakMemory / 2 ** 20).toFixed(0), 9)}\n`;
+}
+
+const TAIL =
+  'Median (least-most) of rounds without and with captures in turn, per second of CPU time of the process.\n';
+
+function verifiedLine(rows: readonly Row[]): string {
+  const total = (f: (r: Row) => number): number => rows.reduce((n, r) => n + f(r), 0);
+  return `Captures verified: ${total((r) => r.verified.files)} files, ${total((r) => r.verified.frames)} frames, the checksums of ${total((r) => r.verified.checksums)}.\n`;
 }

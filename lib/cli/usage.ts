@@ -15,6 +15,11 @@ interface Verb {
   more?: string;
 }
 
+/** What `bench` can measure. */
+export const CASE_NAMES: readonly string[] = [
+  'same-node', 'routed', 'vxlan', 'ipip', 'clusterip-iptables', 'clusterip-ipvs', 'egress', 'dns', 'tcp-bulk',
+]; // prettier-ignore
+
 const JSON_ = { '--json': 'print JSON instead of text' };
 
 export const VERBS: Readonly<Record<string, Verb>> = {
@@ -77,10 +82,16 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     more: "Exit: 0 when the command's is 0, 1 otherwise.",
   },
   bench: {
-    takes: '[CASE…] [--packets N] [--json]',
-    does: 'UDP datagrams pod → bridge → DNAT → route → bridge → pod, uncaptured and captured',
-    options: { '--packets N': 'how many (default: 100000)', ...JSON_ },
-    more: 'Cases: clusterip-dnat.',
+    takes: '[CASE[:known|:new]…] [--packets N] [--rounds N] [-o DIR] [--profile DIR] [--json]',
+    does: 'packets a second on every data path, without captures and with every interface captured to files; the files are verified',
+    options: {
+      '--packets N': 'packets of a round (default: 20000; DNS and TCP fewer)',
+      '--rounds N': 'rounds of each kind (default: 5)',
+      '-o, --out DIR': 'keep the captures: DIR/CASE-FLOWS/NETNS/DEV.pcap',
+      '--profile DIR': 'write DIR/CASE-FLOWS.cpuprofile',
+      ...JSON_,
+    },
+    more: `Cases: ${CASE_NAMES.join(', ')}; :known, packets of one flow that all have seen; :new, the first packets of flows.\nTimes are CPU times of the process.`,
   },
   fuzz: {
     takes: '[--count N] [--seed S] [--jobs N] [--no-shrink] [-o DIR]',
