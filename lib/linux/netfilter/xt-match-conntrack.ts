@@ -40,6 +40,7 @@ function stateBit(skb: Skb): number {
 /** -m state. */
 export class StateMatch implements Match {
   readonly name = 'state';
+  readonly pure = true;
   readonly needsConntrack = true;
   states = 0;
   inv = false;
@@ -66,6 +67,7 @@ export interface CtPort {
 /** -m conntrack. */
 export class ConntrackMatch implements Match {
   readonly name = 'conntrack';
+  readonly pure = true;
   readonly needsConntrack = true;
   states = 0;
   statesInv = false;
@@ -122,6 +124,7 @@ const portOk = (t: CtPort | null, p: number): boolean => t === null || inRange(p
 /** -m connmark. */
 export class ConnmarkMatch implements Match {
   readonly name = 'connmark';
+  readonly pure = true;
   readonly needsConntrack = true;
   value = 0;
   mask = -1;

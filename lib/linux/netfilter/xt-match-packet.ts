@@ -18,6 +18,7 @@ import type { Match, TableName, XtCtx } from './xtables.js';
 /** -m length: bytes of the IPv4 packet. */
 export class LengthMatch implements Match {
   readonly name = 'length';
+  readonly pure = true;
   min = 0;
   max = 0xffff;
   inv = false;
@@ -31,6 +32,7 @@ export class LengthMatch implements Match {
 /** -m ttl. */
 export class TtlMatch implements Match {
   readonly name = 'ttl';
+  readonly pure = true;
   mode: 'eq' | 'ne' | 'lt' | 'gt' = 'eq';
   ttl = 0;
 
@@ -45,6 +47,7 @@ export class TtlMatch implements Match {
 /** -m tos and -m dscp (whose value stands in the upper six bits). */
 export class TosMatch implements Match {
   readonly name: 'tos' | 'dscp';
+  readonly pure = true;
   value = 0;
   mask = 0xff;
   inv = false;
@@ -61,6 +64,7 @@ export class TosMatch implements Match {
 /** -m pkttype: PACKET_*. */
 export class PkttypeMatch implements Match {
   readonly name = 'pkttype';
+  readonly pure = true;
   type = 0;
   inv = false;
 
@@ -82,6 +86,7 @@ const within = (r: AddrRange | null, a: number): boolean =>
 /** -m iprange. */
 export class IprangeMatch implements Match {
   readonly name = 'iprange';
+  readonly pure = true;
   src: AddrRange | null = null;
   dst: AddrRange | null = null;
 
@@ -131,6 +136,7 @@ export interface IdRange {
 /** -m owner: who opened the socket a packet of this machine comes from. Users and groups have the same numbers here. */
 export class OwnerMatch implements Match {
   readonly name = 'owner';
+  readonly pure = true;
   uid: IdRange | null = null;
   gid: IdRange | null = null;
 

@@ -53,6 +53,11 @@ export class TcpMatch implements Match {
     return this.option === 0 || hasOption(b, c.th, c.end, this.option) !== this.optionInv;
   }
 
+  /** With `!` it matches all ports but one. */
+  exactDport(): number {
+    return this.dpMin === this.dpMax && !this.dpInv ? this.dpMin : -1;
+  }
+
   check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {
     return needsProto(this.name, rule, ipv4.TCP);
   }
@@ -87,6 +92,11 @@ export class UdpMatch implements Match {
       inRange(u16(skb.buf, c.th), this.spMin, this.spMax, this.spInv) &&
       inRange(u16(skb.buf, c.th + 2), this.dpMin, this.dpMax, this.dpInv)
     );
+  }
+
+  /** With `!` it matches all ports but one. */
+  exactDport(): number {
+    return this.dpMin === this.dpMax && !this.dpInv ? this.dpMin : -1;
   }
 
   check(_net: Netns, _table: TableName, _hooks: number, rule: Rule): string | null {

@@ -20,6 +20,7 @@ import { type Match, type TableName, type XtCtx } from './xtables.js';
 /** -m comment: always true. */
 export class CommentMatch implements Match {
   readonly name = 'comment';
+  readonly pure = true;
   readonly text: string;
 
   constructor(text: string) {
@@ -34,6 +35,7 @@ export class CommentMatch implements Match {
 /** -m mark. */
 export class MarkMatch implements Match {
   readonly name = 'mark';
+  readonly pure = true;
   value = 0;
   mask = -1;
   inv = false;
@@ -76,6 +78,7 @@ export class StatisticMatch implements Match {
 /** -m addrtype: bit masks of 1 << RTN_*. */
 export class AddrtypeMatch implements Match {
   readonly name = 'addrtype';
+  readonly pure = true;
   srcTypes = 0;
   dstTypes = 0;
   srcInv = false;
@@ -130,6 +133,7 @@ export class SetMatch implements Match {
 /** -m physdev. */
 export class PhysdevMatch implements Match {
   readonly name = 'physdev';
+  readonly pure = true;
   in = '';
   inInv = false;
   out = '';

@@ -16,6 +16,7 @@ import {
 import type { Skb } from '../core/skb.js';
 import { ipRouteMeHarder } from '../ipv4/route.js';
 import { natHook } from './nat-proto.js';
+import { RuleCursor, RuleIndex } from './xt-index.js';
 
 /** Target says: go on with the next rule. */
 export const XT_CONTINUE = -1;
@@ -49,6 +50,10 @@ export interface Match {
   /** Needs connection tracking in the namespace. */
   readonly needsConntrack?: boolean;
   match(skb: Skb, c: XtCtx): boolean;
+  /** Asking has no effect and never drops the packet: a rule that fails for another reason need not ask it. */
+  readonly pure?: boolean;
+  /** The one destination port that it matches, -1: several, or other things besides are looked at first. */
+  exactDport?(): number;
   /** Hooks and tables it may stand in; absent: any. Returns what is wrong. */
   check?(net: Netns, table: TableName, hooks: number, rule: Rule): string | null;
 }
@@ -98,12 +103,24 @@ export class Chain {
   policy = NF_ACCEPT;
   packets = 0;
   bytes = 0;
+  /** Rules that ask for the same fields and are fewer are walked one by one (RuleIndex), undefined: as is best. */
+  least: number | undefined = undefined;
+  private index: RuleIndex | null = null;
 
   constructor(name: string, hook: number) {
     this.name = name;
     this.hook = hook;
   }
+
+  /** The index of the rules as they are now, made on first use after a change. */
+  indexed(): RuleIndex {
+    if (this.index === null || this.index.of !== this.rules) this.index = new RuleIndex(this.rules, this.least);
+    return this.index;
+  }
 }
+
+/** Chains shorter than this are walked as they stand. */
+const INDEXED = 24;
 
 const ifMatch = (pattern: string, dev: Netdev | null): boolean => {
   const name = dev === null ? '' : dev.name;
@@ -131,8 +148,14 @@ export class Table {
   readonly name: TableName;
   readonly chains = new Map<string, Chain>();
   readonly base: (Chain | null)[] = [null, null, null, null, null];
+  /** Chains of at least so many rules have an index; Infinity: none has. Nothing but the time it takes depends on it. */
+  indexFrom = INDEXED;
+  /** Rules that Linux would have looked at, one after the other, for what has passed. */
+  visited = 0;
   private readonly ctxs: XtCtx[] = [];
   private depth = 0;
+  private readonly cursors: RuleCursor[] = [];
+  private busy = 0;
 
   constructor(net: Netns, name: TableName, hooks: readonly number[]) {
     this.net = net;
@@ -183,36 +206,54 @@ export class Table {
     return false;
   }
 
+  /** A chain by its index, where it is long enough for one, else rule by rule. */
   private walk(chain: Chain, skb: Skb, c: XtCtx): number {
+    if (chain.rules.length < this.indexFrom) return this.walkRules(chain, skb, c, null);
+    const cursor = (this.cursors[this.busy] ??= new RuleCursor());
+    if (!cursor.start(chain.indexed(), skb, c, 0)) return this.walkRules(chain, skb, c, null);
+    this.busy++;
+    const v = this.walkRules(chain, skb, c, cursor);
+    this.busy--;
+    return v;
+  }
+
+  private walkRules(chain: Chain, skb: Skb, c: XtCtx, cursor: RuleCursor | null): number {
     const { rules } = chain;
     const { tracer } = this.net.kernel;
-    const b = skb.buf;
     const o = skb.net;
-    let src = i32(b, o + ipv4.SRC);
-    let dst = i32(b, o + ipv4.DST);
-    for (let i = 0; i < rules.length; i++) {
+    const n = rules.length;
+    let src = i32(skb.buf, o + ipv4.SRC);
+    let dst = i32(skb.buf, o + ipv4.DST);
+    for (let i = cursor === null ? 0 : cursor.next(n); i < n; i = cursor === null ? i + 1 : cursor.next(n)) {
       const r = rules[i]!;
       if (!headerMatch(r, skb, c, src, dst)) {
-        if (c.hotdrop) return NF_DROP;
-        continue;
+        if (!c.hotdrop) continue;
+        this.visited += i + 1;
+        return NF_DROP;
       }
       r.packets++;
       r.bytes += c.end - o;
       if (r.jump !== null) {
         if (tracer !== null) tracer.rule(this.net, skb, this.name, chain.name, i + 1, r.jump.name);
         const v = this.walk(r.jump, skb, c);
-        if (v !== XT_CONTINUE || r.goto) return v;
-        continue;
+        if (v === XT_CONTINUE && !r.goto) continue;
+        this.visited += i + 1;
+        return v;
       }
       if (tracer !== null)
         tracer.rule(this.net, skb, this.name, chain.name, i + 1, r.target === null ? '' : r.target.name);
       if (r.target === null) continue;
       const v = r.target.run(skb, c);
-      if (v === XT_RETURN) return XT_CONTINUE;
-      if (v !== XT_CONTINUE) return v;
+      if (v !== XT_CONTINUE) {
+        this.visited += i + 1;
+        return v === XT_RETURN ? XT_CONTINUE : v;
+      }
+      if (i32(skb.buf, o + ipv4.SRC) === src && i32(skb.buf, o + ipv4.DST) === dst) continue;
       src = i32(skb.buf, o + ipv4.SRC);
       dst = i32(skb.buf, o + ipv4.DST);
+      if (cursor !== null) cursor.start(chain.indexed(), skb, c, i + 1);
     }
+    this.visited += n;
     return XT_CONTINUE;
   }
 }
