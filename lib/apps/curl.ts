@@ -194,7 +194,7 @@ class Curl {
     };
     const attempt = (i: number): void => {
       t.addr = addrs[i]!;
-      sock = new TcpSock(this.p.net);
+      sock = new TcpSock(this.p.net, this.p.cred);
       sock.setKeepalive(KEEPALIVE, KEEPALIVE);
       this.p.onKill = () => sock.close();
       this.verbose(`  Trying ${ntoa(t.addr)}:${port}...`);

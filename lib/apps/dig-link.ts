@@ -25,7 +25,7 @@ export interface LinkEvents {
 }
 
 export function udpLink(p: Proc, on: LinkEvents): Link {
-  const sock = new UdpSock(p.net);
+  const sock = new UdpSock(p.net, p.cred);
   sock.pmtudisc = 0;
   sock.onReady = () => {
     for (let d = sock.recv(); d !== null; d = sock.recv()) if (on.reply(d.data)) return;
@@ -47,7 +47,7 @@ export function udpLink(p: Proc, on: LinkEvents): Link {
 }
 
 export function tcpLink(p: Proc, on: LinkEvents): Link {
-  const client = new DnsTcpClient(p.net, false, {
+  const client = new DnsTcpClient(p.net, p.cred, false, {
     connected: () => on.ready(),
     message: (m) => void on.reply(m),
     ended: (errno) => on.failed(errno),

@@ -32,7 +32,7 @@ export function serveDns(p: Proc, address: number, port: number, handle: Handler
     p.err(`listen ${what} ${address === 0 ? '' : ntoa(address)}:${port}: bind: errno ${errno}\n`);
     p.exit(1);
   };
-  const sock = new UdpSock(p.net);
+  const sock = new UdpSock(p.net, p.cred);
   const e = sock.bind(address, port);
   if (e !== 0) {
     sock.close();
@@ -50,7 +50,7 @@ export function serveDns(p: Proc, address: number, port: number, handle: Handler
   sock.onReady = serve;
   // One round of Node's event loop after this one: datagrams come first, a new connection is read, an old one shut down, after them.
   const later = (fire: () => void): void => void sim.after(0, () => sim.after(0, fire));
-  const server = listenTcp(new TcpSock(p.net), address, port, (conn, out) => {
+  const server = listenTcp(new TcpSock(p.net, p.cred), address, port, (conn, out) => {
     const from: Client = { transport: 'tcp', address: conn.daddr, port: conn.dport };
     const timer = new Timer(() => session.expired());
     const session: DnsSession = new DnsSession((q, send) => handle(q, from, send), {
@@ -97,7 +97,7 @@ const fits = (reply: Uint8Array, query: Uint8Array): boolean =>
   reply.length >= 2 && reply[0] === query[0] && reply[1] === query[1];
 
 function udpLink(p: Proc, address: number, port: number): Link {
-  const sock = new UdpSock(p.net);
+  const sock = new UdpSock(p.net, p.cred);
   return {
     ask(query, done) {
       sock.onReady = () => {
@@ -114,7 +114,7 @@ function udpLink(p: Proc, address: number, port: number): Link {
 
 function tcpLink(p: Proc, address: number, port: number): Link {
   let waiting: { query: Uint8Array; done: Done } | null = null;
-  const client = new DnsTcpClient(p.net, false, {
+  const client = new DnsTcpClient(p.net, p.cred, false, {
     connected: () => client.send([waiting!.query]),
     message: (m) => (waiting !== null && fits(m, waiting.query) ? waiting.done(m) : undefined),
     ended: () => waiting?.done(null),

@@ -4,6 +4,7 @@
  */
 import { DnsStream, frameAll } from '../../wire/dns-stream.js';
 import { EAGAIN, EINPROGRESS, TcpSock } from '../linux/ipv4/tcp.js';
+import type { Cred } from '../linux/core/cred.js';
 import type { Netns } from '../linux/core/netns.js';
 
 const CHUNK = 65536;
@@ -28,8 +29,8 @@ export class DnsTcpClient {
   /** Closed, by whoever it was. */
   over = false;
 
-  constructor(net: Netns, exact: boolean, events: DnsTcpEvents) {
-    this.sock = new TcpSock(net);
+  constructor(net: Netns, cred: Cred, exact: boolean, events: DnsTcpEvents) {
+    this.sock = new TcpSock(net, cred);
     this.events = events;
     this.exact = exact;
   }

@@ -39,7 +39,7 @@ export const echoServer: Program = (p) => {
   };
   if (a.udp) return udpEcho(p, a.port, inUse);
   const make = a.stray === 0 ? (): Handler => ECHO : (sock: TcpSock): Handler => strayEcho(sock, a.stray);
-  const server = listenTcp(new TcpSock(p.net), 0, a.port, make);
+  const server = listenTcp(new TcpSock(p.net, p.cred), 0, a.port, make);
   if (typeof server === 'number') return inUse();
   p.onKill = () => server.close();
 };
@@ -62,7 +62,7 @@ function strayEcho(sock: TcpSock, ahead: number): Handler {
 }
 
 function udpEcho(p: Proc, port: number, inUse: () => void): void {
-  const sock = new UdpSock(p.net);
+  const sock = new UdpSock(p.net, p.cred);
   if (sock.bind(0, port) !== 0) return inUse();
   sock.onReady = () => {
     sock.takeError();

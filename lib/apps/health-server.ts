@@ -90,7 +90,7 @@ export const healthServer: Program = (p) => {
   }
   const { sim } = p.net.kernel;
   const site = healthSite(a.service, a.endpoints, () => EPOCH_SEC + Math.floor(sim.now / 1e9));
-  const server = listenTcp(new TcpSock(p.net), a.address, a.port, () => new HttpSession(site));
+  const server = listenTcp(new TcpSock(p.net, p.cred), a.address, a.port, () => new HttpSession(site));
   if (typeof server === 'number') {
     p.err(`podwire app health: port ${a.port}: ${strerror(server)}\n`);
     return p.exit(1);

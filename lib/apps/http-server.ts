@@ -36,7 +36,7 @@ export const httpServer: Program = (p) => {
     p.err(`podwire: ${a}\n`);
     return p.exit(2);
   }
-  const server = listenTcp(new TcpSock(p.net), 0, a.port, () => new HttpSession(plainSite(a.body)));
+  const server = listenTcp(new TcpSock(p.net, p.cred), 0, a.port, () => new HttpSession(plainSite(a.body)));
   if (typeof server === 'number') {
     p.err(`podwire app http: port ${a.port}: ${strerror(server)}\n`);
     return p.exit(1);

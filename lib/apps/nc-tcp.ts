@@ -57,7 +57,7 @@ function connect(
   done: (s: TcpSock | null | 'fatal') => void,
 ): void {
   const { sim } = p.net.kernel;
-  const sock = new TcpSock(p.net);
+  const sock = new TcpSock(p.net, p.cred);
   const fail = (text: string): void => {
     sim.cancel(timer);
     sock.close();
@@ -89,7 +89,7 @@ function connect(
 
 /** Takes connections one at a time; without -k only the first. */
 export function ncTcpServer(p: Proc, o: NcOptions): void {
-  const sock = new TcpSock(p.net);
+  const sock = new TcpSock(p.net, p.cred);
   sock.reuse = true;
   let err = sock.bind(o.source, o.port);
   if (err === 0) err = sock.listen(1);

@@ -5,14 +5,15 @@
  * at once. The exit code is 0 in both cases.
  * @module
  */
-import { UdpSock } from '../linux/ipv4/udp.js';
+import { EADDRINUSE, UdpSock } from '../linux/ipv4/udp.js';
 import { SEC, Timer } from '../sim/sim.js';
+import { strerror } from './errno.js';
 import type { NcOptions } from './nc.js';
 import type { Proc } from './program.js';
 
 /** Sends standard input to `addr:port` and prints what comes. */
 export function ncUdpClient(p: Proc, o: NcOptions, addr: number, port: number): void {
-  const sock = new UdpSock(p.net);
+  const sock = new UdpSock(p.net, p.cred);
   const bad = o.source !== 0 || o.port !== 0 ? sock.bind(o.source, o.port) : 0;
   if (bad !== 0 || sock.connect(addr, port) !== 0) {
     sock.close();
@@ -24,9 +25,10 @@ export function ncUdpClient(p: Proc, o: NcOptions, addr: number, port: number): 
 /** Waits for the first datagram, then talks with its sender. */
 export function ncUdpServer(p: Proc, o: NcOptions): void {
   const port = o.port !== 0 ? o.port : Number(o.words[o.words.length - 1]);
-  const sock = new UdpSock(p.net);
-  if (!(port > 0 && port < 65536) || sock.bind(o.source, port) !== 0) {
-    p.err('nc: Address already in use\n');
+  const sock = new UdpSock(p.net, p.cred);
+  const bad = port > 0 && port < 65536 ? sock.bind(o.source, port) : -EADDRINUSE;
+  if (bad !== 0) {
+    p.err(`nc: ${strerror(-bad)}\n`);
     return p.exit(1);
   }
   p.onKill = () => sock.close();

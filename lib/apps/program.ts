@@ -5,6 +5,7 @@
  * timers of the virtual clock. Programs know nothing of how their namespace was configured.
  * @module
  */
+import type { Cred } from '../linux/core/cred.js';
 import type { Netns } from '../linux/core/netns.js';
 
 /** Files as a program in one namespace sees them (`/etc/netns/NAME/x` is mounted over `/etc/x`). */
@@ -15,6 +16,8 @@ export interface Files {
 
 export interface Proc {
   readonly net: Netns;
+  /** Who it runs as; its sockets are opened with it. */
+  readonly cred: Cred;
   readonly files: Files;
   /** Arguments, the program's own name first. */
   readonly argv: readonly string[];

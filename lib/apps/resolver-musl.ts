@@ -120,7 +120,7 @@ export class MuslResolver implements StubResolver {
       const question = [{ name, type, cls: 1 }];
       return packDns({ id: ids[i]!, flags: 0x0100, question, answer: [], authority: [], additional: [] }, false);
     });
-    const sock = new UdpSock(this.p.net);
+    const sock = new UdpSock(this.p.net, this.p.cred);
     const e = sock.bind(0, 0);
     const { servers, timeout, attempts } = this.conf;
     const interval = Math.floor((1000 * timeout) / attempts) * 1e6;

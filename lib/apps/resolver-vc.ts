@@ -26,7 +26,7 @@ export function sendVc(
     if (errno === ECONNRESET && again) return sendVc(p, server, queries, done, false);
     done(errno === 0 && open.size === 0 ? messages : [], errno);
   };
-  const client = new DnsTcpClient(p.net, true, {
+  const client = new DnsTcpClient(p.net, p.cred, true, {
     connected: () => client.send(queries.map((q) => packDns(q, false))),
     message: (bytes) => {
       if (bytes.length < 12) return end(EMSGSIZE);

@@ -169,7 +169,7 @@ export class Resolver implements StubResolver {
   socket(ns: number): UdpSock | null {
     const old = this.socks[ns];
     if (old) return old;
-    const s = new UdpSock(this.p.net);
+    const s = new UdpSock(this.p.net, this.p.cred);
     s.recverr = true;
     if (s.connect(this.conf.servers[ns]!, 53) !== 0) {
       s.close();

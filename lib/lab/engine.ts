@@ -6,12 +6,14 @@ import { EN10MB, RAW } from '../../wire/pcap.js';
 import { Tap, CaptureClock } from '../capture/tap.js';
 import type { Narrator } from '../capture/narrator.js';
 import type { Files, Program } from '../apps/program.js';
+import { ROOT } from '../linux/core/cred.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import { bootKernel } from '../linux/core/machine.js';
 import { ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import { commands, PROGRAM_NAMES, programFor } from '../shell/registry.js';
 import { type Command, splitNetns } from '../shell/script.js';
+import { setpriv, type Setpriv, UNPRIVILEGED_PROGRAMS } from '../shell/setpriv.js';
 import { InputError } from '../sim/input-error.js';
 import { EndlessLoop, SEC } from '../sim/sim.js';
 import type { Lab, LabStep } from './lab.js';
@@ -264,12 +266,18 @@ class Machine {
       this.refuse(c, t);
       told(t);
     };
-    const { netns, argv } = splitNetns(c.argv);
+    const { netns, argv: words } = splitNetns(c.argv);
     const net = this.kernel.netns.get(netns ?? 'root');
     if (net === undefined) {
       err(`Cannot open network namespace "${netns}": No such file or directory\n`);
       return done(255);
     }
+    const as = this.privileges(c, words);
+    if (typeof as === 'string') {
+      err(as);
+      return done(1);
+    }
+    const { argv } = as;
     let out = streams.out;
     let finish = done;
     if (c.redirect !== null) {
@@ -311,7 +319,7 @@ class Machine {
     if (program === null) {
       throw this.error(c, unknownCommand(argv));
     }
-    const start = { net, files: view, argv, stdin: c.stdin ?? '' };
+    const start = { net, cred: as.cred, files: view, argv, stdin: c.stdin ?? '' };
     if (!c.background) return this.processes.start(program, { ...start, out, err }, finish);
     let said = '';
     const hear = (t: string): void => {
@@ -320,6 +328,14 @@ class Machine {
     };
     this.processes.start(program, { ...start, out, err: hear }, (code) => this.died(c, code, said));
     finish(0);
+  }
+
+  /** What a command line runs, and as whom; a string is setpriv's message. */
+  private privileges(c: Command, words: string[]): Setpriv | string {
+    if (words[0] !== 'setpriv') return { cred: ROOT, argv: words };
+    const as = setpriv(words);
+    if (typeof as === 'string' || UNPRIVILEGED_PROGRAMS.includes(as.argv[0]!)) return as;
+    throw this.error(c, `found setpriv ${as.argv[0]}, expected one of: ${UNPRIVILEGED_PROGRAMS.join(', ')}`);
   }
 
   /** Runs what `xargs` is given, with the words of its input behind. */
@@ -379,7 +395,9 @@ export function failedExpectations(lab: Lab, results: readonly StepResult[]): st
 function unknownCommand(argv: readonly string[]): string {
   if (argv[0] === 'kubectl') return 'kubectl needs a cluster: it is answered in a Scenario, in a step without `in`';
   const words = argv[0] === 'podwire' ? argv.slice(0, 3).join(' ') : argv[0];
-  const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'xargs'].sort().join(', ');
+  const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'setpriv', 'xargs']
+    .sort()
+    .join(', ');
   return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns, podwire fault`;
 }
 

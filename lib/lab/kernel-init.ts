@@ -65,7 +65,8 @@ echo /podwire/bin/modprobe > /proc/sys/kernel/modprobe
 for m in veth bridge br_netfilter ipip vxlan dummy nf_conntrack ip_vs; do modprobe $m || echo "modprobe $m failed" >> /out/log; done
 sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0 net.ipv4.tcp_rmem='4096 131072 6291456' net.bridge.bridge-nf-call-iptables=1
 lab() { # INDEX SECONDS
-  mkdir -p /run/ready /run/netns /out/lab-$1
+  mkdir -p /run/netns /out/lab-$1
+  mkdir -m 1777 /run/ready
   ( sleep $2; die "no end after $2 s" ) &
   bash /podwire/lab-$1/drive.sh $1
   # Everything it left running, but not this process, the first one; then its namespaces.

@@ -11,6 +11,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Command, splitNetns } from '../shell/script.js';
+import { setpriv } from '../shell/setpriv.js';
 import { InputError } from '../sim/input-error.js';
 import { driverScript, initScript, labScript } from './kernel-init.js';
 import { ECHO } from './kernel-echo.js';
@@ -49,7 +50,7 @@ const APT =
 
 const PROGRAMS = (
   'linux.uml bash busybox modprobe pivot_root ip bridge tc iptables-legacy ipset ipvsadm conntrack ethtool sysctl perl ' +
-  'ping arping nc dig curl ovs-dpctl'
+  'ping arping nc dig curl ovs-dpctl setpriv'
 ).split(' ');
 
 /** The recording kernel or one of its programs is not installed. */
@@ -179,8 +180,15 @@ function collect(
   return { steps, kernel: file(join(out, 'kernel')).trim(), tools };
 }
 
-function isApp(c: Command): boolean {
+/** What a command line runs in the end. */
+function programOf(c: Command): string[] {
   const { argv } = splitNetns(c.argv);
+  const as = argv[0] === 'setpriv' ? setpriv(argv) : null;
+  return as === null || typeof as === 'string' ? argv : as.argv;
+}
+
+function isApp(c: Command): boolean {
+  const argv = programOf(c);
   return argv[0] === 'podwire' && argv[1] === 'app';
 }
 
@@ -196,7 +204,7 @@ function refuseFaults(lab: Lab): void {
 
 /** True when Node runs inside, which needs memory. */
 function usesNode(lab: Lab): boolean {
-  const node = (c: Command): boolean => isApp(c) && !['echo', 'flood', 'health'].includes(splitNetns(c.argv).argv[2]!);
+  const node = (c: Command): boolean => isApp(c) && !['echo', 'flood', 'health'].includes(programOf(c)[2]!);
   return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(node));
 }
 

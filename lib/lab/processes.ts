@@ -3,6 +3,7 @@
  * @module
  */
 import type { Files, Proc, Program } from '../apps/program.js';
+import type { Cred } from '../linux/core/cred.js';
 import type { Netns } from '../linux/core/netns.js';
 import type { Sim } from '../sim/sim.js';
 
@@ -12,6 +13,7 @@ const SIGNALS: Readonly<Record<string, number>> = { HUP: 1, INT: 2, QUIT: 3, KIL
 /** What a program is started with. */
 export interface Start {
   net: Netns;
+  cred: Cred;
   argv: readonly string[];
   stdin: string;
   files: Files;
@@ -41,6 +43,7 @@ export class Processes {
     const entry: Running = { pid: ++this.lastPid, proc: null as unknown as Proc, ended: false, done };
     entry.proc = {
       net: s.net,
+      cred: s.cred,
       files: s.files,
       argv: s.argv,
       stdin: new TextEncoder().encode(s.stdin),

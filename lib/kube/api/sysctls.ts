@@ -10,7 +10,7 @@ const SAFE: Record<string, 'set' | 'no effect' | 'not yet'> = {
   'net.ipv4.tcp_fin_timeout': 'set',
   'kernel.shm_rmid_forced': 'no effect',
   'net.ipv4.ping_group_range': 'no effect',
-  'net.ipv4.ip_unprivileged_port_start': 'no effect',
+  'net.ipv4.ip_unprivileged_port_start': 'set',
   // There are neither SYN cookies nor keepalive probes.
   'net.ipv4.tcp_syncookies': 'no effect',
   'net.ipv4.tcp_keepalive_time': 'no effect',

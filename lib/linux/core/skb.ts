@@ -9,6 +9,7 @@
  * Kernel counterpart: net/core/skbuff.c. Not here: fragments, GSO, partial checksums (podwire always completes them).
  * @module
  */
+import type { Cred } from './cred.js';
 import type { Dst } from '../ipv4/dst.js';
 import type { Conn } from '../netfilter/ct-conn.js';
 import type { Kernel } from './kernel.js';
@@ -115,8 +116,8 @@ export class Skb {
   optNext = 0;
   /** Sent by a local socket. */
   local = false;
-  /** User of the program whose socket sent it, -1: none (skb->sk). */
-  uid = -1;
+  /** Who holds the socket that sent it (skb->sk, its file's f_cred); null: nobody, or the kernel itself. */
+  cred: Cred | null = null;
   /** The device that socket is bound to (sk_bound_dev_if), null: none. */
   oif: Netdev | null = null;
   /** Waits in a queue of this machine (a neighbour's, a queueing discipline's): a socket does not send it again. */
@@ -285,7 +286,7 @@ export class SkbPool {
     s.optFlags = from.optFlags;
     s.optNext = from.optNext;
     s.local = from.local;
-    s.uid = from.uid;
+    s.cred = from.cred;
     s.oif = from.oif;
     s.dstConfirm = from.dstConfirm;
     s.truesize = from.truesize;
@@ -330,7 +331,7 @@ export class SkbPool {
     s.brOtherhost = false;
     s.ignoreDf = false;
     s.local = false;
-    s.uid = -1;
+    s.cred = null;
     s.waiting = false;
     s.dstConfirm = false;
     s.truesize = 0;
@@ -382,7 +383,7 @@ export function scrubButRoute(s: Skb): void {
   s.brOtherhost = false;
   s.ignoreDf = false;
   s.frags = null;
-  s.uid = -1;
+  s.cred = null;
   s.oif = null;
 }
 

@@ -8,6 +8,7 @@
 import * as icmp from '../../../wire/icmp.js';
 import * as ipv4 from '../../../wire/ipv4.js';
 import type { Runnable } from '../../sim/sim.js';
+import { ROOT } from '../core/cred.js';
 import type { Netdev } from '../core/netdev.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
@@ -62,8 +63,6 @@ export class IcmpSock implements Runnable {
   queued = false;
   /** MTU of the path that the last packet was to take, less the options: what -EMSGSIZE is about. */
   mtu = 0;
-  /** User of the program that opened it. */
-  uid = 0;
   /** IP_TTL and IP_MULTICAST_TTL; -1: the system's, and 1 for groups. */
   ttl = -1;
   tos = 0;
@@ -129,7 +128,7 @@ export class IcmpSock implements Runnable {
     const skb = net.kernel.skbs.alloc();
     skb.dst = d;
     skb.mark = this.mark;
-    skb.uid = this.uid;
+    skb.cred = ROOT;
     skb.oif = this.dev;
     skb.room(message.length);
     skb.buf.set(message, skb.head);
@@ -163,7 +162,7 @@ export class IcmpSock implements Runnable {
     fl.oif = this.dev;
     fl.tos = this.tos;
     fl.mark = this.mark;
-    fl.uid = this.uid;
+    fl.uid = ROOT.uid;
     return fl;
   }
 

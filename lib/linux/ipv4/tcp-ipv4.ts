@@ -245,7 +245,7 @@ export function sendSynack(r: RequestSock): void {
   tcp.write(skb.buf, o, r.sport, r.dport, r.sntIsn, r.rcvNxt, end - o, flags, Math.min(r.rcvWnd, 65535));
   skb.tail = end;
   tcp.fillCsum(skb.buf, o, end, r.saddr, r.daddr);
-  skb.uid = r.listener.uid;
+  skb.cred = r.listener.cred;
   skb.hash = r.txhash;
   ipBuildAndSend(net, skb, r.saddr, r.daddr, ipv4.TCP, r.listener.tos, ttlDefault(net), 0, ipv4.DF);
 }

@@ -184,7 +184,7 @@ function finWait2(tw: TimewaitSock, skb: Skb, paws: boolean): number {
 /** The socket of a request whose handshake is complete (tcp_create_openreq_child, tcp_v4_syn_recv_sock). */
 function createChild(r: RequestSock, skb: Skb): TcpSock {
   const sk = r.listener;
-  const c = new TcpSock(r.net);
+  const c = new TcpSock(r.net, null);
   const now = jiffies(r.net.kernel.sim);
   c.saddr = r.saddr;
   c.sport = r.sport;
@@ -193,6 +193,7 @@ function createChild(r: RequestSock, skb: Skb): TcpSock {
   c.bindAddr = sk.bindAddr;
   c.reuse = sk.reuse;
   c.tos = sk.tos;
+  c.uid = sk.uid;
   c.txhash = r.txhash;
   c.ecnFlags = r.ecnOk ? ECN_OK : 0;
   c.nonagle = sk.nonagle;

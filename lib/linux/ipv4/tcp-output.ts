@@ -120,7 +120,7 @@ function ipQueueXmit(sk: TcpSock, skb: Skb): number {
   if (d.dev === net.lo) skb.tailroom = 0;
   skb.dstConfirm = sk.dstConfirm;
   sk.dstConfirm = false;
-  skb.uid = sk.uid;
+  skb.cred = sk.cred;
   if (skb.truesize !== 0) {
     skb.owner = sk;
     skb.charge = skb.truesize;

@@ -7,6 +7,7 @@
  * @module
  */
 import { Timer } from '../../sim/sim.js';
+import type { Cred } from '../core/cred.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb } from '../core/skb.js';
 import type { Dst } from './dst.js';
@@ -105,8 +106,10 @@ export class TcpState {
   bindPort = 0;
   reuse = false;
   tos = 0;
-  /** User of the program that opened it. */
+  /** User that routing rules ask for (sk_uid). */
   uid = 0;
+  /** Who holds it open (sk_socket->file->f_cred); null: nobody, it waits for accept() or has been closed. */
+  cred: Cred | null = null;
   /** IP identification of the next packet (inet_id). */
   inetId = 0;
   /** Seconds of silence before probes and between them, 0: no SO_KEEPALIVE. */

@@ -8,6 +8,7 @@
 import * as ipv4 from '../../../wire/ipv4.js';
 import * as tcp from '../../../wire/tcp.js';
 import type { Runnable, Task, Tasklet } from '../../sim/sim.js';
+import { type Cred, mayNotBind, ROOT } from '../core/cred.js';
 import { jiffies, modTimer } from '../core/jiffies.js';
 import type { Netns } from '../core/netns.js';
 import type { Skb, SkbOwner } from '../core/skb.js';
@@ -15,7 +16,7 @@ import { type Dst, dstMtu, dstValid } from './dst.js';
 import { Flow } from './flow.js';
 import { reqskDrop } from './inet-connection-sock.js';
 import { ehashRemove, getPort, listenerAdd, listenerRemove, putPort } from './inet-hashtables.js';
-import { inetAddrType, isErr, routeOutput, RTN_LOCAL } from './route.js';
+import { EACCES, inetAddrType, isErr, routeOutput, RTN_LOCAL } from './route.js';
 import { sndbufExpand } from './tcp-data.js';
 import { mtuReduced, tcpV4Connect, tcpV4DoRcv } from './tcp-ipv4.js';
 import { timeWait } from './tcp-minisocks.js';
@@ -45,7 +46,7 @@ export class TcpSock extends T.TcpState implements Runnable, SkbOwner, Tasklet {
   /** The process that opened the socket. */
   task: Task | null;
 
-  constructor(net: Netns) {
+  constructor(net: Netns, cred: Cred | null = ROOT) {
     super(net, [
       () => timers.writeTimer(this),
       () => timers.delackTimer(this),
@@ -53,6 +54,8 @@ export class TcpSock extends T.TcpState implements Runnable, SkbOwner, Tasklet {
       () => timers.compressedAckTimer(this),
     ]);
     this.task = net.kernel.sim.current;
+    this.cred = cred;
+    this.uid = cred?.uid ?? 0;
   }
 
   run(): void {
@@ -113,6 +116,7 @@ export class TcpSock extends T.TcpState implements Runnable, SkbOwner, Tasklet {
   bind(addr: number, port: number): number {
     if (this.state !== T.CLOSE || this.bindPort !== 0) return -EINVAL;
     if (addr !== 0 && inetAddrType(this.net, addr) !== RTN_LOCAL) return -EADDRNOTAVAIL;
+    if (mayNotBind(this.net, this.cred, port)) return -EACCES;
     const err = getPort(this.net, this, addr, port);
     if (err !== 0) return err;
     this.bindAddr = this.saddr = addr;
@@ -142,6 +146,8 @@ export class TcpSock extends T.TcpState implements Runnable, SkbOwner, Tasklet {
     if (c === null) return null;
     c.parent = null;
     c.task = this.task;
+    c.cred = this.cred;
+    c.uid = this.uid;
     return c;
   }
 
@@ -403,6 +409,7 @@ function tcpClose(sk: TcpSock): void {
     }
   }
   sk.dead = true;
+  sk.cred = null;
   const before = sk.state;
   sk.flushBacklog();
   if ((before as number) !== T.CLOSE && sk.state === T.CLOSE) return;

@@ -9,6 +9,7 @@ import * as ipv4 from '../../../wire/ipv4.js';
 import * as udp from '../../../wire/udp.js';
 import { fold, pseudo, sum } from '../../../wire/checksum.js';
 import type { Runnable } from '../../sim/sim.js';
+import { type Cred, mayNotBind, ROOT } from '../core/cred.js';
 import { drop } from '../core/drop.js';
 import type { Netns } from '../core/netns.js';
 import { resetCt, type Skb } from '../core/skb.js';
@@ -56,8 +57,8 @@ export class UdpSock implements Runnable {
   /** IP_MTU_DISCOVER: PMTUDISC_*. */
   pmtudisc = 1;
   tos = 0;
-  /** User of the program that opened it. */
-  uid = 0;
+  /** Who opened it; null: the kernel. */
+  readonly cred: Cred | null;
   /** IP_RECVERR: errors that may pass (host unreachable) are reported too. */
   recverr = false;
   /** Takes datagrams in place of the queue (udp_sock.encap_rcv); `trans` at the UDP header. It ends the skb. */
@@ -69,8 +70,9 @@ export class UdpSock implements Runnable {
   private readonly queue: Datagram[] = [];
   private queueBytes = 0;
 
-  constructor(net: Netns) {
+  constructor(net: Netns, cred: Cred | null = ROOT) {
     this.net = net;
+    this.cred = cred;
     if ((net.sysctl.get('net.ipv4.ip_no_pmtu_disc') ?? 0) !== 0) this.pmtudisc = PMTUDISC_DONT;
   }
 
@@ -81,6 +83,7 @@ export class UdpSock implements Runnable {
   /** Binds; port 0 takes a random free one of ip_local_port_range. */
   bind(addr: number, port: number): number {
     if (addr !== 0 && inetAddrType(this.net, addr) !== RTN_LOCAL) return -EADDRNOTAVAIL;
+    if (mayNotBind(this.net, this.cred, port)) return -EACCES;
     if (port === 0) port = this.freePort();
     else if (this.conflicts(addr, port)) return -EADDRINUSE;
     this.addr = addr;
@@ -110,7 +113,7 @@ export class UdpSock implements Runnable {
   connect(addr: number, port: number): number {
     const { kernel } = this.net;
     const fl = flow.to(addr, this.addr).ports(ipv4.UDP, this.port, port);
-    fl.uid = this.uid;
+    fl.uid = this.cred?.uid ?? 0;
     const d = routeOutput(this.net, fl);
     const src = fl.saddr;
     if (isErr(d)) return d;
@@ -142,7 +145,7 @@ export class UdpSock implements Runnable {
     }
     const fl = flow.to(to, saddr !== 0 ? saddr : this.addr).ports(ipv4.UDP, this.port, port);
     fl.tos = this.tos;
-    fl.uid = this.uid;
+    fl.uid = this.cred?.uid ?? 0;
     const d = routeOutput(net, fl);
     if (isErr(d)) return d;
     const length = data.length + ipv4.HLEN + udp.HLEN;
@@ -155,7 +158,7 @@ export class UdpSock implements Runnable {
     skb.tail = skb.head + udp.HLEN + data.length;
     udp.write(skb.buf, skb.head, skb.tail, this.port, port, src, to);
     let id = 0;
-    skb.uid = this.uid;
+    skb.cred = this.cred;
     skb.hash = this.txhash;
     if (this.dport !== 0) id = this.ident = (this.ident + 1) & 0xffff;
     else if (this.pmtudisc !== PMTUDISC_DO) id = selectIdent(net, src, to, ipv4.UDP);

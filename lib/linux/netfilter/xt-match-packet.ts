@@ -133,7 +133,7 @@ export interface IdRange {
   readonly inv: boolean;
 }
 
-/** -m owner: who opened the socket a packet of this machine comes from. Users and groups have the same numbers here. */
+/** -m owner: who holds the socket a packet of this machine comes from; nobody's is nobody's. */
 export class OwnerMatch implements Match {
   readonly name = 'owner';
   readonly pure = true;
@@ -141,7 +141,7 @@ export class OwnerMatch implements Match {
   gid: IdRange | null = null;
 
   match(skb: Skb): boolean {
-    return ownerIs(this.uid, skb.uid) && ownerIs(this.gid, skb.uid);
+    return ownerIs(this.uid, skb.cred?.uid ?? -1) && ownerIs(this.gid, skb.cred?.gid ?? -1);
   }
 
   check(_net: Netns, _table: TableName, hooks: number): string | null {
