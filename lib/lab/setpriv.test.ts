@@ -1,13 +1,13 @@
 /** setpriv's words, and what a program that runs as somebody else may do. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runLab } from '../lab/engine.js';
-import { parseLab } from '../lab/lab.js';
-import { setpriv } from './setpriv.js';
+import { runLab } from './engine.js';
+import { parseLab } from './lab.js';
+import { setpriv } from '../shell/setpriv.js';
 
 const read = (line: string) => setpriv(line.split(' '));
 
-const Setpriv = suite('lib/shell/setpriv');
+const Setpriv = suite('lib/lab/setpriv');
 Setpriv('setpriv() reads ids, in both forms of an option', () => {
   assert.equal(read('setpriv --reuid 1337 --regid=1000 --clear-groups curl -s x'), { cred: { uid: 1337, gid: 1000 }, argv: ['curl', '-s', 'x'] }); // prettier-ignore
   assert.equal(read('setpriv --euid 7 -- nc -l 1'), { cred: { uid: 7, gid: 0 }, argv: ['nc', '-l', '1'] });
