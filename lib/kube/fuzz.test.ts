@@ -15,6 +15,10 @@ import { parseCni } from './cni/config.js';
 import { compile } from './compile.js';
 import { reconcile } from './controllers.js';
 import { KUBEADM_COREFILE, parseCorefile } from './coredns/corefile.js';
+import { albRouter } from './ingress/routes/alb.js';
+import { istioRouter } from './ingress/routes/istio.js';
+import { nginxRouter } from './ingress/routes/nginx.js';
+import { traefikRouter } from './ingress/routes/traefik.js';
 import { parseScenario } from './scenario.js';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -89,6 +93,7 @@ const spell = (v: Json): string => JSON.stringify(v);
 const RUNS = {
   objects: 70_000,
   policies: 4_000,
+  routes: 2_000,
   texts: 10_000,
   corefiles: 10_000,
   scenarios: 5_000,
@@ -144,6 +149,28 @@ const policies = (text: string): void => {
   compile(reconcile({ ...CLUSTER, cni: parseCni(documents('plugin: calico', 'c.yaml')[0]!, ['10.0.1.0/24']), objects }));
 }; // prettier-ignore
 
+const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' }, spec: { type: 'NodePort', selector: { app: 'x' }, ports: [{ port: 80, nodePort: 30080 }] } }; // prettier-ignore
+const ROUTES: Json[] = [
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name: 'i', annotations: { 'kubernetes.io/ingress.class': 'nginx', 'nginx.ingress.kubernetes.io/rewrite-target': '/$2', 'nginx.ingress.kubernetes.io/use-regex': 'true', 'nginx.ingress.kubernetes.io/server-alias': 'b.c' } }, spec: { tls: [{ hosts: ['a.b'], secretName: 's' }], defaultBackend: { service: { name: 'web', port: { number: 80 } } }, rules: [{ host: '*.a.b', http: { paths: [{ path: '/a(/|$)(.*)', pathType: 'ImplementationSpecific', backend: { service: { name: 'web', port: { number: 80 } } } }, { path: '/b', pathType: 'Exact', backend: { service: { name: 'web', port: { name: 'http' } } } }] } }] } },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name: 'i', annotations: { 'kubernetes.io/ingress.class': 'traefik', 'traefik.ingress.kubernetes.io/router.pathmatcher': 'PathRegexp', 'traefik.ingress.kubernetes.io/router.priority': '7', 'traefik.ingress.kubernetes.io/router.tls': 'true' } }, spec: { rules: [{ host: 'a.b', http: { paths: [{ path: '/a+', pathType: 'ImplementationSpecific', backend: { service: { name: 'web', port: { number: 80 } } } }] } }] } },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name: 'i', annotations: { 'kubernetes.io/ingress.class': 'alb', 'alb.ingress.kubernetes.io/listen-ports': '[{"HTTP": 80}, {"HTTPS": 443}]', 'alb.ingress.kubernetes.io/ssl-redirect': '443', 'alb.ingress.kubernetes.io/group.order': '5', 'alb.ingress.kubernetes.io/conditions.web': '[{"field":"source-ip","sourceIpConfig":{"values":["10.0.0.0/8"]}}]', 'alb.ingress.kubernetes.io/actions.go': '{"type":"redirect","redirectConfig":{"host":"b.c","statusCode":"HTTP_302"}}' } }, spec: { rules: [{ host: 'a.b', http: { paths: [{ path: '/a', pathType: 'Prefix', backend: { service: { name: 'web', port: { number: 80 } } } }, { path: '/go', pathType: 'Prefix', backend: { service: { name: 'go', port: { name: 'use-annotation' } } } }] } }] } },
+  { apiVersion: 'networking.istio.io/v1', kind: 'Gateway', metadata: { name: 'g' }, spec: { selector: { istio: 'ingressgateway' }, servers: [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['*', 'default/*.a.b'], tls: { httpsRedirect: false } }, { port: { number: 443, name: 'https', protocol: 'HTTPS' }, hosts: ['a.b'], tls: { mode: 'SIMPLE', credentialName: 'c' } }] } },
+  { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'v' }, spec: { hosts: ['a.b', '*.a.b'], gateways: ['g', 'x/g'], http: [{ match: [{ uri: { prefix: '/a' }, headers: { h: { regex: 'a+' } }, queryParams: { q: { exact: '1' } }, port: 80, ignoreUriCase: true }], rewrite: { uri: '/b', authority: 'c.d' }, route: [{ destination: { host: 'web', port: { number: 80 } }, weight: 1, headers: { request: { set: { a: 'b' }, remove: ['c'] } } }, { destination: { host: 'web.default.svc.cluster.local' }, weight: 2 }], timeout: '5s', retries: { attempts: 2, perTryTimeout: '1s', retryOn: '5xx' } }, { match: [{ uri: { exact: '/r' } }], redirect: { uri: '/x', scheme: 'https', derivePort: 'FROM_REQUEST_PORT', redirectCode: 307 } }, { directResponse: { status: 503, body: { string: 'x' } } }] } },
+]; // prettier-ignore
+const ROUTERS = [nginxRouter, traefikRouter, albRouter, istioRouter];
+
+/** Routers of one object and the others, each asked once. */
+const routes = (text: string): void => {
+  const objects = loadManifests([service, ROUTES[3]!, ROUTES[4]!].map(spell).join('\n---\n'), 'r.yaml');
+  const own = loadManifests(text, 'm.yaml');
+  const all = [...objects.filter((o) => !own.some((x) => x.kind === o.kind)), ...own];
+  for (const build of ROUTERS) {
+    const router = build(all, { file: 'm.yaml' });
+    const route = router.decide({ method: 'GET', target: '/a/b?q=1', fields: [['Host', 'a.b'], ['h', 'aa']], port: 80, tls: false, source: '10.1.2.3' }); // prettier-ignore
+    if (route.kind === 'forward') for (const b of route.backends) router.upstreams(b);
+  }
+};
+
 /** Documents of the manifests in this repository. */
 const REAL = [
   'lib/kube/coredns/testdata/objects.yaml',
@@ -175,6 +202,7 @@ const Fuzz = suite('lib/kube/fuzz');
 Fuzz('what is changed compiles before', () => {
   scenario(spell(BASE));
   policies(POLICIES.map(spell).join('\n---\n'));
+  for (const r of ROUTES) routes(spell(r));
   for (const text of REAL) loadManifests(text, 'm.yaml');
   for (const text of COREFILES.slice(0, 3)) parseCorefile(text, 'Corefile');
 });
@@ -199,6 +227,19 @@ Fuzz(`${RUNS.policies} network policies with changed fields are enforced or refu
     { numRuns: RUNS.policies },
   );
 });
+Fuzz(
+  `${RUNS.routes} Ingresses, Gateways and VirtualServices with changed fields are routed or refused with a place`,
+  () => {
+    fc.assert(
+      fc.property(fc.nat(ROUTES.length - 1), changes, (which, list) => {
+        const root = [structuredClone(ROUTES[which]!)];
+        for (const c of list) mutate(root, c);
+        survives(() => routes(root.map(spell).join('\n---\n')));
+      }),
+      { numRuns: RUNS.routes },
+    );
+  },
+);
 Fuzz(`${RUNS.texts} manifests with changed text run or are refused with a place`, () => {
   fc.assert(
     fc.property(fc.nat(REAL.length - 1), slips, (which, list) => {

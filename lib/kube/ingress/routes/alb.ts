@@ -9,7 +9,6 @@
 import { failAt, placeOf } from '../../api/meta.js';
 import type { Ingress } from '../../api/types.js';
 import { contains } from '../../networks.js';
-import { InputError } from '../../../sim/input-error.js';
 import type { Backend, Objects, Route, Router, RouteRequest, Upstream } from '../types.js';
 import { type AlbProtocol, annotation, check, integer, listenPorts, refuse } from './alb-annotations.js';
 import { type Action, actionOf, type Condition, listenerRules, type Member, nameOf, NOT_FOUND, type Rule } from './alb-rules.js'; // prettier-ignore
@@ -114,7 +113,9 @@ class Alb implements AlbRouter {
 /** The Ingresses of the group, by group.order, then by namespace/name. */
 function membersOf(objects: Objects, o: AlbOptions): Member[] {
   const groups = albGroups(objects);
-  if (groups.length > 1 && o.group === '') throw new InputError(o.file, 0, 0, `found the load balancers ${groups.join(', ')}, expected one: give the name of its group`); // prettier-ignore
+  const other = own(objects).find((i) => groupOf(i) !== groups[0]);
+  if (other !== undefined && o.group === '')
+    failAt(o.file, other, 'metadata.name', `found the load balancers ${groups.join(', ')}, expected one: give the name of its group, or the Ingresses a group.name`); // prettier-ignore
   const list = own(objects).filter((i) => o.group === '' || groupOf(i) === o.group);
   for (const c of objects)
     if (c.kind === 'IngressClass' && c.spec.controller === CONTROLLER && placeOf(c)?.opt('spec')?.opt('parameters'))
