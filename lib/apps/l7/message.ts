@@ -1,0 +1,113 @@
+/**
+ * HTTP/1.1 messages as lists: every field keeps its place and its case, for both are what a proxy is known by.
+ *
+ * Text is latin-1: one character a byte, so that whatever a peer sends survives the way through. RFC 9110, RFC 9112.
+ * @module
+ */
+
+/** A header field: its name as it was (or will be) sent, its value without the blanks around it. */
+export type Field = readonly [name: string, value: string];
+
+export interface RequestHead {
+  readonly method: string;
+  /** The request-target, byte for byte. */
+  readonly target: string;
+  /** HTTP/1.`minor`. */
+  readonly minor: number;
+  readonly fields: readonly Field[];
+}
+
+export interface ResponseHead {
+  readonly minor: number;
+  readonly status: number;
+  readonly reason: string;
+  readonly fields: readonly Field[];
+}
+
+/** How a body is delimited on the wire. `close`: it ends with the connection. */
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
+  | { readonly kind: 'close' };
+
+export const NO_BODY: Framing = { kind: 'none' };
+export const CHUNKED: Framing = { kind: 'chunked' };
+export const TO_THE_END: Framing = { kind: 'close' };
+export const ofLength = (length: number): Framing => ({ kind: 'length', length });
+
+/** The values of a field, in order, by its name in lower case. */
+export function valuesOf(fields: readonly Field[], name: string): string[] {
+  const out: string[] = [];
+  for (const [n, v] of fields) if (n.length === name.length && n.toLowerCase() === name) out.push(v);
+  return out;
+}
+
+/** The first value of a field by its name in lower case; null: it is absent. */
+export function valueOf(fields: readonly Field[], name: string): string | null {
+  for (const [n, v] of fields) if (n.length === name.length && n.toLowerCase() === name) return v;
+  return null;
+}
+
+/** The members of a comma-separated field, lower case, without blanks; empty members are left out. */
+export function wordsOf(fields: readonly Field[], name: string): string[] {
+  return valuesOf(fields, name)
+    .flatMap((v) => v.toLowerCase().split(','))
+    .map((w) => w.trim())
+    .filter((w) => w !== '');
+}
+
+/** The fields whose names (lower case) are not in `names`. */
+export const without = (fields: readonly Field[], names: ReadonlySet<string>): Field[] =>
+  fields.filter(([n]) => !names.has(n.toLowerCase()));
+
+/** The fields that concern one connection only (RFC 9110 7.6.1), as the proxies strip them. */
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection', 'proxy-connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer',
+  'transfer-encoding', 'upgrade',
+]); // prettier-ignore
+
+/** Whether the connection stays after this message, by its version and Connection (RFC 9112 9.3). */
+export function persistent(head: { readonly minor: number; readonly fields: readonly Field[] }): boolean {
+  const words = wordsOf(head.fields, 'connection');
+  if (words.includes('close')) return false;
+  return head.minor > 0 || words.includes('keep-alive');
+}
+
+/** Bytes of latin-1 text. */
+export function bytesOf(text: string): Uint8Array {
+  const b = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) b[i] = text.charCodeAt(i);
+  return b;
+}
+
+/** Latin-1 text of bytes. */
+export function textOf(b: Uint8Array, from = 0, to = b.length): string {
+  let s = '';
+  for (let i = from; i < to; i++) s += String.fromCharCode(b[i]!);
+  return s;
+}
+
+const lines = (fields: readonly Field[]): string => fields.map(([n, v]) => `${n}: ${v}\r\n`).join('');
+
+/** A request's head, with the empty line that ends it. */
+export const requestText = (h: RequestHead): string =>
+  `${h.method} ${h.target} HTTP/1.${h.minor}\r\n${lines(h.fields)}\r\n`;
+
+/** A response's head, with the empty line that ends it. */
+export const responseText = (h: ResponseHead): string =>
+  `HTTP/1.${h.minor} ${h.status}${h.reason === '' ? '' : ` ${h.reason}`}\r\n${lines(h.fields)}\r\n`;
+
+/** Several byte strings as one. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  let n = 0;
+  for (const p of parts) n += p.length;
+  const out = new Uint8Array(n);
+  n = 0;
+  for (const p of parts) {
+    out.set(p, n);
+    n += p.length;
+  }
+  return out;
+}
