@@ -35,6 +35,8 @@ function labClock(): () => number {
 export class NodeIo implements Io {
   readonly wall = labClock();
   private readonly seed: number;
+  private readonly open = new Set<{ destroy(): void }>();
+  private readonly asked: Promise<void>[] = [];
 
   /** `seed`: of every generator. */
   constructor(seed: number) {
@@ -65,23 +67,34 @@ export class NodeIo implements Io {
   connect(to: Endpoint, make: (conn: Conn) => ConnHandler, { source }: ConnectOptions = {}): void {
     const local = source === undefined ? {} : { localAddress: ntoa(source) };
     const sock = connect({ host: ntoa(to.address), port: to.port, allowHalfOpen: true, noDelay: true, ...local });
-    const conn = new NodeConn(sock);
-    conn.serve(make(conn));
+    this.serve(sock, make);
   }
 
-  listen(
-    at: Endpoint,
-    accept: (conn: Conn) => ConnHandler,
-    failed?: (errno: number) => void,
-    ready?: () => void,
-  ): Listener {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (sock) => {
-      const conn = new NodeConn(sock);
-      conn.serve(accept(conn));
+  listen(at: Endpoint, accept: (conn: Conn) => ConnHandler, failed?: (errno: number) => void): Listener {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (sock) => this.serve(sock, accept));
+    const ready = new Promise<void>((resolve) => {
+      server.on('error', (e: NodeJS.ErrnoException) => failed?.(-(e.errno ?? -5)));
+      server.listen({ port: at.port, host: ntoa(at.address), backlog: BACKLOG }, resolve);
     });
-    server.on('error', (e: NodeJS.ErrnoException) => failed?.(-(e.errno ?? -5)));
-    server.listen({ port: at.port, host: ntoa(at.address), backlog: BACKLOG }, ready);
+    this.asked.push(ready);
     return { close: () => void server.close() };
+  }
+
+  /** Resolves once everything that was asked to listen does. */
+  async listening(): Promise<void> {
+    await Promise.all(this.asked);
+  }
+
+  /** Ends every connection at once. */
+  closeAll(): void {
+    for (const s of this.open) s.destroy();
+  }
+
+  private serve(sock: Socket, make: (conn: Conn) => ConnHandler): void {
+    this.open.add(sock);
+    sock.on('close', () => this.open.delete(sock));
+    const conn = new NodeConn(sock);
+    conn.serve(make(conn));
   }
 }
 

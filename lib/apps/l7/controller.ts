@@ -122,6 +122,8 @@ export interface UpstreamRules {
   readonly ageNs: number;
   /** The body of a request is a write of its own. */
   readonly bodyApart: boolean;
+  /** Bytes of a response taken at once; what comes with them is handed on before the next are. */
+  readonly readBytes: number;
 }
 
 export interface Controller {

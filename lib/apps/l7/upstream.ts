@@ -185,6 +185,11 @@ export class Upstream implements ConnHandler {
   }
 
   data(bytes: Uint8Array): void {
+    const n = this.pool.rules.readBytes;
+    for (let i = 0; i < bytes.length && !this.over; i += n) this.piece(bytes.subarray(i, i + n));
+  }
+
+  private piece(bytes: Uint8Array): void {
     const e = this.exchange;
     // Bytes that nobody asked for: the connection cannot be trusted.
     if (e === null) return this.dropIdle();

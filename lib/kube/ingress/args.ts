@@ -1,0 +1,51 @@
+/** Arguments of `podwire app ingress`. @module */
+import { aton } from '../../../wire/inet.js';
+
+export interface IngressArgs {
+  controller: string;
+  /** Files of the objects that it watches. */
+  manifests: string[];
+  /** The address it listens at. */
+  listen: number;
+  /** Its ports for HTTP and HTTPS; 0: none. */
+  http: number;
+  https: number;
+  /** Of what it draws; null: another one each time (the kernel's own in the engine). */
+  seed: number | null;
+  /** The Pod's name, which some controllers tell. */
+  pod: string;
+  /** Every connection begins with a PROXY header. */
+  proxyProtocol: boolean;
+}
+
+export const INGRESS_USAGE =
+  '--controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--seed N] [--proxy-protocol on|off]';
+
+const port = (v: string): number | null => (/^\d{1,5}$/.test(v) && Number(v) < 65536 ? Number(v) : null);
+
+/** Reads the arguments after `ingress`; a string says what is wrong. */
+export function ingressArgs(args: readonly string[], controllers: readonly string[]): IngressArgs | string {
+  const o: IngressArgs = {
+    controller: '', manifests: [], listen: 0, http: 80, https: 443, seed: null, pod: 'ingress', proxyProtocol: false,
+  }; // prettier-ignore
+  const wrong = (what: string): string => `ingress: found "${what}", expected ${INGRESS_USAGE}`;
+  for (let i = 0; i < args.length; i++) {
+    const a = args[i]!;
+    const v = args[++i];
+    if (v === undefined) return wrong(a);
+    if (a === '--manifests') {
+      o.manifests.push(v);
+      while (args[i + 1] !== undefined && !args[i + 1]!.startsWith('--')) o.manifests.push(args[++i]!);
+    } else if (a === '--controller') o.controller = v;
+    else if (a === '--pod') o.pod = v;
+    else if (a === '--http' && port(v) !== null) o.http = port(v)!;
+    else if (a === '--https' && port(v) !== null) o.https = port(v)!;
+    else if (a === '--listen' && aton(v) !== null) o.listen = aton(v)!;
+    else if (a === '--seed' && /^\d{1,15}$/.test(v)) o.seed = Number(v);
+    else if (a === '--proxy-protocol' && (v === 'on' || v === 'off')) o.proxyProtocol = v === 'on';
+    else return wrong(`${a} ${v}`);
+  }
+  if (!controllers.includes(o.controller))
+    return `ingress: found --controller "${o.controller}", expected one of: ${controllers.join(', ')}`;
+  return o.manifests.length > 0 ? o : 'ingress: expected --manifests FILE…';
+}

@@ -1,0 +1,62 @@
+/**
+ * nginx's own pages (src/http/ngx_http_special_response.c, server_tokens off), as ingress-nginx answers with them: no Server, Date
+ * first.
+ * @module
+ */
+import type { Answer } from '../../../apps/l7/controller.js';
+import type { Field } from '../../../apps/l7/message.js';
+import { answer, head, httpDate } from '../answers.js';
+
+const REASONS: Readonly<Record<number, string>> = {
+  301: 'Moved Permanently', 302: 'Found', 307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 404: 'Not Found',
+  405: 'Not Allowed', 413: 'Request Entity Too Large', 414: 'Request-URI Too Large', 501: 'Not Implemented', 502: 'Bad Gateway',
+  503: 'Service Temporarily Unavailable', 504: 'Gateway Time-out', 505: 'HTTP Version Not Supported',
+}; // prettier-ignore
+
+/** The status line's reason differs from the page's in one case (ngx_http_status_lines). */
+const LINE_REASONS: Readonly<Record<number, string>> = { ...REASONS, 302: 'Moved Temporarily' };
+
+/** 494: what is too long is a header; it is said with 400. */
+const TOO_LARGE = 'Request Header Or Cookie Too Large';
+
+/** The HTML of a status; `more`: a line of its own under the status, which is the title too. */
+export function page(status: number, more = ''): string {
+  const text = `${status} ${REASONS[status] ?? ''}`.trim();
+  const title = more === '' ? text : `${status} ${more}`;
+  const extra = more === '' ? '' : `<center>${more}</center>\r\n`;
+  return `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${text}</h1></center>\r\n${extra}<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`;
+}
+
+/** What a page is sent with. */
+export interface PageOptions {
+  /** Seconds since 1970. */
+  now: number;
+  keep: boolean;
+  tls: boolean;
+  /** `early`: nginx made it itself, it stands before Connection; else behind it. */
+  location?: { value: string; early: boolean };
+  more?: string;
+}
+
+/** HSTS, last of all fields on https. */
+export const HSTS: Field = ['Strict-Transport-Security', 'max-age=31536000; includeSubDomains'];
+
+/** A page as an answer. */
+export function pageAnswer(status: number, o: PageOptions): Answer {
+  const body = page(status, o.more);
+  const location: Field[] = o.location === undefined ? [] : [['Location', o.location.value]];
+  const early = o.location?.early === true;
+  const fields: Field[] = [
+    ['Date', httpDate(o.now)],
+    ['Content-Type', 'text/html'],
+    ['Content-Length', String(body.length)],
+    ...(early ? location : []),
+    ['Connection', o.keep ? 'keep-alive' : 'close'],
+    ...(early ? [] : location),
+    ...(o.tls ? [HSTS] : []),
+  ];
+  return answer(head(status, LINE_REASONS[status] ?? '', fields), body, !o.keep);
+}
+
+/** The page for a head that is too long. */
+export const tooLarge = (o: PageOptions): Answer => pageAnswer(400, { ...o, more: TOO_LARGE });

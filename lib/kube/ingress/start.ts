@@ -1,0 +1,52 @@
+/**
+ * Ingress controllers as programs over any Io: what each one listens on, and the Controller behind it.
+ *
+ * One entry in `CONTROLLERS` a controller; the adapters (program.ts for the engine, lib/cli/app-ingress.ts for real sockets) know
+ * nothing else of them.
+ * @module
+ */
+import type { Io, Layer } from '../../apps/l7/io.js';
+import { Proxy } from '../../apps/l7/proxy.js';
+import { proxyProtocol } from '../../apps/l7/proxy-protocol.js';
+import type { IngressArgs } from './args.js';
+import { DEFAULT_SERVER_PORT, NginxController, NginxDefaultServer } from './nginx/controller.js';
+import { nginxRouter } from './routes/nginx.js';
+import type { Objects } from './types.js';
+
+/** A controller that runs. */
+export interface Running {
+  /** The objects that it watches have changed. Throws InputError. */
+  update(objects: Objects): void;
+  close(): void;
+}
+
+/** Starts a controller; `failed` is told of ports that cannot be had. Throws InputError for objects it cannot take. */
+export type Start = (
+  io: Io,
+  objects: Objects,
+  a: IngressArgs,
+  failed: (port: number, errno: number) => void,
+) => Running;
+
+export const CONTROLLERS: Readonly<Record<string, Start>> = { 'ingress-nginx': ingressNginx };
+
+const before = (a: IngressArgs): Layer[] => (a.proxyProtocol ? [proxyProtocol] : []);
+
+function ingressNginx(
+  io: Io,
+  objects: Objects,
+  a: IngressArgs,
+  failed: (port: number, errno: number) => void,
+): Running {
+  const options = { warn: (text: string) => io.log(text) };
+  const controller = new NginxController(io, nginxRouter(objects, options), { proxyProtocol: a.proxyProtocol });
+  const open = [
+    new Proxy(io, new NginxDefaultServer(io)).serve({ address: a.listen, port: DEFAULT_SERVER_PORT }, DEFAULT_SERVER_PORT, [], (e) => failed(DEFAULT_SERVER_PORT, e)), // prettier-ignore
+  ];
+  const proxy = new Proxy(io, controller);
+  if (a.http > 0) open.push(proxy.serve({ address: a.listen, port: a.http }, 80, before(a), (e) => failed(a.http, e)));
+  return {
+    update: (now) => controller.update(nginxRouter(now, options)),
+    close: () => open.forEach((l) => l.close()),
+  };
+}
