@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { healthArgs, healthSite, httpDate } from './health-server.js';
+import { httpDate } from '../sim/calendar.js';
+import { healthArgs, healthSite } from './health-server.js';
 import { HttpSession } from './http-session.js';
 
 /** What kube-proxy 1.34.3's server was seen to answer at that time. */

@@ -7,19 +7,13 @@
 import { aton } from '../../wire/inet.js';
 import { EPOCH_SEC } from '../../wire/pcap.js';
 import { TcpSock } from '../linux/ipv4/tcp.js';
-import { calendarTime } from '../sim/calendar.js';
+import { httpDate } from '../sim/calendar.js';
 import { strerror } from './errno.js';
 import { type Head, HttpSession, type Site } from './http-session.js';
 import type { Program } from './program.js';
 import { listenTcp } from './tcp-server.js';
 
 const USAGE = '--port PORT --service NAMESPACE/NAME --endpoints N [--address ADDR]';
-
-/** `Mon, 01 Jan 2024 00:00:00 GMT` for seconds since 1970 (RFC 9110 5.6.7). */
-export function httpDate(sec: number): string {
-  const t = calendarTime(sec);
-  return `${t.weekday}, ${t.day} ${t.mon} ${t.year} ${t.time} GMT`;
-}
 
 const failure = (status: string): string =>
   `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n`;

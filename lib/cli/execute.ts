@@ -19,17 +19,14 @@ export interface Outcome {
   notes: string[];
 }
 
-let coredns: Program | null = null;
+/** Loaded where a Lab has one of them. */
+let cluster: ((argv: readonly string[]) => Program | null) | null = null;
+const CLUSTER_APP = /podwire app (coredns|ingress)\b/;
 
 /** Runs the Lab and the kubectl steps of a Scenario. */
 export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outcome> {
-  if (l.text.includes('podwire app coredns') && coredns === null) {
-    coredns = (await import('../kube/coredns/program.js')).corednsProgram;
-  }
-  const run = runLab(l.lab, {
-    ...options,
-    programFor: (argv) => (argv[0] === 'podwire' && argv[2] === 'coredns' ? coredns : null),
-  });
+  if (cluster === null && CLUSTER_APP.test(l.text)) cluster = (await import('../kube/programs.js')).clusterProgram;
+  const run = runLab(l.lab, { ...options, programFor: (argv) => cluster?.(argv) ?? null });
   const steps = [...run.steps];
   const failures = [...run.failures];
   const notes = [...run.notes];

@@ -106,12 +106,13 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     more: 'A Lab that differs is recorded up to three times more; one that is equal then was decided by time, is named and counted apart.\nExit: 0 no difference, 1 a difference, 2 the kernel did not finish some.',
   },
   app: {
-    takes: 'echo|http|coredns|ingress …',
+    takes: 'echo|http|coredns|ingress|agnhost|http-echo|nginx|whoami …',
     does: "podwire's own servers on real sockets",
     options: {
       'echo --udp PORT | --tcp PORT': 'sends back what it reads',
       'http --port PORT [--body TEXT | --size BYTES]': 'answers every request with TEXT',
       'coredns --manifests FILE… [--corefile FILE] [--listen ADDR] [--port PORT]': 'CoreDNS over these objects, UDP and TCP',
+      'agnhost|http-echo|nginx|whoami [--hostname NAME] [--env NAME=VALUE]… ARGUMENTS': "the servers of these images, with the real programs' arguments",
       'ingress --controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--seed N] [--proxy-protocol on|off]': 'an ingress controller over these objects',
     },
   },

@@ -17,7 +17,6 @@ import { type Action, type Change, live, still, type Timeline } from './control-
 import { ipvsConnections, type Observe } from './control-plane/proxies.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
-import { corednsProgram } from './coredns/program.js';
 import { parseKubectl } from './kubectl/args.js';
 import {
   change,
@@ -29,6 +28,7 @@ import {
 } from './kubectl/change/index.js';
 import type { View } from './kubectl/index.js';
 import { containers, inNetns } from './pod-commands.js';
+import { clusterProgram } from './programs.js';
 import type { ScenarioStep } from './scenario.js';
 import { filesOf, sandboxFiles, type Setup, setupOf } from './setup.js';
 
@@ -162,8 +162,7 @@ function observer(c: Cluster, setup: Setup, actions: readonly Action[], at: Time
       actions,
     );
     const lab = parseLab(labText(c, setup, entries, at), c.scenario.file);
-    const programFor = (argv: readonly string[]) => (argv[0] === 'podwire' && argv[2] === 'coredns' ? corednsProgram : null);
-    return runLab({ ...lab, captures: [] }, { programFor, stopAt: now }).kernel;
+    return runLab({ ...lab, captures: [] }, { programFor: clusterProgram, stopAt: now }).kernel;
   }; // prettier-ignore
   return (node, now) => {
     // The nodes' kube-proxies ask at the same instant: one run answers all.

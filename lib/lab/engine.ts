@@ -8,6 +8,7 @@ import type { Narrator } from '../capture/narrator.js';
 import type { Files, Program } from '../apps/program.js';
 import { ROOT } from '../linux/core/cred.js';
 import type { Kernel } from '../linux/core/kernel.js';
+import { SERVER_NAMES } from '../apps/servers/index.js';
 import { bootKernel } from '../linux/core/machine.js';
 import { ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
@@ -398,7 +399,7 @@ function unknownCommand(argv: readonly string[]): string {
   const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'setpriv', 'xargs']
     .sort()
     .join(', ');
-  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns, podwire fault`;
+  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns|ingress|${SERVER_NAMES.join('|')}, podwire fault`;
 }
 
 /** The namespace that `ip netns pids NAME` asks for; null for other commands. */

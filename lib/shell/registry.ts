@@ -14,6 +14,8 @@ import { httpServer } from '../apps/http-server.js';
 import { nc } from '../apps/nc.js';
 import { ping } from '../apps/ping.js';
 import type { Program } from '../apps/program.js';
+import { SERVER_NAMES } from '../apps/servers/index.js';
+import { siteServer } from '../apps/servers/program.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import type { Netns } from '../linux/core/netns.js';
 import { bridge } from './bridge.js';
@@ -60,6 +62,7 @@ export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'http') return httpServer;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'health') return healthServer;
+  if (argv[0] === 'podwire' && argv[1] === 'app' && SERVER_NAMES.includes(argv[2] ?? '')) return siteServer;
   if (argv[0] === 'podwire' && argv[1] === 'fault') return fault;
   if (argv[0] === 'conntrack' && argv.some((w) => w === '-E' || w === '--event')) return conntrackEvents;
   if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'flood') return flood;

@@ -42,6 +42,12 @@ export function calendarTime(seconds: number): CalendarTime {
   };
 }
 
+/** `Mon, 01 Jan 2024 00:00:00 GMT` for seconds since 1970 (RFC 9110 5.6.7). */
+export function httpDate(seconds: number): string {
+  const t = calendarTime(Math.floor(seconds));
+  return `${t.weekday}, ${t.day} ${t.mon} ${t.year} ${t.time} GMT`;
+}
+
 /** `2024-01-01T00:00:00Z` for seconds since 1970. */
 export function rfc3339(seconds: number): string {
   const t = calendarTime(seconds);

@@ -27,6 +27,8 @@ export interface Answer {
   readonly body: Uint8Array;
   /** Close the connection after it. */
   readonly close: boolean;
+  /** Body and head are writes of their own. */
+  readonly apart?: boolean;
 }
 
 /** Why an attempt at an upstream failed. */
@@ -70,7 +72,11 @@ export interface Forward {
   done?(endpoint: Endpoint, ns: number): void;
 }
 
-export type Decision = { readonly respond: Answer } | { readonly forward: Forward };
+/** Own answers to requests with a body may come before it (`respond`) or need it (`read`, of at most `maxBody` bytes). */
+export type Decision =
+  | { readonly respond: Answer }
+  | { readonly read: (body: Uint8Array) => Answer; readonly maxBody: number }
+  | { readonly forward: Forward };
 
 /** Why a request is refused before it is decided on. */
 export type Refusal =

@@ -58,6 +58,15 @@ export class Proxy {
   }
 }
 
+/** A body on its way to an own answer. */
+interface Collect {
+  readonly head: RequestHead;
+  readonly parts: Uint8Array[];
+  size: number;
+  readonly max: number;
+  readonly read: (body: Uint8Array) => Answer;
+}
+
 /** One client. */
 export class ClientConn implements ConnHandler {
   readonly proxy: Proxy;
@@ -70,6 +79,7 @@ export class ClientConn implements ConnHandler {
   private reader: HeadReader;
   private body: BodyReader = new BodyReader({ kind: 'none' });
   private relay: Relay | null = null;
+  private collect: Collect | null = null;
   private from: Downstream | null = null;
   private nth = 0;
   private alarm: Alarm | null = null;
@@ -122,11 +132,17 @@ export class ClientConn implements ConnHandler {
   }
 
   /** Sends a whole response of the controller's own. */
-  answer(a: Answer, method: string | null): void {
-    const head = bytesOf(responseText(a.head));
-    this.conn.send(method === 'HEAD' || a.body.length === 0 ? head : joined([head, a.body]));
+  answer(a: Answer, method: string): void {
+    this.write(a, method);
     this.responded(a.close);
     this.step();
+  }
+
+  private write(a: Answer, method: string | null): void {
+    const head = bytesOf(responseText(a.head));
+    const bare = method === 'HEAD' || a.body.length === 0;
+    if (bare || a.apart === true) this.conn.send(head);
+    if (!bare) this.conn.send(a.apart === true ? a.body : joined([head, a.body]));
   }
 
   /** The request's body is longer than allowed. */
@@ -179,11 +195,21 @@ export class ClientConn implements ConnHandler {
     }
     const { done } = this.body;
     if (done) this.state = 'answer';
-    const relay = this.relay;
+    const { relay, collect } = this;
     relay?.body(data, done);
-    if (done && relay === null) this.next();
+    if (collect !== null) this.collected(collect, data, done);
+    else if (done && relay === null) this.next();
     // The state may have changed in between.
     return used > 0 && (this.state as string) !== 'over';
+  }
+
+  private collected(c: Collect, data: Uint8Array, done: boolean): void {
+    if (data.length > 0) c.parts.push(data);
+    c.size += data.length;
+    if (!done && c.size <= c.max) return;
+    this.collect = null;
+    if (c.size > c.max) this.refuse('body', c.head);
+    else this.answer(c.read(c.parts.length === 0 ? NOTHING : joined(c.parts)), c.head.method);
   }
 
   private request(head: RequestHead): boolean {
@@ -201,16 +227,28 @@ export class ClientConn implements ConnHandler {
       this.answer(decision.respond, head.method);
       return true;
     }
+    if ('read' in decision) {
+      this.expect(head);
+      const collect = { head, parts: [], size: 0, max: decision.maxBody, read: decision.read };
+      if (this.body.done) this.collected(collect, NOTHING, true);
+      else this.collect = collect;
+      return true;
+    }
     return this.forward(new Relay(this, decision.forward, head, framing, from.keep), framing, head);
   }
 
   private forward(relay: Relay, framing: Framing, head: RequestHead): boolean {
     if (framing.kind === 'length' && framing.length > relay.forward.maxBody) return this.refuse('body', head);
-    if (this.state === 'body' && head.minor > 0 && wordsOf(head.fields, 'expect').includes('100-continue'))
-      this.conn.send(CONTINUE);
+    this.expect(head);
     this.relay = relay;
     relay.start(this.body.done);
     return true;
+  }
+
+  /** A body is wanted: the client that waits for that word may send it. */
+  private expect(head: RequestHead): void {
+    if (this.state !== 'body' || head.minor === 0) return;
+    if (wordsOf(head.fields, 'expect').includes('100-continue')) this.conn.send(CONTINUE);
   }
 
   private downstream(keep: boolean): Downstream {
@@ -225,8 +263,7 @@ export class ClientConn implements ConnHandler {
     this.rest();
     const a = this.proxy.controller.refuse(why, this.downstream(false), request);
     if (a === null) return this.stop();
-    const head = bytesOf(responseText(a.head));
-    this.conn.send(request?.method === 'HEAD' ? head : joined([head, a.body]));
+    this.write(a, request?.method ?? null);
     // What the client goes on to send is nothing we could read: it is dropped.
     if (this.state !== 'answer') this.state = 'body';
     this.finish();

@@ -6,7 +6,7 @@
 import { ntoa } from '../../../../wire/inet.js';
 import type { Downstream } from '../../../apps/l7/controller.js';
 import { CHUNKED, type Field, type Framing, type RequestHead, type ResponseHead, TO_THE_END, valueOf, valuesOf } from '../../../apps/l7/message.js'; // prettier-ignore
-import { httpDate } from '../answers.js';
+import { httpDate } from '../../../sim/calendar.js';
 import { HSTS } from './pages.js';
 
 /** Names that the block sets, or that nginx keeps to itself. */

@@ -5,7 +5,8 @@
  */
 import type { Answer } from '../../../apps/l7/controller.js';
 import type { Field } from '../../../apps/l7/message.js';
-import { answer, head, httpDate } from '../answers.js';
+import { httpDate } from '../../../sim/calendar.js';
+import { answer, head } from '../answers.js';
 
 const REASONS: Readonly<Record<number, string>> = {
   301: 'Moved Permanently', 302: 'Found', 307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 404: 'Not Found',
