@@ -14,7 +14,13 @@ const body = (n: number): string =>
 
 /** The answers of a server with `n` endpoints, and whether it closes. */
 function ask(n: number, request: string): [string, boolean] {
-  const session = new HttpSession(healthSite('default/web', n, () => OBSERVED_AT));
+  const session = new HttpSession(
+    healthSite(
+      'default/web',
+      () => n,
+      () => OBSERVED_AT,
+    ),
+  );
   const r = session.data(new TextEncoder().encode(request));
   return [new TextDecoder().decode(r.bytes), r.close];
 }

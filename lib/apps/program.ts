@@ -24,6 +24,8 @@ export interface Proc {
   readonly stdin: Uint8Array;
   out(text: string): void;
   err(text: string): void;
+  /** Runs a command in the program's namespace, its output the program's own (system(3)); `done` gets its exit code. */
+  run(argv: readonly string[], done: (code: number) => void): void;
   /** Ends the program; sockets must have been closed. Later calls are ignored. */
   exit(code: number): void;
   /** Set by long-running programs: called when the Lab ends or kills the program. */

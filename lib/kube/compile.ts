@@ -12,6 +12,8 @@ import type { Command } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { ApiServer } from './api-server/server.js';
 import { quote } from './api/at.js';
+import { balancerActions } from './cloud/load-balancer-commands.js';
+import { metallbActions } from './cloud/metallb.js';
 import { podNetns } from './cni/sandbox.js';
 import { type Action, type Change, live, still, type Timeline } from './control-plane/index.js';
 import { ipvsConnections, type Observe } from './control-plane/proxies.js';
@@ -28,6 +30,7 @@ import {
 } from './kubectl/change/index.js';
 import type { View } from './kubectl/index.js';
 import { containers, inNetns } from './pod-commands.js';
+import { gateways } from './machines.js';
 import { clusterProgram } from './programs.js';
 import type { ScenarioStep } from './scenario.js';
 import { filesOf, sandboxFiles, type Setup, setupOf } from './setup.js';
@@ -69,10 +72,9 @@ export function compile(cluster: Cluster): Compiled {
   const warnings = [...cluster.warnings, ...probes(cluster)];
   const kubectl = s.steps.flatMap((step, index) => (step.in === '' ? [kubectlStep(step, index)] : []));
   const changing = kubectl.filter((k) => k.request !== null);
-  if (changing.length > 0) warnings.push(...healthPorts(cluster));
   const setup = setupOf(cluster, changing.length > 0, warnings);
   const timeline = changing.length === 0 ? still(cluster) : run(cluster, setup, changing, warnings);
-  const order = ordered(s.steps, timeline.actions);
+  const order = ordered(s.steps, [...cloudActions(cluster), ...timeline.actions]);
   const indexOf = new Map(order.map((x, i) => [x, i]));
   for (const k of kubectl) k.index = indexOf.get(k.step)!;
   const lab = order.filter((x) => !isStep(x) || x.in !== '');
@@ -89,6 +91,9 @@ export function compile(cluster: Cluster): Compiled {
     ever: timeline.ever,
   };
 }
+
+/** Programs outside of the cluster's own components that begin with the first step. */
+const cloudActions = (c: Cluster): Action[] => [...balancerActions(c), ...metallbActions(c)];
 
 type Entry = ScenarioStep | Action;
 const isStep = (x: Entry): x is ScenarioStep => 'in' in x;
@@ -122,12 +127,6 @@ function labText(c: Cluster, setup: Setup, entries: readonly Entry[], at: Timeli
   return stringify({ kind: 'Lab', metadata, spec }, { lineWidth: 0 });
 }
 
-/** The health check node ports: their servers do not follow a cluster that changes. */
-const healthPorts = (c: Cluster): string[] =>
-  c.services
-    .filter((s) => s.spec.healthCheckNodePort !== 0)
-    .map((s) => `Service "${s.metadata.name}": its healthCheckNodePort ${s.spec.healthCheckNodePort} answers for the endpoints of the start, whatever changes`); // prettier-ignore
-
 /** Runs the control plane through the changes of the steps. */
 function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: string[]): Timeline {
   const last = new LastApplied(c.objects);
@@ -159,7 +158,7 @@ function observer(c: Cluster, setup: Setup, actions: readonly Action[], at: Time
   const kernelAt = (now: number): Kernel => {
     const entries = ordered(
       c.scenario.steps.filter((x) => x.atNs <= now && x.in !== ''),
-      actions,
+      [...cloudActions(c), ...actions],
     );
     const lab = parseLab(labText(c, setup, entries, at), c.scenario.file);
     return runLab({ ...lab, captures: [] }, { programFor: clusterProgram, stopAt: now }).kernel;
@@ -247,6 +246,7 @@ export function namespaceOf(c: Cluster, where: string): string | null {
   const s = c.scenario;
   if (kind === 'node' && rest.length === 1 && s.nodes.some((n) => n.name === rest[0])) return rest[0]!;
   if (kind === 'host' && rest.length === 1 && s.hosts.some((n) => n.name === rest[0])) return rest[0]!;
+  if (where === 'host/gw' && s.cni.plugin !== 'aws-vpc' && gateways(s).size > 0) return 'gw';
   const p = podOf(c, where);
   return p !== undefined && isRunning(p) ? podNetns(p, p.spec.nodeName) : null;
 }

@@ -23,6 +23,8 @@ import type {
   Service,
   StatefulSet,
 } from './api/types.js';
+import { assignBalancers } from './cloud/load-balancer-commands.js';
+import { assignPool } from './cloud/metallb.js';
 import { cniPlugin } from './cni/index.js';
 import type { CniPlugin } from './cni/plugin.js';
 import { apiServerObjects } from './controllers/api-server.js';
@@ -88,6 +90,8 @@ export function reconcile(s: Scenario): Cluster {
   ipv4Only(s.file, services, of('EndpointSlice'));
   assignClusterIPs(s.file, s.serviceSubnet, services);
   assignNodePorts(s.file, services);
+  assignBalancers(s, services);
+  assignPool(s, services);
   const slices = [...of('EndpointSlice')];
   const endpoints: Endpoints[] = [];
   for (const svc of services.filter(hasSelector)) {

@@ -31,7 +31,7 @@ const svc = (name: string, spec: string): string => `{ apiVersion: v1, kind: Ser
 
 const BAD: [text: string, message: string][] = [
   ['kind: Lab\n', 's.yaml:1:7: kind: found "Lab", expected one of: Scenario'],
-  [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, apiServer, hosts, ingressControllers, manifests, objects, steps, until'],
+  [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, apiServer, hosts, loadBalancers, metallb, ingressControllers, manifests, objects, steps, until'],
   [scenario('').replace('name: t', 'name: ../t'), `s.yaml:2:19: metadata.name: found "../t", expected letters, digits, '-', '_' and '.'`],
   [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:23: spec.ingressControllers: ingress controllers are not supported yet'],
   [scenario('cni: { plugin: cilium }'), 's.yaml:5:18: spec.cni.plugin: found "cilium", expected one of: bridge, ptp, flannel, calico, aws-vpc, weave'],

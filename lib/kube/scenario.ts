@@ -10,6 +10,8 @@ import { type At, documents, quote } from './api/at.js';
 import { loadManifests, readObjects, type Seen } from './api/manifest.js';
 import { addressWithPrefix, cidr, dnsSubdomain, labels, plainAddress } from './api/names.js';
 import type { KubeObject } from './api/types.js';
+import { BALANCER_FIELDS, balancerMachines, type LoadBalancer, parseLoadBalancers } from './cloud/load-balancer.js';
+import { type MetalLb, parseMetalLb } from './cloud/metallb.js';
 import { checkVpc } from './cloud/vpc-check.js';
 import { type CniConfig, parseCni } from './cni/config.js';
 import { parseCorefile } from './coredns/corefile.js';
@@ -47,7 +49,10 @@ export interface Scenario {
   file: string;
   seed: number;
   nodes: Machine[];
+  /** Machines outside of the cluster, load balancers among them. */
   hosts: Machine[];
+  loadBalancers: LoadBalancer[];
+  metallb: MetalLb | null;
   /** Empty in a VPC. */
   podSubnet: string;
   serviceSubnet: string;
@@ -88,7 +93,7 @@ export function parseScenario(
   const name = m.req('name').str();
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || name.length > 200)
     m.req('name').fail(`found ${quote(name)}, expected letters, digits, '-', '_' and '.'`);
-  const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'apiServer', 'hosts', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
+  const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'apiServer', 'hosts', 'loadBalancers', 'metallb', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
   s.opt('ingressControllers')?.fail('ingress controllers are not supported yet');
   const inVpc = s.opt('cni')?.opt('plugin')?.plain() === 'aws-vpc';
   const machines = networks(s, inVpc);
@@ -104,6 +109,8 @@ export function parseScenario(
     file,
     seed: s.opt('seed')?.int(0, 2 ** 31) ?? 1,
     ...machines,
+    loadBalancers: parseLoadBalancers(s.opt('loadBalancers'), machines, inVpc),
+    metallb: parseMetalLb(s.opt('metallb'), { ...machines, file }, inVpc),
     cni,
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
@@ -198,8 +205,12 @@ function networks(s: At, inVpc: boolean): Networks {
     s.req('nodes').fail(`found ${list.length} nodes, expected from 1 to ${MAX_NODES}`);
   const hostList = s.opt('hosts')?.list() ?? [];
   const nodes = list.map((n) => machine(n, podSubnet, inVpc));
-  const hosts = hostList.map((h) => machine(h, null, inVpc));
-  distinct([...list, ...hostList], [...nodes, ...hosts], serviceSubnet);
+  const balancers = balancerMachines(s.opt('loadBalancers')?.list() ?? []);
+  const hosts = [
+    ...hostList.map((h) => machine(h, null, inVpc)),
+    ...balancers.map((b) => machine(b, null, inVpc, BALANCER_FIELDS)),
+  ];
+  distinct([...list, ...hostList, ...balancers], [...nodes, ...hosts], serviceSubnet);
   return {
     nodes,
     hosts,
@@ -212,9 +223,15 @@ function networks(s: At, inVpc: boolean): Networks {
 const RESERVED = ['lan', 'gw', 'root'];
 
 /** `podSubnet`: null for a machine outside of the cluster, empty for a node of a VPC. */
-function machine(at: At, podSubnet: string | null, inVpc: boolean): Machine {
+function machine(at: At, podSubnet: string | null, inVpc: boolean, more: readonly string[] = []): Machine {
   const own = podSubnet === null ? [] : [...(inVpc ? [] : ['podCIDR']), 'labels'];
-  at.only('name', 'address', 'addresses', 'resolvConf', ...own, ...(inVpc ? ['publicAddress', 'securityGroups'] : []));
+  at.only(
+    'name',
+    'address',
+    ...(more.length > 0 ? more : ['addresses', 'resolvConf']),
+    ...own,
+    ...(inVpc ? ['publicAddress', 'securityGroups'] : []),
+  );
   const list = [at.req('address'), ...(at.opt('addresses')?.list() ?? [])];
   const addresses = list.map((a) => {
     const v = addressWithPrefix(a);

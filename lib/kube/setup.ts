@@ -7,6 +7,8 @@
 import type { Command } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import type { Pod } from './api/types.js';
+import { balancerCommands } from './cloud/load-balancer-commands.js';
+import { metallbCommands } from './cloud/metallb.js';
 import { vpcCommands } from './cloud/vpc.js';
 import { podNetns, sandboxOf } from './cni/sandbox.js';
 import type { Action } from './control-plane/index.js';
@@ -49,8 +51,9 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
     chained.push(...added.flatMap((x) => x.chained));
     out.push(...c.cni.peersAdd(n));
   }
-  const started = living || c.services.length > 0 ? kubeProxies(c, out) : [];
+  const started = living || c.services.length > 0 ? kubeProxies(c, out, living) : [];
   for (const n of s.nodes) out.push(...(c.cni.daemonAdd?.(n) ?? []));
+  out.push(...balancerCommands(c), ...metallbCommands(c));
   // A real node's kube-proxy starts before the first pod that has a network of its own.
   out.push(...chained);
   if (s.coredns !== null) out.push(...dnsFiles(c));
@@ -102,14 +105,14 @@ interface Started {
 }
 
 /** Starts the kube-proxy of every node: its commands go to `out`. */
-function kubeProxies(c: Cluster, out: string[]): Started[] {
+function kubeProxies(c: Cluster, out: string[], living: boolean): Started[] {
   const s = c.scenario;
   return s.nodes.map((n) => {
     const zone = n.labels['topology.kubernetes.io/zone'] ?? '';
     const addresses = nodeAddresses(out, n.name, n.addresses[0]!.split('/')[0]!);
     const proxy = new KubeProxy(s.kubeProxy, s.podSubnet);
     const node = { name: n.name, addresses, podCIDR: n.podCIDR, zone };
-    const lines = proxy.start({ node, services: c.services, slices: c.slices });
+    const lines = proxy.start({ node, services: c.services, slices: c.slices }, living);
     out.push(...lines.flatMap((line) => `ip netns exec ${n.name} ${line}`.split('\n')));
     return { proxy, n, zone };
   });

@@ -320,7 +320,12 @@ class Machine {
     if (program === null) {
       throw this.error(c, unknownCommand(argv));
     }
-    const start = { net, cred: as.cred, files: view, argv, stdin: c.stdin ?? '' };
+    const alone = { ...c, stdin: null, redirect: null, background: false };
+    // `ip netns exec NAME setpriv …`, as it was started itself.
+    const before = c.argv.slice(0, c.argv.length - argv.length);
+    const run = (words: readonly string[], ended: (code: number) => void): void =>
+      this.exec({ ...alone, argv: [...before, ...words] }, { out, err: told }, ended);
+    const start = { net, cred: as.cred, files: view, argv, stdin: c.stdin ?? '', run };
     if (!c.background) return this.processes.start(program, { ...start, out, err }, finish);
     let said = '';
     const hear = (t: string): void => {
@@ -399,7 +404,7 @@ function unknownCommand(argv: readonly string[]): string {
   const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'setpriv', 'xargs']
     .sort()
     .join(', ');
-  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns|ingress|${SERVER_NAMES.join('|')}, podwire fault`;
+  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns|ingress|metallb-speaker|probe|tcp-proxy|${SERVER_NAMES.join('|')}, podwire fault`;
 }
 
 /** The namespace that `ip netns pids NAME` asks for; null for other commands. */

@@ -17,13 +17,17 @@ my %o;
 while (@ARGV) {
   my $a = shift;
   $a =~ /^--(port|service|endpoints|address)$/ && @ARGV && !exists $o{$1}
-    or fail("found \\"$line\\", expected --port PORT --service NAMESPACE/NAME --endpoints N [--address ADDR]", 2);
+    or fail("found \\"$line\\", expected --port PORT --service NAMESPACE/NAME --endpoints N|FILE [--address ADDR]", 2);
   $o{$1} = shift;
 }
 my ($ns, $name) = split m{/}, $o{service};
-my $body = "{\\n\\t\\"service\\": {\\n\\t\\t\\"namespace\\": \\"$ns\\",\\n\\t\\t\\"name\\": \\"$name\\"\\n\\t},\\n\\t\\"localEndpoints\\": $o{endpoints},\\n"
-  . "\\t\\"serviceProxyHealthy\\": true\\n}";
-my $status = $o{endpoints} > 0 ? '200 OK' : '503 Service Unavailable';
+sub count {
+  return $o{endpoints} unless $o{endpoints} =~ m{^/};
+  open(my $f, '<', $o{endpoints}) or return 0;
+  return int(<$f> // 0);
+}
+sub body { return "{\\n\\t\\"service\\": {\\n\\t\\t\\"namespace\\": \\"$ns\\",\\n\\t\\t\\"name\\": \\"$name\\"\\n\\t},\\n\\t\\"localEndpoints\\": $_[0],\\n"
+  . "\\t\\"serviceProxyHealthy\\": true\\n}" }
 
 sub date {
   open(my $f, '<', '/run/t0') or fail("t0: $!", 1);
@@ -38,12 +42,15 @@ sub date {
 
 sub answer {
   my ($head) = @_;
+  my $count = count();
+  my $body = body($count);
+  my $status = $count > 0 ? '200 OK' : '503 Service Unavailable';
   my ($method, $minor) = $head =~ m{^([A-Z]+) \\S+ HTTP/1\\.([01])\\r\\n} or fail('only GET and HEAD of HTTP/1.x are known', 1);
   my $keep = $head =~ /^connection:\\s*keep-alive/mi;
   my $close = $minor ? $head =~ /^connection:\\s*close/mi : !$keep;
   my $connection = $minor && $close ? "Connection: close\\r\\n" : !$minor && $keep ? "Connection: keep-alive\\r\\n" : '';
   my $text = "HTTP/1.$minor $status\\r\\nContent-Type: application/json\\r\\nX-Content-Type-Options: nosniff\\r\\n"
-    . "X-Load-Balancing-Endpoint-Weight: $o{endpoints}\\r\\nDate: " . date() . "\\r\\nContent-Length: " . length($body)
+    . "X-Load-Balancing-Endpoint-Weight: $count\\r\\nDate: " . date() . "\\r\\nContent-Length: " . length($body)
     . "\\r\\n$connection\\r\\n";
   $text .= $body if $method ne 'HEAD';
   return ($text, $close);

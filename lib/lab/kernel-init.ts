@@ -133,6 +133,7 @@ step() {
   ( trap "echo \\$? > $O/step-$1.rc" EXIT
     echo $((\${EPOCHREALTIME/./} - T0 - $2)) > $O/step-$1.late
     PODWIRE_STEP=$1
+    export PODWIRE_AT=$2 # for programs that keep to the step's time, however long they take to start
     set --
     . $L/step-$PODWIRE_STEP.sh > $O/step-$PODWIRE_STEP.out 2> $O/step-$PODWIRE_STEP.err ) &
   steps+=($!)

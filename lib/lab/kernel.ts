@@ -18,6 +18,8 @@ import { ECHO } from './kernel-echo.js';
 import { FLOOD } from './kernel-flood.js';
 import { HEALTH } from './kernel-health.js';
 import { LISTEN } from './kernel-listen.js';
+import { PROBE } from './kernel-probe.js';
+import { SPEAKER } from './kernel-speaker.js';
 import type { Lab } from './lab.js';
 
 /** A step as the kernel's programs ended it; `exit` null: still running at `until`. */
@@ -202,9 +204,19 @@ function refuseFaults(lab: Lab): void {
   }
 }
 
+/** Programs of podwire that are Perl in there. */
+const PERL_PROGRAMS: Readonly<Record<string, string>> = {
+  echo: ECHO,
+  flood: FLOOD,
+  health: HEALTH,
+  'metallb-speaker': SPEAKER,
+  probe: PROBE,
+};
+const PERL = Object.keys(PERL_PROGRAMS);
+
 /** True when Node runs inside, which needs memory. */
 function usesNode(lab: Lab): boolean {
-  const node = (c: Command): boolean => isApp(c) && !['echo', 'flood', 'health'].includes(programOf(c)[2]!);
+  const node = (c: Command): boolean => isApp(c) && !PERL.includes(programOf(c)[2]!);
   return [lab.setup, ...lab.steps.map((s) => s.run)].some((list) => list.some(node));
 }
 
@@ -215,11 +227,9 @@ function prepare(labs: readonly Lab[], work: string, limits: readonly number[], 
   script('bin/modprobe', '#!/bin/sh\nexec /usr/sbin/modprobe -d /modroot "$@"\n');
   script(
     'bin/podwire',
-    `#!/bin/sh\ncase "$1 $2" in 'app echo'|'app flood'|'app health') p=$2; shift 2; exec perl /podwire/bin/$p.pl "$@";; esac\nexec '/host${process.execPath}' '/host${main}' "$@"\n`,
+    `#!/bin/sh\ncase "$1 $2" in ${PERL.map((p) => `'app ${p}'`).join('|')}) p=$2; shift 2; exec perl /podwire/bin/$p.pl "$@";; esac\nexec '/host${process.execPath}' '/host${main}' "$@"\n`,
   );
-  script('bin/echo.pl', ECHO);
-  script('bin/flood.pl', FLOOD);
-  script('bin/health.pl', HEALTH);
+  for (const name of PERL) script(`bin/${name}.pl`, PERL_PROGRAMS[name]!);
   script('init.sh', initScript(work));
   script('listen.pl', LISTEN);
   const plans = labs.map((lab, i) => ({

@@ -19,6 +19,8 @@ export interface Start {
   files: Files;
   out(text: string): void;
   err(text: string): void;
+  /** Runs a command for it. */
+  run(argv: readonly string[], done: (code: number) => void): void;
 }
 
 interface Running {
@@ -49,6 +51,9 @@ export class Processes {
       stdin: new TextEncoder().encode(s.stdin),
       out: (t) => (entry.ended ? undefined : s.out(t)),
       err: (t) => (entry.ended ? undefined : s.err(t)),
+      run: (argv, ended) => {
+        if (!entry.ended) s.run(argv, (code) => (entry.ended ? undefined : ended(code)));
+      },
       exit: (code) => {
         if (entry.ended) return;
         entry.ended = true;

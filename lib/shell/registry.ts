@@ -11,11 +11,14 @@ import { flood } from '../apps/flood.js';
 import { getent } from '../apps/getent.js';
 import { healthServer } from '../apps/health-server.js';
 import { httpServer } from '../apps/http-server.js';
+import { metallbSpeaker } from '../apps/metallb-speaker.js';
 import { nc } from '../apps/nc.js';
 import { ping } from '../apps/ping.js';
+import { probe } from '../apps/probe.js';
 import type { Program } from '../apps/program.js';
 import { SERVER_NAMES } from '../apps/servers/index.js';
 import { siteServer } from '../apps/servers/program.js';
+import { tcpProxyProgram } from '../apps/tcp-proxy.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import type { Netns } from '../linux/core/netns.js';
 import { bridge } from './bridge.js';
@@ -54,17 +57,25 @@ export const commands: Record<string, SyncCommand> = {
 
 const PROGRAMS: Record<string, Program> = { ping, arping, nc, getent, curl, dig };
 
+/** `podwire app NAME`. */
+const APPS: Readonly<Record<string, Program>> = {
+  echo: echoServer,
+  http: httpServer,
+  health: healthServer,
+  flood,
+  'metallb-speaker': metallbSpeaker,
+  probe,
+  'tcp-proxy': tcpProxyProgram,
+};
+
 /** Programs that run until they end or are killed. */
 export const PROGRAM_NAMES: readonly string[] = Object.keys(PROGRAMS);
 
 /** The program a command line starts, or null when there is none of that name. */
 export function programFor(argv: readonly string[]): Program | null {
-  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'echo') return echoServer;
-  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'http') return httpServer;
-  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'health') return healthServer;
+  if (argv[0] === 'podwire' && argv[1] === 'app' && Object.hasOwn(APPS, argv[2] ?? '')) return APPS[argv[2]!]!;
   if (argv[0] === 'podwire' && argv[1] === 'app' && SERVER_NAMES.includes(argv[2] ?? '')) return siteServer;
   if (argv[0] === 'podwire' && argv[1] === 'fault') return fault;
   if (argv[0] === 'conntrack' && argv.some((w) => w === '-E' || w === '--event')) return conntrackEvents;
-  if (argv[0] === 'podwire' && argv[1] === 'app' && argv[2] === 'flood') return flood;
   return PROGRAMS[argv[0]!] ?? null;
 }

@@ -42,14 +42,27 @@ Living('a cluster that nothing changes has no steps of components', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 2,')], ['1s kubectl get pods']);
   assert.equal(instants(c, /./), []);
 });
-Living('a healthCheckNodePort that does not follow is said, where something changes', () => {
-  const lb = svc('web').replace('spec: {', 'spec: { type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 32000,'); // prettier-ignore
-  const warnings = (step: string): string[] => cluster([workload('Deployment', 'web', 'replicas: 1,'), lb], [step]).warnings.filter((w) => w.includes('health')); // prettier-ignore
-  assert.equal(warnings('1s kubectl get pods'), []);
-  assert.equal(warnings('1s kubectl scale deployment/web --replicas=0'), [
-    'Service "web": its healthCheckNodePort 32000 answers for the endpoints of the start, whatever changes',
+Living('a healthCheckNodePort follows: its servers read the number of endpoints from files', () => {
+  const local = (name: string, port: number): string => svc(name).replace('spec: {', `spec: { type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: ${port},`); // prettier-ignore
+  const objects = [workload('Deployment', 'web', 'replicas: 1,'), local('web', 32000)];
+  const lines = (step: string): string[] => {
+    const lab = parseLab(cluster(objects, [step]).text, 't');
+    const all = [...lab.setup.map((c) => `0 ${c.text}`), ...lab.steps.flatMap((s) => s.run.map((c) => `${s.atNs / S} ${c.text}`))];
+    return all.filter((l) => /podwire(-| app )health/.test(l)).map((l) => l.replaceAll('ip netns exec ', ''));
+  };
+  const app = (node: string, count: string): string => `0 ${node} podwire app health --port 32000 --service default/web --endpoints ${count} &`;
+  const file = (node: string, name = 'web'): string => `/run/podwire-health.${node}.default.${name}`;
+  assert.equal(lines('1s kubectl get pods'), [app('node1', '1'), app('node2', '0')]);
+  assert.equal(lines('1s kubectl scale deployment/web --replicas=0'), [
+    `0 node1 echo 1 > ${file('node1')}`, app('node1', file('node1')), `0 node2 echo 0 > ${file('node2')}`, app('node2', file('node2')),
+    `1.04 node1 echo 0 > ${file('node1')}`,
   ]);
-});
+  const later = lines(`1s kubectl apply -f - <<'EOF'\n${local('other', 32001)}\nEOF`);
+  assert.equal(later.slice(4), ['node1', 'node2'].flatMap((n) => [
+    `1.01 ${n} echo 0 > ${file(n, 'other')}`, `1.01 ${n} podwire app health --port 32001 --service default/other --endpoints ${file(n, 'other')} &`,
+  ]));
+  assert.equal(lines('1s kubectl delete svc web').slice(4), [`1.01 node1 echo 0 > ${file('node1')}`, `1.01 node2 echo 0 > ${file('node2')}`]);
+}); // prettier-ignore
 Living('kubectl taint: a taint goes by its key, by key and effect, and with its value; what is new comes first', () => {
   const c = cluster([workload('Deployment', 'web', 'replicas: 1,')], [
     '1s kubectl taint nodes node1 a=b:NoSchedule c:NoExecute', '2s kubectl taint nodes node1 a=b:NoSchedule-', '3s kubectl taint nodes node1 a=b:NoSchedule-',

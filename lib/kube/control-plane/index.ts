@@ -12,6 +12,7 @@ import { MAX_TEXT } from '../../lab/yaml.js';
 import type { At } from '../api/at.js';
 import { keyOf } from '../api-server/store.js';
 import type { KubeObject } from '../api/types.js';
+import { metallb } from '../cloud/metallb.js';
 import type { Cluster } from '../controllers.js';
 import { isControllers } from '../controllers/endpoint-slices.js';
 import { daemonSetController } from './daemon-sets.js';
@@ -105,6 +106,7 @@ export function live(
   const at = (ns: number): Cluster => clusterOf(cluster, loop.store.at(ns));
   kubeProxies(loop, proxies(actions), observe(actions, at), emit);
   if (scenario.coredns !== null) coreDns(loop, emit);
+  metallb(loop, cluster, emit);
   for (const c of changes) {
     loop.at(c.atNs, () => {
       loop.place = c.place;

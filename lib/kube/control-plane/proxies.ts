@@ -8,7 +8,7 @@
 import { ntoa } from '../../../wire/inet.js';
 import type { Kernel } from '../../linux/core/kernel.js';
 import type { WatchEvent } from '../api-server/store.js';
-import type { Connections, KubeProxy, ProxyNode } from '../kube-proxy/index.js';
+import { type Connections, healthChanges, type KubeProxy, type ProxyNode } from '../kube-proxy/index.js';
 import { DRAIN_CHECK, MIN_SYNC } from './delays.js';
 import type { Emit } from './kubelet.js';
 import type { Loop, Seen } from './loop.js';
@@ -87,7 +87,9 @@ class Runner {
     const { now } = this.loop;
     this.asked = false;
     const world = { node: this.p.node(), ...this.seen };
+    const before = this.p.proxy.healthChecks;
     const lines = this.p.proxy.sync(world, now, this.connections(now));
+    lines.push(...healthChanges(this.p.name, before, this.p.proxy.healthChecks));
     if (lines.length === 0) return;
     this.free = now + MIN_SYNC[this.loop.scenario.kubeProxy.mode];
     this.write(lines);

@@ -122,10 +122,17 @@ export class KubeProxy {
     this.ipvs = new IpvsSync(config);
   }
 
-  /** The first sync as a setup runs it, before any traffic, and the health check servers. */
-  start(world: ProxyWorld): string[] {
+  /**
+   * The first sync as a setup runs it, before any traffic, and the health check servers; those of a cluster that changes
+   * (`living`) read how many endpoints there are from files.
+   */
+  start(world: ProxyWorld, living = false): string[] {
     const lines = this.sync(world, 0, () => 0);
-    return [...(lines.length > MANY ? batched(lines) : lines), ...healthServers(this.healthChecks)];
+    const checks = this.healthChecks;
+    const servers = living
+      ? checks.flatMap((h) => [healthCount(world.node.name, h), ...healthServer(h, healthFile(world.node.name, h))])
+      : checks.flatMap((h) => healthServer(h, h.endpoints));
+    return [...(lines.length > MANY ? batched(lines) : lines), ...servers];
   }
 
   /**
@@ -211,10 +218,23 @@ function healthChecks(
 /** So many commands of a start are given to few processes. */
 const MANY = 500;
 
-/** The servers of `healthChecks`, on every address or on those of nodePortAddresses. */
-function healthServers(checks: readonly HealthCheck[]): string[] {
-  return checks.flatMap((h) => {
-    const line = `podwire app health --port ${h.port} --service ${h.namespace}/${h.name} --endpoints ${h.endpoints}`;
-    return h.addresses === null ? [`${line} &`] : h.addresses.map((ip) => `${line} --address ${ip} &`);
-  });
+/** A server of `healthChecks`, on every address or on those of nodePortAddresses; `endpoints`: how many, or a file's name. */
+function healthServer(h: HealthCheck, endpoints: number | string): string[] {
+  const line = `podwire app health --port ${h.port} --service ${h.namespace}/${h.name} --endpoints ${endpoints}`;
+  return h.addresses === null ? [`${line} &`] : h.addresses.map((ip) => `${line} --address ${ip} &`);
 }
+
+const healthFile = (node: string, h: HealthCheck): string => `/run/podwire-health.${node}.${h.namespace}.${h.name}`;
+const healthCount = (node: string, h: HealthCheck): string => `echo ${h.endpoints} > ${healthFile(node, h)}`;
+
+/** What a sync of a living cluster does about the health check servers; one whose Service is gone stays, with none. */
+export function healthChanges(node: string, before: readonly HealthCheck[], now: readonly HealthCheck[]): string[] {
+  const same = (a: HealthCheck) => (b: HealthCheck) => a.namespace === b.namespace && a.name === b.name && a.port === b.port;
+  const gone = before.filter((h) => !now.some(same(h))).map((h) => healthCount(node, { ...h, endpoints: 0 }));
+  return now.reduce((out, h) => {
+    const old = before.find(same(h));
+    if (old === undefined) out.push(healthCount(node, h), ...healthServer(h, healthFile(node, h)));
+    else if (old.endpoints !== h.endpoints) out.push(healthCount(node, h));
+    return out;
+  }, gone);
+} // prettier-ignore

@@ -1,0 +1,104 @@
+/**
+ * `podwire app probe`: a load balancer's health checks of one target. It connects (or asks over HTTP, where 200 is the good
+ * answer) at its interval, and runs commands when the target becomes healthy or stops being so, as keepalived's checkers do.
+ *
+ * A target is unhealthy before its first good answers. On the recording kernel lib/lab/kernel-probe.ts does the same in Perl.
+ * @module
+ */
+import { EAGAIN, EINPROGRESS, TcpSock } from '../linux/ipv4/tcp.js';
+import { Timer } from '../sim/sim.js';
+import { PROBE_USAGE, probeArgs, type ProbeOptions } from './probe-args.js';
+import type { Proc, Program } from './program.js';
+
+/** So much of an answer is looked at. */
+const HEAD = 64;
+
+class Prober {
+  private readonly p: Proc;
+  private readonly o: ProbeOptions;
+  private readonly next: Timer;
+  private readonly deadline: Timer;
+  private sock: TcpSock | null = null;
+  private open = false;
+  private head = '';
+  private healthy = false;
+  /** Results in a row that speak against the present state. */
+  private streak = 0;
+  private at: number;
+
+  constructor(p: Proc, o: ProbeOptions) {
+    this.p = p;
+    this.o = o;
+    this.at = p.net.kernel.sim.now + o.delayNs;
+    this.next = new Timer(() => this.begin());
+    this.deadline = new Timer(() => this.end(false));
+    p.onKill = () => this.close();
+    p.net.kernel.sim.arm(this.next, this.at);
+  }
+
+  private begin(): void {
+    const { sim } = this.p.net.kernel;
+    this.at += this.o.intervalNs;
+    sim.arm(this.next, this.at);
+    sim.arm(this.deadline, sim.now + this.o.timeoutNs);
+    const sock = new TcpSock(this.p.net, this.p.cred);
+    this.sock = sock;
+    this.open = false;
+    this.head = '';
+    sock.onReady = () => this.ready(sock);
+    const err = sock.connect(this.o.addr, this.o.port);
+    if (err < 0 && err !== -EINPROGRESS) this.end(false);
+  }
+
+  private ready(sock: TcpSock): void {
+    if (!this.open) {
+      if (sock.takeError() !== 0) return this.end(false);
+      if (!sock.connected) return;
+      this.open = true;
+      if (this.o.request === null) return this.end(true);
+      sock.send(new TextEncoder().encode(this.o.request));
+    }
+    for (;;) {
+      const r = sock.recv();
+      if (typeof r === 'number') {
+        if (r !== -EAGAIN) this.end(false);
+        return;
+      }
+      if (r.length === 0) return this.end(/^HTTP\/1\.[01] 200 /.test(this.head));
+      for (let i = 0; i < r.length && this.head.length < HEAD; i++) this.head += String.fromCharCode(r[i]!);
+    }
+  }
+
+  /** The target has answered, or not in time. */
+  private end(good: boolean): void {
+    const { o, p } = this;
+    p.net.kernel.sim.cancel(this.deadline);
+    this.sock!.close();
+    this.sock = null;
+    this.streak = good === this.healthy ? 0 : this.streak + 1;
+    if (this.streak < (good ? o.healthy : o.unhealthy)) return;
+    this.streak = 0;
+    this.healthy = good;
+    this.command(good ? o.up : o.down, 0);
+  }
+
+  private command(list: readonly string[][], i: number): void {
+    if (i < list.length) this.p.run(list[i]!, () => this.command(list, i + 1));
+  }
+
+  private close(): void {
+    const { sim } = this.p.net.kernel;
+    sim.cancel(this.next);
+    sim.cancel(this.deadline);
+    this.sock?.close();
+  }
+}
+
+export const probe: Program = (p) => {
+  const o = probeArgs(p.argv.slice(3));
+  if (o === null) {
+    p.err(`podwire: app probe: found "${p.argv.slice(3).join(' ')}", expected ${PROBE_USAGE}\n`);
+    return p.exit(2);
+  }
+  new Prober(p, o);
+};

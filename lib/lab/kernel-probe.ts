@@ -1,0 +1,78 @@
+/**
+ * `podwire app probe` inside User-Mode Linux, in Perl: Node takes seconds to start there, and a load balancer has one for
+ * every node. It makes the system calls that lib/apps/probe.ts makes.
+ * @module
+ */
+
+/** Arguments as probeArgs reads them. */
+export const PROBE = `#!/usr/bin/perl
+use strict;
+use warnings;
+use Socket;
+use Errno;
+use Fcntl;
+
+my $line = join ' ', @ARGV;
+sub bad { print STDERR "podwire: app probe: found \\"$line\\"\\n"; exit 2 }
+my (%o, @up, @down);
+while (@ARGV) {
+  my ($name, $value) = (shift, shift // bad());
+  if ($name eq '--up') { push @up, $value }
+  elsif ($name eq '--down') { push @down, $value }
+  elsif ($name =~ /^--(http|tcp|interval|timeout|healthy|unhealthy|delay|agent)$/ && !exists $o{$1}) { $o{$1} = $value }
+  else { bad() }
+}
+my ($addr, $port, $path) = ($o{http} // $o{tcp} // '') =~ m{^([0-9.]+):([0-9]+)(/.*)?$} or bad();
+my $agent = defined $o{agent} ? "User-Agent: $o{agent}\\r\\n" : '';
+my $request = defined $path ? "GET $path HTTP/1.1\\r\\nHost: $addr:$port\\r\\nConnection: close\\r\\n$agent\\r\\n" : undef;
+bad() unless $o{interval} && $o{timeout};
+
+# Seconds by CLOCK_MONOTONIC, and of the time that this step was to start at.
+sub now {
+  my $ts = pack 'q q', 0, 0;
+  syscall(228, $_[0] // 1, $ts);
+  my ($sec, $nsec) = unpack 'q q', $ts;
+  return $sec + $nsec / 1e9;
+}
+sub begin {
+  open(my $f, '<', '/run/t0') or return now();
+  my $late = now(0) - (<$f> + ($ENV{PODWIRE_AT} // 0)) / 1e6;
+  return now() - $late;
+}
+sub attempt {
+  my $deadline = now() + $o{timeout};
+  socket(my $s, PF_INET, SOCK_STREAM, 0) or return 0;
+  fcntl($s, F_SETFL, O_NONBLOCK);
+  connect($s, sockaddr_in($port, inet_aton($addr))) or $!{EINPROGRESS} or return 0;
+  my ($open, $head) = (0, '');
+  for (;;) {
+    my ($r, $w) = ('', '');
+    vec($open ? $r : $w, fileno($s), 1) = 1;
+    my $left = $deadline - now();
+    return 0 if $left <= 0 || select($r, $w, undef, $left) <= 0;
+    if (!$open) {
+      return 0 if unpack('l', getsockopt($s, SOL_SOCKET, SO_ERROR));
+      return 1 unless defined $request;
+      $open = 1;
+      syswrite($s, $request);
+      next;
+    }
+    my $n = sysread($s, $head, 65536, length $head);
+    return 0 unless defined $n;
+    return $head =~ m{^HTTP/1\\.[01] 200 } ? 1 : 0 if $n == 0;
+  }
+}
+$SIG{PIPE} = 'IGNORE';
+my ($at, $healthy, $streak) = (begin() + ($o{delay} // 0), 0, 0);
+for (;;) {
+  my $wait = $at - now();
+  select(undef, undef, undef, $wait) if $wait > 0;
+  $at += $o{interval};
+  my $good = attempt();
+  $streak = $good == $healthy ? 0 : $streak + 1;
+  next if $streak < ($good ? $o{healthy} // 1 : $o{unhealthy} // 1);
+  $streak = 0;
+  $healthy = $good;
+  system(split ' ', $_) for $good ? @up : @down;
+}
+`;
