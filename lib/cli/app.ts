@@ -1,4 +1,4 @@
-/** `podwire app echo|http|coredns|ingress|tcp-proxy|agnhost|http-echo|nginx|whoami …`: podwire's own servers on real sockets. */
+/** `podwire app echo|http|coredns|ingress|agnhost|http-echo|nginx|whoami|tcp-proxy …`: podwire's own servers on real sockets. */
 import { SERVER_NAMES } from '../apps/servers/index.js';
 import { UsageError } from './usage.js';
 
@@ -15,6 +15,6 @@ export async function main(args: string[]): Promise<number> {
   if (args[0] === 'health') throw new UsageError("app health: runs inside a Lab only, its clock is the Lab's");
   if (args[0] === 'flood') throw new UsageError('app flood: runs inside a Lab only, it needs a raw socket');
   throw new UsageError(
-    `app: found "${args[0] ?? ''}", expected echo, http, coredns, ingress, tcp-proxy, ${SERVER_NAMES.join(', ')}`,
+    `app: found "${args[0] ?? ''}", expected echo, http, coredns, ingress, ${SERVER_NAMES.join(', ')}, tcp-proxy`,
   );
 }

@@ -50,7 +50,7 @@ Readme('its files are there', () => {
     assert.match(b.name, /\.yaml$/, `a block without a name: ${b.text.slice(0, 40)}`);
     writeFileSync(join(dir, b.name), b.text);
   }
-  assert.equal(readdirSync(dir).filter((f) => f.endsWith('.yaml')).sort(), ['hello.yaml', 'living.yaml', 'objects.yaml', 'policy.yaml', 'vpc.yaml', 'web.yaml']); // prettier-ignore
+  assert.equal(readdirSync(dir).filter((f) => f.endsWith('.yaml')).sort(), ['balancer.yaml', 'hello.yaml', 'living.yaml', 'objects.yaml', 'policy.yaml', 'vpc.yaml', 'web.yaml']); // prettier-ignore
 });
 for (const line of lines.filter((l) => /^(podwire (?!app)|tshark)/.test(l))) {
   const [name, verb] = line.split(' ');

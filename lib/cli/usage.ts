@@ -106,7 +106,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     more: 'A Lab that differs is recorded up to three times more; one that is equal then was decided by time, is named and counted apart.\nExit: 0 no difference, 1 a difference, 2 the kernel did not finish some.',
   },
   app: {
-    takes: 'echo|http|coredns|ingress|tcp-proxy|agnhost|http-echo|nginx|whoami …',
+    takes: 'echo|http|coredns|ingress|agnhost|http-echo|nginx|whoami|tcp-proxy …',
     does: "podwire's own servers on real sockets",
     options: {
       'echo --udp PORT | --tcp PORT': 'sends back what it reads',
