@@ -4,6 +4,7 @@
  *   block   0 type   4 length   8 body … (padded to 4)   length again
  *   EPB     8 interface   12 time high   16 time low   20 captured   24 original   28 bytes, then options
  *   NRB     8 records like options: 1 IPv4 address and zero-terminated names; 0 ends the list
+ *   DSB     8 secrets type   12 secrets length   16 secrets (padded to 4)
  *   option  0 code   2 length   4 value (padded to 4); the list ends with code 0
  *
  * Little-endian, nanoseconds (`if_tsresol` 9), snaplen 262144 in every interface, as libpcap requires. Reader:
@@ -17,6 +18,9 @@ const SHB = 0x0a0d0d0a;
 const IDB = 1;
 const NRB = 4;
 const EPB = 6;
+const DSB = 10;
+/** "TLSK": an NSS key log. */
+const TLS_KEY_LOG = 0x544c534b;
 const OPT_COMMENT = 1;
 const SHB_USERAPPL = 4;
 const IF_NAME = 2;
@@ -33,6 +37,7 @@ export const OUTBOUND = 2;
 
 /** Blocks stay small: libpcap bounds them. */
 const NAMES_PER_BLOCK = 1000;
+const SECRETS_PER_BLOCK = 1000;
 
 const TWO32 = 0x100000000;
 const EPOCH_NS = BigInt(EPOCH_SEC) * 1000000000n;
@@ -93,6 +98,23 @@ export class PcapngWriter {
         return [NRB_IPV4, value];
       });
       this.block(NRB, new Uint8Array(0), records);
+    }
+  }
+
+  /** Adds lines of an NSS key log; readers want them before the packets that they decrypt. */
+  secrets(lines: readonly string[]): void {
+    for (let i = 0; i < lines.length; i += SECRETS_PER_BLOCK) {
+      const text = new TextEncoder().encode(
+        lines
+          .slice(i, i + SECRETS_PER_BLOCK)
+          .map((l) => `${l}\n`)
+          .join(''),
+      );
+      const body = new Uint8Array(8 + pad4(text.length));
+      le32(body, 0, TLS_KEY_LOG);
+      le32(body, 4, text.length);
+      body.set(text, 8);
+      this.block(DSB, body, []);
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * curl's command line: the options people use for plain HTTP, each with what the real one does or an error.
+ * curl's command line: the options people use, each with what the real one does or an error.
  * @module
  */
 import { aton } from '../../wire/inet.js';
@@ -29,6 +29,11 @@ export interface CurlOptions {
   /** --interface ADDRESS, --local-port. */
   source: number;
   sourcePort: number;
+  /** -k, --cacert. */
+  insecure: boolean;
+  caFile: string | null;
+  /** --http1.1: no h2 in ALPN. */
+  http11: boolean;
 }
 
 const FLAGS: Record<string, (o: CurlOptions) => void> = {
@@ -46,7 +51,9 @@ const FLAGS: Record<string, (o: CurlOptions) => void> = {
   fail: (o) => void (o.fail = true),
   4: (o) => void (o.inet = true),
   ipv4: (o) => void (o.inet = true),
-  'http1.1': () => {},
+  'http1.1': (o) => void (o.http11 = true),
+  k: (o) => void (o.insecure = true),
+  insecure: (o) => void (o.insecure = true),
 };
 
 const VALUES: Record<string, (o: CurlOptions, v: string) => string | null> = {
@@ -67,6 +74,7 @@ const VALUES: Record<string, (o: CurlOptions, v: string) => string | null> = {
   o: output,
   output,
   url: (o, v) => set(() => o.urls.push(v)),
+  cacert: (o, v) => set(() => (o.caFile = v)),
   resolve: resolveOption,
   interface: (o, v) => {
     const a = aton(v);
@@ -117,7 +125,8 @@ export function curlArgs(argv: readonly string[]): CurlOptions | string {
   const o: CurlOptions = {
     urls: [], silent: false, showError: false, verbose: false, include: false, head: false, fail: false, method: null,
     headers: [], data: null, agent: 'curl/7.88.1', maxTime: 0, connectTimeout: 0, resolve: new Map(), writeOut: '',
-    discard: false, inet: false, source: 0, sourcePort: 0,
+    discard: false, inet: false, source: 0, sourcePort: 0, insecure: false,
+    caFile: null, http11: false,
   }; // prettier-ignore
   for (let i = 1; i < argv.length; i++) {
     const a = argv[i]!;
@@ -153,6 +162,7 @@ const TRY = "curl: try 'curl --help' or 'curl --manual' for more information";
 const missing = (name: string): string => `curl: option ${name}: requires parameter\n${TRY}`;
 
 export interface Url {
+  tls: boolean;
   host: string;
   port: number;
   /** Path and query, at least "/". */
@@ -160,22 +170,22 @@ export interface Url {
   text: string;
 }
 
-/** The parts of an http URL, or curl's exit code and message. */
+/** The parts of an http or https URL, or curl's exit code and message. */
 export function parseUrl(text: string): Url | { exit: number; message: string } {
   const m = /^(?:([a-z][a-z0-9+.-]*):\/\/)?([^/?#]*)([^#]*)/i.exec(text)!;
   const scheme = (m[1] ?? 'http').toLowerCase();
-  if (scheme === 'https') return { exit: 2, message: 'podwire: curl: https is not supported yet' };
-  if (scheme !== 'http')
+  const secure = scheme === 'https';
+  if (scheme !== 'http' && !secure)
     return { exit: 1, message: `curl: (1) Protocol "${scheme}" not supported or disabled in libcurl` };
   const at = m[2]!.lastIndexOf('@');
   if (at >= 0) return { exit: 2, message: 'podwire: curl: user names in URLs are not supported yet' };
   const hp = /^([^:]*)(?::(\d*))?$/.exec(m[2]!);
-  const port = hp?.[2] === undefined || hp[2] === '' ? 80 : Number(hp[2]);
+  const port = hp?.[2] === undefined || hp[2] === '' ? (secure ? 443 : 80) : Number(hp[2]);
   if (hp === null || port > 65535) {
     return { exit: 3, message: 'curl: (3) URL using bad/illegal format or missing URL' };
   }
   if (hp[1] === '') return { exit: 3, message: 'curl: (3) URL using bad/illegal format or missing URL' };
   const rest = m[3]!;
   const path = rest === '' ? '/' : rest.startsWith('?') ? `/${rest}` : rest;
-  return { host: hp[1]!, port, path, text };
+  return { tls: secure, host: hp[1]!, port, path, text };
 }

@@ -1,17 +1,19 @@
 /**
- * `curl` 7.88.1 for plain HTTP: its requests byte for byte, its output, its exit codes, one connection kept for URLs of one
- * host. Not here: TLS, redirects, cookies, authentication, upload, the progress meter's real speeds.
+ * `curl` 7.88.1 for HTTP and HTTPS (curl-tls.ts): its requests byte for byte, its output, its exit codes, one connection kept
+ * for URLs of one host. Not here: redirects, cookies, authentication, upload, the progress meter's real speeds.
  * @module
  */
 import { ntoa } from '../../wire/inet.js';
 import { EINPROGRESS, TcpSock } from '../linux/ipv4/tcp.js';
 import { SEC, type Timer } from '../sim/sim.js';
 import { curlArgs, type CurlOptions, parseUrl, type Url } from './curl-args.js';
+import { caFile, type CurlSock, CurlTls } from './curl-tls.js';
 import { curlWriteOut, meterEnd, METER_HEAD } from './curl-output.js';
 import { strerror } from './errno.js';
 import { getaddrinfo } from './hosts.js';
 import { HttpResponse } from './http-response.js';
 import type { Proc, Program } from './program.js';
+import type { Certificate } from './x509/certificate.js';
 
 const BUFFER = 102400;
 /** Seconds of silence before curl's connections are probed, and between the probes (CURLOPT_TCP_KEEPIDLE, _KEEPINTVL). */
@@ -37,7 +39,7 @@ export interface Transfer {
 /** A connection that may serve further URLs of the same host and port. */
 interface Kept {
   key: string;
-  sock: TcpSock;
+  sock: CurlSock;
   number: number;
 }
 
@@ -57,7 +59,7 @@ export function requestBytes(o: CurlOptions, url: Url): Uint8Array {
   const method = o.method ?? (o.head ? 'HEAD' : o.data !== null ? 'POST' : 'GET');
   const lines = [`${method} ${url.path} HTTP/1.1`];
   const host = own('host');
-  if (host === undefined) lines.push(`Host: ${url.host}${url.port === 80 ? '' : `:${url.port}`}`);
+  if (host === undefined) lines.push(`Host: ${url.host}${url.port === (url.tls ? 443 : 80) ? '' : `:${url.port}`}`);
   else if (/^host:\s*\S/i.test(host)) lines.push(`Host: ${host.replace(/^host:\s*/i, '')}`);
   if (own('user-agent') === undefined && o.agent !== '') lines.push(`User-Agent: ${o.agent}`);
   if (own('accept') === undefined) lines.push('Accept: */*');
@@ -82,6 +84,7 @@ export function requestBytes(o: CurlOptions, url: Url): Uint8Array {
 class Curl {
   private readonly p: Proc;
   private readonly o: CurlOptions;
+  private roots: Certificate[] = [];
   private kept: Kept | null = null;
   private connections = 0;
   private timer: Timer | null = null;
@@ -110,6 +113,11 @@ class Curl {
       this.next(i + 1);
     };
     if ('exit' in url) return done(null, url);
+    if (url.tls && this.roots.length === 0) {
+      const list = caFile(this.p, this.o.caFile);
+      if ('exit' in list) return done(null, list);
+      this.roots = list;
+    }
     this.meter = !this.o.silent && !this.o.head;
     this.transfer(url, done);
   }
@@ -158,13 +166,14 @@ class Curl {
       });
     }
     if (!this.o.silent) this.p.err(METER_HEAD);
-    const key = `${url.host.toLowerCase()}:${url.port}`;
+    const name = `${url.host.toLowerCase()}:${url.port}`;
+    const key = `${url.tls ? 'https' : 'http'}://${name}`;
     if (this.kept !== null && this.kept.key === key && !this.kept.sock.readable && this.kept.sock.connected) {
       this.verbose(`Re-using existing connection #${this.kept.number} with host ${url.host}`);
       return this.exchange(t, this.kept, end);
     }
     this.drop();
-    const given = this.o.resolve.get(key);
+    const given = this.o.resolve.get(name);
     if (given !== undefined) return this.connect(t, [given], key, end);
     getaddrinfo(this.p, url.host, this.o.inet, (r) => {
       if (over) return;
@@ -221,10 +230,9 @@ class Curl {
         const err = sock.takeError();
         if (err !== 0) return failed(err);
         if (!sock.connected) return;
-        if (timer !== null) sim.cancel(timer);
         this.connections++;
         this.verbose(`Connected to ${host} (${ntoa(t.addr)}) port ${port} (#${this.kept!.number})`);
-        this.exchange(t, this.kept!, end);
+        this.secure(t, sock, end, () => (timer === null ? undefined : sim.cancel(timer)));
       };
       const err = sock.connect(t.addr, port);
       if (err !== -EINPROGRESS) failed(-err);
@@ -237,6 +245,26 @@ class Curl {
       });
     }
     attempt(0);
+  }
+
+  /** TLS first, for https, which the time to connect covers as well; then the request. */
+  private secure(t: Transfer, sock: TcpSock, end: (f: Failure | null) => void, stop: () => void): void {
+    const k = this.kept!;
+    if (!t.url.tls) {
+      stop();
+      return this.exchange(t, k, end);
+    }
+    const tls = new CurlTls(this.p, this.o, t.url, sock, this.roots, (text) => this.verbose(text));
+    k.sock = tls;
+    this.p.onKill = () => tls.close();
+    tls.handshake((f) => {
+      if (this.kept !== k) return;
+      stop();
+      if (f === null) return this.exchange(t, k, end);
+      this.verbose(`Closing connection ${k.number}`);
+      this.drop();
+      end(f);
+    });
   }
 
   /** Sends the request and reads the answer. */
@@ -265,17 +293,18 @@ class Curl {
       if (!send()) return;
       this.receive(t, sock, end);
     };
-    if (send() && sock.readable) this.p.net.kernel.sim.wake(sock);
+    if (send() && sock.readable) sock.wake();
   }
 
-  private receive(t: Transfer, sock: TcpSock, end: (f: Failure | null) => void): void {
+  private receive(t: Transfer, sock: CurlSock, end: (f: Failure | null) => void): void {
     const r = t.response!;
     for (;;) {
       const b = sock.recv(BUFFER);
       if (b === EAGAIN) return;
       if (typeof b === 'number' || b.length === 0) {
+        const broken = sock instanceof CurlTls ? sock.broken : null;
         this.drop();
-        return end(typeof b === 'number' ? recvFailure(-b) : this.ended(r));
+        return end(typeof b === 'number' ? recvFailure(-b) : ((this.ended(r) && broken) ?? this.ended(r)));
       }
       const headBefore = r.head.length;
       const body = r.data(b);

@@ -26,6 +26,8 @@ export interface Proc {
   err(text: string): void;
   /** Runs a command in the program's namespace, its output the program's own (system(3)); `done` gets its exit code. */
   run(argv: readonly string[], done: (code: number) => void): void;
+  /** A line of the NSS key log, for captures: each is kept once, in the order of the first calls. */
+  secret(line: string): void;
   /** Ends the program; sockets must have been closed. Later calls are ignored. */
   exit(code: number): void;
   /** Set by long-running programs: called when the Lab ends or kills the program. */

@@ -76,6 +76,8 @@ export interface CaptureOptions {
   about?: readonly string[];
   /** IPv4 address → its names, the best one first. */
   names?: ReadonlyMap<string, readonly string[]>;
+  /** Lines of an NSS key log: in `all.pcapng` before the packets, and as `keys.log` beside it. */
+  secrets?: readonly string[];
   /** What an interface is, in words. */
   describe?: (iface: string) => string | undefined;
 }
@@ -108,6 +110,7 @@ export function writePcapng(path: string, taps: readonly Tap[], options: Capture
     });
   }
   png.names([...(options.names ?? [])].flatMap(([ip, names]) => record(ip, names)));
+  png.secrets(options.secrets ?? []);
   const fd = openSync(path, 'w');
   try {
     inOrder(taps, (k, c) => {
@@ -146,7 +149,9 @@ export function writeCaptures(dir: string, taps: readonly Tap[], options: Captur
       }
     }
     writePcapng(join(temp, 'all.pcapng'), used, options);
-    for (const [name, content] of Object.entries(options.files ?? {})) {
+    const { files = {}, secrets = [] } = options;
+    const log = secrets.length === 0 ? {} : { 'keys.log': `${secrets.join('\n')}\n` };
+    for (const [name, content] of Object.entries({ ...log, ...files })) {
       mkdirSync(dirname(join(temp, name)), { recursive: true });
       writeFileSync(join(temp, name), content);
     }

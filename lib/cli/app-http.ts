@@ -1,17 +1,44 @@
-/** `podwire app http --port PORT [--body TEXT]` on a real socket. */
+/** `podwire app http --port PORT …` on a real socket; SSLKEYLOGFILE gets the keys of TLS, as of curl. */
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { httpArgs } from '../apps/http-server.js';
-import { HttpSession, plainSite } from '../apps/http-session.js';
+import { httpArgs, httpCredentials, httpSession, tlsPurpose } from '../apps/http-server.js';
 import { BACKLOG } from '../apps/tcp-server.js';
+import { randomFrom } from '../apps/tls/random.js';
+import type { RandomSource } from '../apps/tls/types.js';
+import { Rng } from '../sim/rng.js';
 import { tellReadyWarm } from './app-ready.js';
 import { UsageError } from './usage.js';
+
+/** Text of a file, or null. */
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Without `--seed`, keys that nobody can repeat. */
+export const secureRandom: RandomSource = (n) => new Uint8Array(randomBytes(n));
+
+/** Appends to the file that SSLKEYLOGFILE names, if any. */
+export function logSecret(line: string): void {
+  const file = process.env['SSLKEYLOGFILE'];
+  if (file !== undefined && file !== '') appendFileSync(file, `${line}\n`);
+}
 
 export function main(args: string[]): Promise<number> {
   const a = httpArgs(args);
   if (typeof a === 'string') throw new UsageError(a);
+  const random = (n: number): RandomSource =>
+    a.seed === null ? secureRandom : randomFrom(new Rng(a.seed, tlsPurpose(a.port, n)));
+  const credentials = httpCredentials(a, random(0), read);
+  if (typeof credentials === 'string') throw new UsageError(`app http: ${credentials}`);
+  let connections = 0;
   return new Promise((resolve) => {
     const serve = (c: Socket): void => {
-      const session = new HttpSession(plainSite(a.body));
+      const session = httpSession(a, credentials, random(++connections), logSecret);
       c.on('data', (d) => {
         const r = session.data(d);
         if (r.bytes.length > 0) c.write(r.bytes);
@@ -24,6 +51,12 @@ export function main(args: string[]): Promise<number> {
       process.stderr.write(`podwire app http: ${e.message}\n`);
       resolve(1);
     });
-    server.listen(a.port, '0.0.0.0', BACKLOG, () => tellReadyWarm(serve, 'GET / HTTP/1.1\r\n\r\n'));
+    server.listen(a.port, '0.0.0.0', BACKLOG, () => {
+      const warm = (c: Socket): void => {
+        serve(c);
+        connections = 0;
+      };
+      tellReadyWarm(warm, 'GET / HTTP/1.1\r\n\r\n');
+    });
   });
 }

@@ -59,6 +59,7 @@ export function writeTree(dir: string, l: Loaded, o: Outcome, explainer?: Explai
     files: { 'steps.json': `${JSON.stringify(o.steps, null, 2)}\n` },
     about: [l.lab.description === '' ? l.name : `${l.name}: ${l.lab.description}`, `seed ${l.lab.seed}`],
     names: namesOf(l, o),
+    secrets: o.run.secrets,
     describe: (iface) => roles?.get(iface.split('/')[0]!),
     ...(explainer === undefined ? {} : { comments: explainer.commentsOf }),
   });

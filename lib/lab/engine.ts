@@ -40,6 +40,8 @@ export interface LabRun {
   failures: string[];
   /** Commands of steps that failed although nobody expects it, and servers that died; each in words with its place. */
   notes: string[];
+  /** The NSS key log of the programs that spoke TLS, a line each. */
+  secrets: string[];
 }
 
 export interface LabOptions {
@@ -79,6 +81,7 @@ export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
     steps: machine.results,
     failures: machine.failures,
     notes: machine.notes,
+    secrets: machine.secrets,
   };
 }
 
@@ -105,6 +108,10 @@ class Machine {
     this.options = options;
     this.kernel = bootKernel(options.seed ?? lab.seed);
     this.processes = new Processes(this.kernel.sim);
+  }
+
+  get secrets(): string[] {
+    return [...this.processes.secrets];
   }
 
   setup(): void {

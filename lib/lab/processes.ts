@@ -32,6 +32,8 @@ interface Running {
 
 export class Processes {
   private readonly sim: Sim;
+  /** Lines of the NSS key log that the programs have told, each once (both ends of a connection know the same). */
+  readonly secrets = new Set<string>();
   private readonly all: Running[] = [];
   /** The first process of a machine has few pids before it; the numbers are never compared with those of a kernel. */
   private lastPid = 1000;
@@ -54,6 +56,7 @@ export class Processes {
       run: (argv, ended) => {
         if (!entry.ended) s.run(argv, (code) => (entry.ended ? undefined : ended(code)));
       },
+      secret: (line) => void this.secrets.add(line),
       exit: (code) => {
         if (entry.ended) return;
         entry.ended = true;

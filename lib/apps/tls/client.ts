@@ -12,7 +12,7 @@ import { verifySignature } from '../x509/public-key.js';
 import { clientHello, groupsOf, type Profile, schemesOf } from './client-hello.js';
 import { TlsConnection } from './connection.js';
 import { exchange, GROUPS, newShare, type OwnShare } from './groups.js';
-import { equalBytes, finishedMac, signedContent, TrafficKeys } from './keys.js';
+import { equalBytes, finishedMac, signedContent, SUITES, TrafficKeys } from './keys.js';
 import { certificateMessage } from './server.js';
 import type { TlsClientOptions } from './types.js';
 
@@ -97,9 +97,12 @@ export class TlsClient extends TlsConnection {
     if (!equalBytes(h.sessionId, this.sessionId) || h.compression !== 0) {
       return this.fail(tls.ILLEGAL_PARAMETER, 'the ServerHello has another session id, or compression');
     }
-    if (h.suite !== tls.AES_128_GCM_SHA256) {
-      return this.fail(tls.HANDSHAKE_FAILURE, `the server chooses cipher suite 0x${h.suite.toString(16)}, not 0x1301`);
+    const suite = SUITES.find((x) => x.id === h.suite);
+    if (suite === undefined || (this.retried && suite !== this.suite)) {
+      return this.fail(tls.ILLEGAL_PARAMETER, `the server chooses cipher suite 0x${h.suite.toString(16)}`);
     }
+    this.suite = suite;
+    this.transcript.choose(suite);
     const retry = hs.isRetry(h);
     const known = retry ? [ext.SUPPORTED_VERSIONS, ext.KEY_SHARE, ext.COOKIE] : [ext.SUPPORTED_VERSIONS, ext.KEY_SHARE];
     if (list.some((e) => !known.includes(e.type))) {
@@ -127,7 +130,7 @@ export class TlsClient extends TlsConnection {
       return this.fail(tls.HANDSHAKE_FAILURE, `the server asks for group ${group}, which podwire has not`);
     }
     this.retried = true;
-    this.transcript.retry();
+    this.transcript.retry(this.suite);
     this.transcript.add(m.raw);
     if (group !== 0) this.own = newShare(group, this.client.random);
     this.sendChangeCipherSpec();
@@ -145,7 +148,7 @@ export class TlsClient extends TlsConnection {
     const s = this.handshakeSecrets(shared);
     this.clientHandshake = s.client;
     this.serverHandshake = s.server;
-    if (this.readWith(new TrafficKeys(s.server))) this.expects = 'extensions';
+    if (this.readWith(new TrafficKeys(this.suite, s.server))) this.expects = 'extensions';
   }
 
   private encryptedExtensions(m: hs.HandshakeMessage): void {
@@ -215,19 +218,19 @@ export class TlsClient extends TlsConnection {
   }
 
   private finished(m: hs.HandshakeMessage): void {
-    if (m.body.length !== 32) return this.fail(tls.DECODE_ERROR, 'the Finished is malformed');
-    if (!equalBytes(m.body, finishedMac(this.serverHandshake, this.transcript.hash))) {
+    if (m.body.length !== this.suite.hash.outputLen) return this.fail(tls.DECODE_ERROR, 'the Finished is malformed');
+    if (!equalBytes(m.body, finishedMac(this.suite, this.serverHandshake, this.transcript.hash))) {
       return this.fail(tls.DECRYPT_ERROR, "the server's Finished is wrong");
     }
     this.transcript.add(m.raw);
     const app = this.applicationSecrets();
-    if (!this.readWith(new TrafficKeys(app.server))) return;
+    if (!this.readWith(new TrafficKeys(this.suite, app.server))) return;
     if (!this.retried) this.sendChangeCipherSpec();
-    this.writeKeys = new TrafficKeys(this.clientHandshake);
+    this.writeKeys = new TrafficKeys(this.suite, this.clientHandshake);
     if (this.certificateWanted !== null) this.ownCertificate(this.certificateWanted);
-    this.sendMessage(hs.message(hs.FINISHED, finishedMac(this.clientHandshake, this.transcript.hash)));
+    this.sendMessage(hs.message(hs.FINISHED, finishedMac(this.suite, this.clientHandshake, this.transcript.hash)));
     this.flush();
-    this.writeKeys = new TrafficKeys(app.client);
+    this.writeKeys = new TrafficKeys(this.suite, app.client);
     this.state = 'open';
   }
 

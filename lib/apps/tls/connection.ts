@@ -13,14 +13,12 @@ import { type HandshakeMessage, HandshakeStream, MAX_HANDSHAKE } from '../../../
 import * as hs from '../../../wire/tls-handshake.js';
 import { hex } from '../../../wire/bytes.js';
 import * as tls from '../../../wire/tls.js';
-import { deriveSecret, handshakeSecret, masterSecret, Transcript, TrafficKeys } from './keys.js';
+import { deriveSecret, handshakeSecret, masterSecret, type Suite, SUITES, Transcript, TrafficKeys } from './keys.js';
 import type { TlsFailure, TlsOptions, TlsOutput, TlsSession, TlsState } from './types.js';
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 /** KeyUpdates in a row that OpenSSL takes (MAX_KEY_UPDATE_MESSAGES). */
 const MAX_KEY_UPDATES = 32;
-/** Bytes of refused early data that are skipped. */
-const MAX_EARLY = tls.MAX_PLAIN;
 
 /** `parts` as one. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
@@ -48,6 +46,8 @@ export abstract class TlsConnection implements TlsSession {
   alpn: string | null = null;
   peerCertificates: readonly Uint8Array[] = [];
   protected readonly transcript = new Transcript();
+  /** Chosen with the ServerHello. */
+  protected suite: Suite = SUITES[0]!;
   protected readKeys: TrafficKeys | null = null;
   protected writeKeys: TrafficKeys | null = null;
   /** The client's random: the key log's name of the connection. */
@@ -70,6 +70,11 @@ export abstract class TlsConnection implements TlsSession {
 
   constructor(options: TlsOptions) {
     this.options = options;
+  }
+
+  /** The suite agreed on; its number says nothing before the ServerHello. */
+  get cipherSuite(): number {
+    return this.suite.id;
   }
 
   abstract start(): readonly Uint8Array[];
@@ -263,22 +268,22 @@ export abstract class TlsConnection implements TlsSession {
 
   /** The secrets after the ServerHello, from the key exchange's. */
   protected handshakeSecrets(shared: Uint8Array): Secrets {
-    this.handshakeKey = handshakeSecret(shared);
+    this.handshakeKey = handshakeSecret(this.suite, shared);
     return this.secrets(this.handshakeKey, 'hs', '_HANDSHAKE_TRAFFIC_SECRET');
   }
 
   /** The secrets after the server's Finished. */
   protected applicationSecrets(): Secrets {
-    const master = masterSecret(this.handshakeKey);
+    const master = masterSecret(this.suite, this.handshakeKey);
     const s = this.secrets(master, 'ap', '_TRAFFIC_SECRET_0');
-    this.log('EXPORTER_SECRET', deriveSecret(master, 'exp master', this.transcript.hash));
+    this.log('EXPORTER_SECRET', deriveSecret(this.suite, master, 'exp master', this.transcript.hash));
     return s;
   }
 
   private secrets(from: Uint8Array, what: string, name: string): Secrets {
     const { hash } = this.transcript;
-    const client = deriveSecret(from, `c ${what} traffic`, hash);
-    const server = deriveSecret(from, `s ${what} traffic`, hash);
+    const client = deriveSecret(this.suite, from, `c ${what} traffic`, hash);
+    const server = deriveSecret(this.suite, from, `s ${what} traffic`, hash);
     this.log(`CLIENT${name}`, client);
     this.log(`SERVER${name}`, server);
     return { client, server };
@@ -286,11 +291,6 @@ export abstract class TlsConnection implements TlsSession {
 
   private log(label: string, secret: Uint8Array): void {
     this.options.keyLog?.(`${label} ${hex(this.clientRandom)} ${hex(secret)}`);
-  }
-
-  /** A client's early data will come, encrypted with keys that we have not. */
-  protected expectEarlyData(): void {
-    this.skipEarly = MAX_EARLY;
   }
 
   private taken(): Uint8Array {

@@ -6,7 +6,7 @@ import { hex, unhex } from '../../../wire/bytes.js';
 import { ALERT, RecordStream } from '../../../wire/tls.js';
 import { readPublicKeyOf } from '../x509/certificate.js';
 import { verifySignature } from '../x509/public-key.js';
-import { deriveSecret, expandLabel, finishedMac, handshakeSecret, masterSecret, signedContent, TrafficKeys, Transcript } from './keys.js'; // prettier-ignore
+import { deriveSecret, expandLabel, finishedMac, handshakeSecret, masterSecret, signedContent, SUITES, TrafficKeys, Transcript } from './keys.js'; // prettier-ignore
 
 const CLIENT_HELLO = unhex(`
   010000c00303cb34ecb1e78163ba1c38c6dacb196a6dffa21a8d9912ec18a2ef6283024dece7000006130113031302010000910000000b0009000006
@@ -35,29 +35,32 @@ const CLIENT_FINISHED = 'a8ec436d677634ae525ac1fcebe11a039ec17694fac6e98527b642f
 
 const SERVER_SHARE = unhex('c9828876112095fe66762bdbf7c672e156d6cc253b833df1dd69b1b04e751f0f');
 const CLIENT_SECRET = unhex('49af42ba7f7994852d713ef2784bcbcaa7911de26adc5642cb634540e7ea5005');
+const SUITE = SUITES[0]!;
 const shared = x25519.getSharedSecret(CLIENT_SECRET, SERVER_SHARE);
-const handshake = handshakeSecret(shared);
+const handshake = handshakeSecret(SUITE, shared);
 
 const Keys = suite('lib/apps/tls/keys');
 Keys('the handshake secrets and keys are those of RFC 8448', () => {
   assert.is(hex(shared), '8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d');
   assert.is(hex(handshake), '1dc826e93606aa6fdc0aadc12f741b01046aa6b99f691ed221a9f0ca043fbeac');
   const t = new Transcript();
+  t.choose(SUITE);
   t.add(CLIENT_HELLO);
   t.add(SERVER_HELLO);
   assert.is(hex(t.hash), '860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02ed063cf0e1cad8');
-  const client = deriveSecret(handshake, 'c hs traffic', t.hash);
-  const server = deriveSecret(handshake, 's hs traffic', t.hash);
+  const client = deriveSecret(SUITE, handshake, 'c hs traffic', t.hash);
+  const server = deriveSecret(SUITE, handshake, 's hs traffic', t.hash);
   assert.is(hex(client), 'b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21');
   assert.is(hex(server), 'b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38');
-  assert.is(hex(expandLabel(server, 'key', new Uint8Array(0), 16)), '3fce516009c21727d0f2e4e86ee403bc');
-  assert.is(hex(expandLabel(server, 'iv', new Uint8Array(0), 12)), '5d313eb2671276ee13000b30');
+  assert.is(hex(expandLabel(SUITE, server, 'key', new Uint8Array(0), 16)), '3fce516009c21727d0f2e4e86ee403bc');
+  assert.is(hex(expandLabel(SUITE, server, 'iv', new Uint8Array(0), 12)), '5d313eb2671276ee13000b30');
 });
 Keys('the signature and both Finished are those of RFC 8448', () => {
   const t = new Transcript();
+  t.choose(SUITE);
   for (const m of [CLIENT_HELLO, SERVER_HELLO]) t.add(m);
-  const client = deriveSecret(handshake, 'c hs traffic', t.hash);
-  const server = deriveSecret(handshake, 's hs traffic', t.hash);
+  const client = deriveSecret(SUITE, handshake, 'c hs traffic', t.hash);
+  const server = deriveSecret(SUITE, handshake, 's hs traffic', t.hash);
   t.add(ENCRYPTED_EXTENSIONS);
   t.add(CERTIFICATE);
   const key = readPublicKeyOf(CERTIFICATE.subarray(11, 11 + 0x1b0))!;
@@ -66,23 +69,23 @@ Keys('the signature and both Finished are those of RFC 8448', () => {
   signature[5]! ^= 1;
   assert.not(verifySignature(key, 0x0804, signedContent('server', t.hash), signature));
   t.add(CERTIFICATE_VERIFY);
-  assert.is(hex(finishedMac(server, t.hash)), SERVER_FINISHED);
+  assert.is(hex(finishedMac(SUITE, server, t.hash)), SERVER_FINISHED);
   t.add(unhex(`14000020${SERVER_FINISHED}`));
-  assert.is(hex(finishedMac(client, t.hash)), CLIENT_FINISHED);
-  const master = masterSecret(handshake);
+  assert.is(hex(finishedMac(SUITE, client, t.hash)), CLIENT_FINISHED);
+  const master = masterSecret(SUITE, handshake);
   assert.is(hex(master), '18df06843d13a08bf2a449844c5f8a478001bc4d4c627984d5a41da8d0402919');
   assert.is(
-    hex(deriveSecret(master, 'c ap traffic', t.hash)),
+    hex(deriveSecret(SUITE, master, 'c ap traffic', t.hash)),
     '9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5',
   );
   assert.is(
-    hex(deriveSecret(master, 'exp master', t.hash)),
+    hex(deriveSecret(SUITE, master, 'exp master', t.hash)),
     'fe22f881176eda18eb8f44529e6792c50c9a3f89452f68d8ae311b4309d3cf50',
   );
 });
 Keys('the closing alert of the client is sealed as in RFC 8448', () => {
   const keys = (): TrafficKeys =>
-    new TrafficKeys(unhex('9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5'));
+    new TrafficKeys(SUITE, unhex('9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5'));
   const k = keys();
   k.seal(
     23,

@@ -1,47 +1,73 @@
 /**
- * Keys of TLS 1.3 with SHA-256 and AES-128-GCM: the schedule (RFC 8446 7.1), record protection (5.2), Finished (4.4.4).
+ * Keys of TLS 1.3 with AES-GCM: the schedule (RFC 8446 7.1), record protection (5.2), Finished (4.4.4).
  * @module
  */
 import { gcm } from '@noble/ciphers/aes.js';
 import { expand, extract } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
-import { sha256 } from '@noble/hashes/sha2.js';
+import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import { equalAt, put16 } from '../../../wire/bytes.js';
-import { APPLICATION_DATA, RECORD_HLEN, TLS12, type TlsRecord, TlsWriter } from '../../../wire/tls.js';
+import {
+  AES_128_GCM_SHA256,
+  AES_256_GCM_SHA384,
+  APPLICATION_DATA,
+  RECORD_HLEN,
+  TLS12,
+  type TlsRecord,
+  TlsWriter,
+} from '../../../wire/tls.js';
 
-const HASH_LEN = 32;
 const TAG_LEN = 16;
-const ZERO = new Uint8Array(HASH_LEN);
 const NOTHING = new Uint8Array(0);
 const ascii = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
 
+/** What a cipher suite stands for. */
+export interface Suite {
+  readonly id: number;
+  readonly hash: typeof sha256 | typeof sha384;
+  /** Bytes of an AES key. */
+  readonly keyLen: number;
+}
+
+/** TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384, in podwire's order of preference. */
+export const SUITES: readonly Suite[] = [
+  { id: AES_128_GCM_SHA256, hash: sha256, keyLen: 16 },
+  { id: AES_256_GCM_SHA384, hash: sha384, keyLen: 32 },
+];
+
 /** HKDF-Expand-Label. */
-export function expandLabel(secret: Uint8Array, label: string, context: Uint8Array, length: number): Uint8Array {
+export function expandLabel(
+  s: Suite,
+  secret: Uint8Array,
+  label: string,
+  context: Uint8Array,
+  length: number,
+): Uint8Array {
   const info = new TlsWriter()
     .uint(2, length)
     .vector(1, (w) => w.put(ascii(`tls13 ${label}`)))
     .vector(1, (w) => w.put(context))
     .bytes();
-  return expand(sha256, secret, info, length);
+  return expand(s.hash, secret, info, length);
 }
 
 /** Derive-Secret, with the hash of the messages. */
-export const deriveSecret = (secret: Uint8Array, label: string, hash: Uint8Array): Uint8Array =>
-  expandLabel(secret, label, hash, HASH_LEN);
+export const deriveSecret = (s: Suite, secret: Uint8Array, label: string, hash: Uint8Array): Uint8Array =>
+  expandLabel(s, secret, label, hash, s.hash.outputLen);
 
-const EMPTY_HASH = sha256(NOTHING);
-const EARLY = extract(sha256, ZERO, ZERO);
+const zeros = (s: Suite): Uint8Array => new Uint8Array(s.hash.outputLen);
+const derived = (s: Suite, secret: Uint8Array): Uint8Array => deriveSecret(s, secret, 'derived', s.hash(NOTHING));
 
 /** The Handshake Secret, from the shared secret of the key exchange; no PSK. */
-export const handshakeSecret = (shared: Uint8Array): Uint8Array =>
-  extract(sha256, shared, deriveSecret(EARLY, 'derived', EMPTY_HASH));
+export const handshakeSecret = (s: Suite, shared: Uint8Array): Uint8Array =>
+  extract(s.hash, shared, derived(s, extract(s.hash, zeros(s), zeros(s))));
 
-export const masterSecret = (handshake: Uint8Array): Uint8Array =>
-  extract(sha256, ZERO, deriveSecret(handshake, 'derived', EMPTY_HASH));
+export const masterSecret = (s: Suite, handshake: Uint8Array): Uint8Array =>
+  extract(s.hash, zeros(s), derived(s, handshake));
 
 /** verify_data of a Finished under the sender's handshake traffic secret. */
-export const finishedMac = (traffic: Uint8Array, transcript: Uint8Array): Uint8Array =>
-  hmac(sha256, expandLabel(traffic, 'finished', NOTHING, HASH_LEN), transcript);
+export const finishedMac = (s: Suite, traffic: Uint8Array, transcript: Uint8Array): Uint8Array =>
+  hmac(s.hash, expandLabel(s, traffic, 'finished', NOTHING, s.hash.outputLen), transcript);
 
 export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && equalAt(a, 0, b, 0, a.length);
@@ -55,24 +81,34 @@ export function signedContent(by: 'server' | 'client', transcript: Uint8Array): 
   return b;
 }
 
-/** The running hash of the handshake's messages. */
+/** The running hash of the handshake's messages; until the suite is known, the messages themselves. */
 export class Transcript {
-  private sum = sha256.create();
+  private held: Uint8Array[] = [];
+  private sum: ReturnType<Suite['hash']['create']> | null = null;
 
   add(message: Uint8Array): void {
-    this.sum.update(message);
+    if (this.sum === null) this.held.push(message);
+    else this.sum.update(message);
   }
 
-  /** The hash so far. */
+  /** The suite has been chosen. */
+  choose(s: Suite): void {
+    if (this.sum !== null) return;
+    this.sum = s.hash.create();
+    for (const m of this.held) this.sum.update(m);
+    this.held = [];
+  }
+
+  /** The hash so far; `choose` must have been called. */
   get hash(): Uint8Array {
-    return this.sum.clone().digest();
+    return this.sum!.clone().digest();
   }
 
   /** A HelloRetryRequest comes: the ClientHello counts as the message_hash of itself (RFC 8446 4.4.1). */
-  retry(): void {
+  retry(s: Suite): void {
     const { hash } = this;
-    this.sum = sha256.create();
-    this.sum.update(Uint8Array.of(254, 0, 0, HASH_LEN));
+    this.sum = s.hash.create();
+    this.sum.update(Uint8Array.of(254, 0, 0, hash.length));
     this.sum.update(hash);
   }
 }
@@ -80,19 +116,21 @@ export class Transcript {
 /** One direction under one secret. */
 export class TrafficKeys {
   readonly secret: Uint8Array;
+  private readonly suite: Suite;
   private readonly key: Uint8Array;
   private readonly iv: Uint8Array;
   private sequence = 0;
 
-  constructor(secret: Uint8Array) {
+  constructor(suite: Suite, secret: Uint8Array) {
+    this.suite = suite;
     this.secret = secret;
-    this.key = expandLabel(secret, 'key', NOTHING, 16);
-    this.iv = expandLabel(secret, 'iv', NOTHING, 12);
+    this.key = expandLabel(suite, secret, 'key', NOTHING, suite.keyLen);
+    this.iv = expandLabel(suite, secret, 'iv', NOTHING, 12);
   }
 
   /** The keys after a KeyUpdate. */
   next(): TrafficKeys {
-    return new TrafficKeys(expandLabel(this.secret, 'traffic upd', NOTHING, HASH_LEN));
+    return new TrafficKeys(this.suite, deriveSecret(this.suite, this.secret, 'traffic upd', NOTHING));
   }
 
   private nonce(): Uint8Array {

@@ -1,5 +1,5 @@
 /**
- * The server's side of TLS 1.3 (RFC 8446 A.2): one suite, X25519 and P-256, no resumption, HelloRetryRequest for a client that
+ * The server's side of TLS 1.3 (RFC 8446 A.2): AES-GCM suites, X25519 and P-256, no resumption, HelloRetryRequest for a client that
  * guessed the group wrong, client certificates on request.
  *
  *   ClientHello [─▶ HelloRetryRequest ─▶ ClientHello] ─▶ ServerHello CCS EncryptedExtensions [CertificateRequest] Certificate
@@ -16,7 +16,7 @@ import { readPublicKeyOf } from '../x509/certificate.js';
 import { verifySignature } from '../x509/public-key.js';
 import { TlsConnection } from './connection.js';
 import { exchange, GROUPS, newShare } from './groups.js';
-import { equalBytes, finishedMac, signedContent, TrafficKeys } from './keys.js';
+import { equalBytes, finishedMac, signedContent, SUITES, TrafficKeys } from './keys.js';
 import type { Credentials, TlsServerOptions } from './types.js';
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -92,6 +92,7 @@ export class TlsServer extends TlsConnection {
     const ours = newShare(share.group, this.server.random);
     const shared = exchange(ours, share.key);
     if (shared === null) return this.fail(tls.ILLEGAL_PARAMETER, "the client's key share is no key");
+    this.transcript.choose(this.suite);
     this.transcript.add(m.raw);
     this.answer(hello, ours.share, shared, chosen, protocol);
   }
@@ -115,7 +116,10 @@ export class TlsServer extends TlsConnection {
     const psk = list.findIndex((e) => e.type === ext.PRE_SHARED_KEY);
     if (psk >= 0 && psk < list.length - 1)
       return bad(tls.ILLEGAL_PARAMETER, 'pre_shared_key is not the last extension');
-    if (!h.suites.includes(tls.AES_128_GCM_SHA256)) return bad(tls.HANDSHAKE_FAILURE, 'no cipher suite in common');
+    const ours = this.server.suites ?? [tls.AES_128_GCM_SHA256];
+    const suite = SUITES.find((x) => x.id === ours.find((id) => h.suites.includes(id)));
+    if (suite === undefined) return bad(tls.HANDSHAKE_FAILURE, 'no cipher suite in common');
+    this.suite = suite;
     const [g, s, k] = [ext.SUPPORTED_GROUPS, ext.SIGNATURE_ALGORITHMS, ext.KEY_SHARE].map((t) => ext.find(list, t));
     if (g == null || s == null || k == null)
       return bad(tls.MISSING_EXTENSION, 'groups, signatures or key shares are missing');
@@ -179,8 +183,9 @@ export class TlsServer extends TlsConnection {
     this.firstHello = o.hello;
     this.expects = 'second hello';
     if (ext.find(o.hello.extensions, ext.EARLY_DATA) !== null) this.skipEarly = tls.MAX_PLAIN;
+    this.transcript.choose(this.suite);
     this.transcript.add(m.raw);
-    this.transcript.retry();
+    this.transcript.retry(this.suite);
     this.sendMessage(
       hs.writeServerHello({
         ...this.helloBase(o.hello),
@@ -192,7 +197,7 @@ export class TlsServer extends TlsConnection {
   }
 
   private helloBase(h: hs.ClientHello): Omit<hs.ServerHello, 'random' | 'extensions'> {
-    return { version: tls.TLS12, sessionId: h.sessionId, suite: tls.AES_128_GCM_SHA256, compression: 0 };
+    return { version: tls.TLS12, sessionId: h.sessionId, suite: this.suite.id, compression: 0 };
   }
 
   /** ServerHello to Finished. */
@@ -208,7 +213,7 @@ export class TlsServer extends TlsConnection {
     this.sendMessage(hs.writeServerHello({ ...this.helloBase(h), random, extensions }));
     if (h.sessionId.length > 0 && this.asked === 0) this.sendChangeCipherSpec();
     const s = this.handshakeSecrets(shared);
-    this.writeKeys = new TrafficKeys(s.server);
+    this.writeKeys = new TrafficKeys(this.suite, s.server);
     this.clientHandshake = s.client;
     this.alpn = protocol;
     this.sendMessage(hs.writeEncryptedExtensions(this.encryptedExtensions(h)));
@@ -220,15 +225,16 @@ export class TlsServer extends TlsConnection {
     const signed = signedContent('server', this.transcript.hash);
     const signature = chosen.key.sign(signed, this.server.random);
     this.sendMessage(hs.writeCertificateVerify({ scheme: chosen.key.scheme, signature }));
-    this.sendMessage(hs.message(hs.FINISHED, finishedMac(s.server, this.transcript.hash)));
+    this.sendMessage(hs.message(hs.FINISHED, finishedMac(this.suite, s.server, this.transcript.hash)));
     const app = this.applicationSecrets();
-    this.writeKeys = new TrafficKeys(app.server);
-    this.nextRead = new TrafficKeys(app.client);
-    if (!this.readWith(new TrafficKeys(s.client))) return;
+    this.writeKeys = new TrafficKeys(this.suite, app.server);
+    this.nextRead = new TrafficKeys(this.suite, app.client);
+    if (!this.readWith(new TrafficKeys(this.suite, s.client))) return;
     this.plainAlerts = true;
     if (ext.find(h.extensions, ext.EARLY_DATA) !== null && this.asked === 0) this.skipEarly = tls.MAX_PLAIN;
     this.expects = this.server.clientAuth === undefined ? 'finished' : 'certificate';
-    if (this.server.clientAuth === undefined) this.clientFinished = finishedMac(s.client, this.transcript.hash);
+    if (this.server.clientAuth === undefined)
+      this.clientFinished = finishedMac(this.suite, s.client, this.transcript.hash);
   }
 
   /** As OpenSSL orders them: an empty server_name says that the name was looked at. */
@@ -248,7 +254,7 @@ export class TlsServer extends TlsConnection {
       if (this.server.clientAuth === 'require')
         return this.fail(tls.CERTIFICATE_REQUIRED, 'the client has no certificate');
       this.expects = 'finished';
-      this.clientFinished = finishedMac(this.clientHandshake, this.transcript.hash);
+      this.clientFinished = finishedMac(this.suite, this.clientHandshake, this.transcript.hash);
       return;
     }
     const chain = c.entries.map((e) => e.der.slice());
@@ -269,12 +275,12 @@ export class TlsServer extends TlsConnection {
       return this.fail(tls.DECRYPT_ERROR, "the client's signature is wrong");
     }
     this.transcript.add(m.raw);
-    this.clientFinished = finishedMac(this.clientHandshake, this.transcript.hash);
+    this.clientFinished = finishedMac(this.suite, this.clientHandshake, this.transcript.hash);
     this.expects = 'finished';
   }
 
   private finished(m: hs.HandshakeMessage): void {
-    if (m.body.length !== 32) return this.fail(tls.DECODE_ERROR, 'the Finished is malformed');
+    if (m.body.length !== this.suite.hash.outputLen) return this.fail(tls.DECODE_ERROR, 'the Finished is malformed');
     if (!equalBytes(m.body, this.clientFinished)) return this.fail(tls.DECRYPT_ERROR, "the client's Finished is wrong");
     this.transcript.add(m.raw);
     if (!this.readWith(this.nextRead!)) return;

@@ -61,6 +61,8 @@ export interface TlsSession {
   readonly serverName: string | null;
   /** The protocol agreed on. */
   readonly alpn: string | null;
+  /** The cipher suite's number, once the ServerHello is there. */
+  readonly cipherSuite: number;
   /** The peer's chain, leaf first, DER; empty: it sent none. */
   readonly peerCertificates: readonly Uint8Array[];
   /** Client: the ClientHello. Server: nothing. Call once, first. */
@@ -89,6 +91,8 @@ export type Choice = Credentials | number | 'close';
 
 export interface TlsServerOptions extends TlsOptions {
   readonly choose: (hello: Hello) => Choice;
+  /** Cipher suites in the order of preference, of 0x1301 and 0x1302; default TLS_AES_128_GCM_SHA256 alone. */
+  readonly suites?: readonly number[];
   /**
    * Protocols in the order of preference; absent: ALPN is not looked at. None in common is the alert no_application_protocol (120),
    * as RFC 7301 asks and Go, nginx and Envoy do; `ignore` goes on without one.

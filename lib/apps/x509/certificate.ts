@@ -81,16 +81,30 @@ function readTime(r: der.DerReader): number {
   return unixSeconds(`${century}${m[2]}-${m[3]}-${m[4]}T${m[5]}:${m[6]}:${m[7]}Z`);
 }
 
-/** The last common name of a Name. */
-function commonNameOf(name: Uint8Array): string {
+const SHORT: Readonly<Record<string, string>> = {
+  [CN]: 'CN', [O]: 'O', [OU]: 'OU', '2.5.4.6': 'C', '2.5.4.7': 'L', '2.5.4.8': 'ST',
+}; // prettier-ignore
+
+/** A Name's attributes: OID and text. */
+function attributesOf(name: Uint8Array): [string, string][] {
   const r = new der.DerReader(name).inside(der.SEQUENCE);
-  let found = '';
+  const list: [string, string][] = [];
   while (r.more) {
     const one = r.inside(der.SET).inside(der.SEQUENCE);
-    if (one.oid() === CN) found = new TextDecoder().decode(one.any().content);
+    const id = one.oid();
+    list.push([id, new TextDecoder().decode(one.any().content)]);
   }
-  return found;
+  return list;
 }
+
+/** The last common name of a Name. */
+const commonNameOf = (name: Uint8Array): string => attributesOf(name).findLast(([id]) => id === CN)?.[1] ?? '';
+
+/** A Name in one line, as curl prints it: `O=podwire; CN=web`. */
+export const nameText = (name: Uint8Array): string =>
+  attributesOf(name)
+    .map(([id, v]) => `${SHORT[id] ?? id}=${v}`)
+    .join('; ');
 
 function readNames(c: Certificate, value: Uint8Array): boolean {
   const r = new der.DerReader(value);
