@@ -19,7 +19,7 @@ import { randomFrom } from './tls/random.js';
 import type { TlsFailure } from './tls/types.js';
 import { type Certificate, nameText, readCertificate } from './x509/certificate.js';
 import { certificatesFromPem } from './x509/secret.js';
-import { coversHost, nameMatches, verifyChain } from './x509/verify.js';
+import { type ChainError, coversHost, nameMatches, verifyChain } from './x509/verify.js';
 
 const BUFFER = 16384;
 const MORE =
@@ -90,7 +90,7 @@ export class CurlTls implements CurlSock {
   private readonly verbose: (text: string) => void;
   private out: Uint8Array[] = [];
   private plain: Uint8Array[] = [];
-  private chainError: { code: number; text: string } | null = null;
+  private chainError: ChainError | null = null;
   private error = 0;
 
   constructor(
@@ -121,7 +121,7 @@ export class CurlTls implements CurlSock {
       verify: (chain) => {
         const e = verifyChain(chain, { roots, now, usage: 'server' });
         this.chainError = e;
-        return e === null || o.insecure ? null : { alert: e.alert, reason: e.text };
+        return e === null || o.insecure ? null : e;
       },
     });
   }
@@ -173,7 +173,7 @@ export class CurlTls implements CurlSock {
   private refused(f: TlsFailure): Failure {
     const e = this.chainError;
     if (f.by !== 'local' || e === null) return handshakeFailure(f, this.url);
-    return { exit: 60, message: `curl: (60) SSL certificate problem: ${e.text}\n${MORE}` };
+    return { exit: 60, message: `curl: (60) SSL certificate problem: ${e.reason}\n${MORE}` };
   }
 
   /** Tells of the handshake; a certificate for another name is an error that the server does not hear of. */
@@ -197,7 +197,7 @@ export class CurlTls implements CurlSock {
     this.verbose(
       e === null
         ? ' SSL certificate verify ok.'
-        : ` SSL certificate verify result: ${e.text} (${e.code}), continuing anyway.`,
+        : ` SSL certificate verify result: ${e.reason} (${e.code}), continuing anyway.`,
     );
     if (session.alpn === 'h2') return { exit: 2, message: 'podwire: curl: HTTP/2 is not supported yet' };
     this.verbose(session.alpn === null ? 'using HTTP/1.x' : 'using HTTP/1.1');

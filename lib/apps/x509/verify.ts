@@ -13,12 +13,12 @@ export interface ChainError {
   /** X509_V_ERR_*. */
   code: number;
   /** OpenSSL 3's words for it. */
-  text: string;
+  reason: string;
   /** The alert OpenSSL sends. */
   alert: number;
 }
 
-const error = (code: number, text: string, alert: number): ChainError => ({ code, text, alert });
+const error = (code: number, reason: string, alert: number): ChainError => ({ code, reason, alert });
 const MALFORMED = error(1, 'unspecified certificate verification error', tls.CERTIFICATE_UNKNOWN);
 const BAD_SIGNATURE = error(7, 'certificate signature failure', tls.DECRYPT_ERROR);
 const NOT_YET = error(9, 'certificate is not yet valid', tls.BAD_CERTIFICATE);
