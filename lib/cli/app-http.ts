@@ -1,6 +1,5 @@
 /** `podwire app http --port PORT …` on a real socket; SSLKEYLOGFILE gets the keys of TLS, as of curl. */
-import { randomBytes } from 'node:crypto';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { httpArgs, httpCredentials, httpSession, tlsPurpose } from '../apps/http-server.js';
 import { BACKLOG } from '../apps/tcp-server.js';
@@ -8,6 +7,7 @@ import { randomFrom } from '../apps/tls/random.js';
 import type { RandomSource } from '../apps/tls/types.js';
 import { Rng } from '../sim/rng.js';
 import { tellReadyWarm } from './app-ready.js';
+import { logSecret, secureRandom } from './secrets.js';
 import { UsageError } from './usage.js';
 
 /** Text of a file, or null. */
@@ -17,15 +17,6 @@ function read(path: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** Without `--seed`, keys that nobody can repeat. */
-export const secureRandom: RandomSource = (n) => new Uint8Array(randomBytes(n));
-
-/** Appends to the file that SSLKEYLOGFILE names, if any. */
-export function logSecret(line: string): void {
-  const file = process.env['SSLKEYLOGFILE'];
-  if (file !== undefined && file !== '') appendFileSync(file, `${line}\n`);
 }
 
 export function main(args: string[]): Promise<number> {

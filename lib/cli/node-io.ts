@@ -10,6 +10,7 @@ import { EPOCH_SEC } from '../../wire/pcap.js';
 import type { Alarm, Conn, ConnectOptions, ConnHandler, Endpoint, Io, Listener } from '../apps/l7/io.js';
 import { BACKLOG } from '../apps/tcp-server.js';
 import { Rng } from '../sim/rng.js';
+import { logSecret } from './secrets.js';
 
 /** The recorder's file with the time of its first step, in microseconds since 1970; the engine's clock then says 1 s. */
 const LAB_START = '/run/t0';
@@ -58,6 +59,10 @@ export class NodeIo implements Io {
 
   rng(purpose: string): Rng {
     return new Rng(this.seed, purpose);
+  }
+
+  secret(line: string): void {
+    logSecret(line);
   }
 
   log(line: string): void {

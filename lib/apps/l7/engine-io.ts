@@ -56,6 +56,10 @@ export class EngineIo implements Io {
     return new Rng(this.seed, purpose);
   }
 
+  secret(line: string): void {
+    this.proc.secret(line);
+  }
+
   log(line: string): void {
     this.proc.err(`${line}\n`);
   }

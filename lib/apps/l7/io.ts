@@ -94,6 +94,8 @@ export interface Io {
   connect(to: Endpoint, make: (conn: Conn) => ConnHandler, options?: ConnectOptions): void;
   /** Serves an address and port (address 0: all) from now on; an errno when they cannot be had. Real sockets report it late: see `failed`. */
   listen(at: Endpoint, accept: (conn: Conn) => ConnHandler, failed?: (errno: number) => void): Listener;
+  /** A line of the NSS key log: in the engine for the capture, on real sockets for the file that SSLKEYLOGFILE names. */
+  secret(line: string): void;
   /** A line for the program's log (stderr). */
   log(line: string): void;
 }
