@@ -113,7 +113,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       'http --port PORT [--body TEXT | --size BYTES]': 'answers every request with TEXT',
       'coredns --manifests FILE… [--corefile FILE] [--listen ADDR] [--port PORT]': 'CoreDNS over these objects, UDP and TCP',
       'agnhost|http-echo|nginx|whoami [--hostname NAME] [--env NAME=VALUE]… ARGUMENTS': "the servers of these images, with the real programs' arguments",
-      'ingress --controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--seed N] [--proxy-protocol on|off]': 'an ingress controller over these objects',
+      'ingress --controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--namespace NS] [--group NAME] [--seed N] [--proxy-protocol on|off]': 'an ingress controller over these objects',
       'tcp-proxy --listen ADDR:PORT --to ADDR:PORT… [--send-proxy v1|v2] [--accept-proxy]': 'a TCP load balancer, with PROXY protocol',
     },
   },

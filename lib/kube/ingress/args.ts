@@ -12,21 +12,24 @@ export interface IngressArgs {
   https: number;
   /** Of what it draws; null: another one each time (the kernel's own in the engine). */
   seed: number | null;
-  /** The Pod's name, which some controllers tell. */
+  /** The Pod's name, which some controllers tell, and its namespace. */
   pod: string;
+  namespace: string;
+  /** alb: the group of Ingresses that it balances; '' where there is only one. */
+  group: string;
   /** Every connection begins with a PROXY header. */
   proxyProtocol: boolean;
 }
 
 export const INGRESS_USAGE =
-  '--controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--seed N] [--proxy-protocol on|off]';
+  '--controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--namespace NS] [--group NAME] [--seed N] [--proxy-protocol on|off]';
 
 const port = (v: string): number | null => (/^\d{1,5}$/.test(v) && Number(v) < 65536 ? Number(v) : null);
 
 /** Reads the arguments after `ingress`; a string says what is wrong. */
 export function ingressArgs(args: readonly string[], controllers: readonly string[]): IngressArgs | string {
   const o: IngressArgs = {
-    controller: '', manifests: [], listen: 0, http: 80, https: 443, seed: null, pod: 'ingress', proxyProtocol: false,
+    controller: '', manifests: [], listen: 0, http: 80, https: 443, seed: null, pod: 'ingress', namespace: 'istio-system', group: '', proxyProtocol: false,
   }; // prettier-ignore
   const wrong = (what: string): string => `ingress: found "${what}", expected ${INGRESS_USAGE}`;
   for (let i = 0; i < args.length; i++) {
@@ -38,6 +41,8 @@ export function ingressArgs(args: readonly string[], controllers: readonly strin
       while (args[i + 1] !== undefined && !args[i + 1]!.startsWith('--')) o.manifests.push(args[++i]!);
     } else if (a === '--controller') o.controller = v;
     else if (a === '--pod') o.pod = v;
+    else if (a === '--namespace') o.namespace = v;
+    else if (a === '--group') o.group = v;
     else if (a === '--http' && port(v) !== null) o.http = port(v)!;
     else if (a === '--https' && port(v) !== null) o.https = port(v)!;
     else if (a === '--listen' && aton(v) !== null) o.listen = aton(v)!;

@@ -8,7 +8,9 @@
 import type { Io, Layer } from '../../apps/l7/io.js';
 import { Proxy } from '../../apps/l7/proxy.js';
 import { proxyProtocol } from '../../apps/l7/proxy-protocol.js';
+import { startAlb } from './alb/start.js';
 import type { IngressArgs } from './args.js';
+import { startIstio } from './istio-gateway/start.js';
 import { DEFAULT_SERVER_PORT, NginxController, NginxDefaultServer } from './nginx/controller.js';
 import { nginxRouter } from './routes/nginx.js';
 import type { Objects } from './types.js';
@@ -28,7 +30,11 @@ export type Start = (
   failed: (port: number, errno: number) => void,
 ) => Running;
 
-export const CONTROLLERS: Readonly<Record<string, Start>> = { 'ingress-nginx': ingressNginx };
+export const CONTROLLERS: Readonly<Record<string, Start>> = {
+  'ingress-nginx': ingressNginx,
+  alb: startAlb,
+  istio: startIstio,
+};
 
 const before = (a: IngressArgs): Layer[] => (a.proxyProtocol ? [proxyProtocol] : []);
 
