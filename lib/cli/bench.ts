@@ -35,6 +35,8 @@ export async function main(args: string[]): Promise<number> {
     profile: values.get('--profile') ?? null,
     out: values.get('--out') ?? null,
   };
+  const against = values.get('--against');
+  if (against !== undefined) return againstKernel(against, files, flags, options);
   const wanted = (files.length > 0 ? files : CASE_NAMES).flatMap(named);
   const rows: Row[] = [];
   if (!flags.has('--json')) process.stdout.write(HEAD);
@@ -46,6 +48,38 @@ export async function main(args: string[]): Promise<number> {
   }
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   else process.stdout.write(`${TAIL}${verifiedLine(rows)}`);
+  return 0;
+}
+
+/** `--against kernel`. */
+async function againstKernel(what: string, files: readonly string[], flags: Set<string>, o: Options): Promise<number> {
+  if (what !== 'kernel') throw new UsageError(`bench: --against: found "${what}", expected kernel`);
+  if (o.profile !== null || o.out !== null)
+    throw new UsageError('bench: --against kernel goes with neither -o nor --profile');
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) throw new UsageError('bench: --against kernel needs Linux and root'); // prettier-ignore
+  const { against, AGAINST } = await import('./bench/against.js');
+  const wanted = (files.length > 0 ? files : ['clusterip-iptables']).flatMap(named);
+  const not = wanted.find(([name]) => !AGAINST.includes(name));
+  if (not !== undefined) throw new UsageError(`bench: --against kernel: found case "${not[0]}", expected one of: ${AGAINST.join(', ')}`); // prettier-ignore
+  const rows = [];
+  for (const [name, flows] of wanted) {
+    for (const r of await against(name, flows, o.packets, o.rounds, mkdtempSync(join(tmpdir(), 'podwire-bench-')))) {
+      rows.push(r);
+      if (flags.has('--json')) continue;
+      const how = `${r.case} ${r.flows}, ${r.captured ? 'captured' : 'not captured'}`;
+      const ratio = (s: Spread): string => `${s.median.toFixed(1)} (${s.min.toFixed(1)}-${s.max.toFixed(1)})`;
+      process.stdout.write(
+        `${how}: kernel ${range(r.kernelPacketsPerSecond)}, podwire ${range(r.podwirePacketsPerSecond)} packets/s; ` +
+          `ratio ${ratio(r.ratio)}, by CPU time ${ratio(r.cpuRatio)}` +
+          `${r.captured ? `; the tcpdumps wrote ${r.kernelFrames} frames and lost ${r.kernelLost}` : ''}\n`,
+      );
+    }
+  }
+  if (flags.has('--json')) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+  else
+    process.stdout.write(
+      `Median (least-most) of ${o.rounds} pairs of rounds in turn; packets/s by the clock on the wall.\n`,
+    );
   return 0;
 }
 

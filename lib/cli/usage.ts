@@ -82,11 +82,12 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     more: "Exit: 0 when the command's is 0, 1 otherwise.",
   },
   bench: {
-    takes: '[CASE[:known|:new]…] [--packets N] [--rounds N] [-o DIR] [--profile DIR] [--json]',
+    takes: '[CASE[:known|:new]…] [--packets N] [--rounds N] [--against kernel] [-o DIR] [--profile DIR] [--json]',
     does: 'packets a second on every data path, without captures and with every interface captured to files; the files are verified',
     options: {
       '--packets N': 'packets of a round (default: 20000; DNS and TCP fewer)',
       '--rounds N': 'rounds of each kind (default: 5)',
+      '--against KERNEL': 'with the value "kernel": the same on this machine\'s kernel (Linux, root), in network namespaces, in turn, without and with a tcpdump on every interface; prints the ratios',
       '-o, --out DIR': 'keep the captures: DIR/CASE-FLOWS/NETNS/DEV.pcap',
       '--profile DIR': 'write DIR/CASE-FLOWS.cpuprofile',
       ...JSON_,

@@ -74,7 +74,7 @@ export class UdpTraffic implements Traffic {
     this.ports = new Ports(this.sim);
     this.server = new UdpSock(server);
     ok('bind', this.server.bind(0, port));
-    this.flow = this.open(this.ports.take(1));
+    this.flow = this.open(FIRST_PORT - 1);
     ok('send', this.flow.send(DATA));
     this.sim.runUntil(this.sim.now + SEC);
     const d = this.server.recv();
@@ -135,7 +135,7 @@ export class DnsTraffic implements Traffic {
     this.ports = new Ports(this.sim);
     const question = [{ name, type: TYPE.A, cls: 1 }];
     this.query = packDns({ id: 1, flags: 0x100, question, answer: [], authority: [], additional: [] }, false);
-    this.flow = this.open(this.ports.take(1));
+    this.flow = this.open(FIRST_PORT - 1);
     const bytes = this.ask(this.flow);
     const r = bytes === null ? null : unpackDns(bytes);
     if (r === null || (r.flags & 15) !== RCODE.NOERROR || r.answer.length !== 1) {
