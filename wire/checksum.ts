@@ -6,17 +6,21 @@
  * @module
  */
 
-/** Folds a sum of 16-bit words into 16 bits. */
+/** Folds a sum of 16-bit words, less than 2^32, into 16 bits. */
 export function fold(s: number): number {
-  while (s > 0xffff) s = (s & 0xffff) + Math.floor(s / 0x10000);
-  return s;
+  s = (s & 0xffff) + (s >>> 16);
+  return (s & 0xffff) + (s >>> 16);
 }
 
-/** Ones' complement sum of `b[o, end)`, started from `start` (a sum). An odd last byte is padded with zero. */
+/** Ones' complement sum of `b[o, end)`, at most 64 KiB, started from `start` (a sum). An odd last byte is padded with zero. */
 export function sum(b: Uint8Array, o: number, end: number, start = 0): number {
   let s = start;
   const even = o + ((end - o) & ~1);
-  for (let i = o; i < even; i += 2) s += (b[i]! << 8) | b[i + 1]!;
+  let i = o;
+  for (; i + 7 < even; i += 8) {
+    s += ((b[i]! << 8) | b[i + 1]!) + ((b[i + 2]! << 8) | b[i + 3]!) + ((b[i + 4]! << 8) | b[i + 5]!) + ((b[i + 6]! << 8) | b[i + 7]!); // prettier-ignore
+  }
+  for (; i < even; i += 2) s += (b[i]! << 8) | b[i + 1]!;
   if (even !== end) s += b[even]! << 8;
   return fold(s);
 }

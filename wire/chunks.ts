@@ -56,10 +56,20 @@ export class Chunks {
   }
 }
 
-/** Copies `src[start, end)` to `dst` at `o`; up to 96 bytes without a temporary view. */
+/** Copies `src[start, end)` to `dst` at `o`; up to 160 bytes without a temporary view. */
 export function copyBytes(dst: Uint8Array, o: number, src: Uint8Array, start: number, end: number): void {
-  if (end - start <= 96) for (let i = start; i < end; i++) dst[o++] = src[i]!;
-  else dst.set(src.subarray(start, end), o);
+  if (end - start > 160) {
+    dst.set(src.subarray(start, end), o);
+    return;
+  }
+  let i = start;
+  for (; i + 3 < end; i += 4, o += 4) {
+    dst[o] = src[i]!;
+    dst[o + 1] = src[i + 1]!;
+    dst[o + 2] = src[i + 2]!;
+    dst[o + 3] = src[i + 3]!;
+  }
+  for (; i < end; i++) dst[o++] = src[i]!;
 }
 
 /** Little-endian store of 16 bits. */

@@ -35,7 +35,7 @@ const RECEIVER = `use strict; use Socket; use Time::HiRes qw(time);
 my ($port) = @ARGV;
 socket(my $s, PF_INET, SOCK_DGRAM, 0) or die; setsockopt($s, SOL_SOCKET, 33, pack('i', 1 << 28));
 bind($s, sockaddr_in($port, INADDR_ANY)) or die "bind: $!";
-$| = 1; print "ready\\n"; my ($n, $b) = (0);
+alarm(120); $| = 1; print "ready\\n"; my ($n, $b) = (0);
 while (1) {
   my $p = recv($s, $b, 64, 0); last unless defined $p;
   if (substr($b, 0, 1) eq 'h') { send($s, 'h', 0, $p); next }
@@ -52,7 +52,7 @@ my $to = sockaddr_in($port, inet_aton($host)); my $data = 'd' x 22;
 sub open1 { my ($p) = @_; socket(my $s, PF_INET, SOCK_DGRAM, 0) or die "socket: $!";
   bind($s, sockaddr_in($p, INADDR_ANY)) or die "bind: $!"; connect($s, $to) or die "connect: $!"; return $s }
 sub cpu { open(my $f, '<', '/proc/self/schedstat') or die; return (split ' ', <$f>)[0] / 1e9 }
-my $s = open1(0); send($s, 'h' x 22, 0); my $b; recv($s, $b, 64, 0);
+my $s = open1(1023); send($s, 'h' x 22, 0); my $b; recv($s, $b, 64, 0);
 my ($t, $c);
 if ($flows eq 'known') { $c = cpu(); $t = time; for (my $i = 0; $i < $n; $i++) { send($s, $data, 0) } $t = time - $t; $c = cpu() - $c }
 else { my @s = map { open1($first + $_) } 0 .. $n - 1; $c = cpu(); $t = time; send($_, $data, 0) for @s; $t = time - $t; $c = cpu() - $c }
@@ -131,7 +131,7 @@ export class KernelCluster {
         ...ready,
         `ip netns exec ${t.server} perl ${dir}/recv.pl ${t.port} > ${dir}/recv.out & R=$!`,
         `until grep -q ready ${dir}/recv.out; do sleep 0.05; done`,
-        `ip netns exec ${t.client} perl ${dir}/send.pl ${t.to} ${t.packets} ${t.flows} ${this.port}`,
+        `ip netns exec ${t.client} perl ${dir}/send.pl ${t.to} ${t.packets} ${t.flows} ${this.port} || kill $R`,
         `wait $R; cat ${dir}/recv.out`,
         ...(taps.length > 0
           ? ['sleep 1; kill -INT $P; wait $P; true', `cat ${dir}/tcpdump.*; rm ${dir}/tcpdump.*`]

@@ -9,6 +9,7 @@
 import type { Netdev } from '../core/netdev.js';
 import type { Fib, Route } from './fib.js';
 import type { FibRule } from './fib-rules.js';
+import type { Neigh } from './neighbour.js';
 
 /** Dst.input: what a received packet with this route comes to (dst->input). */
 export const INPUT_DISCARD = 0;
@@ -58,6 +59,8 @@ export class Dst {
   route: Route | null = null;
   /** The rule that led to it when it was last looked up; null: there are no rules but the kernel's own. */
   rule: FibRule | null = null;
+  /** The neighbour that took the last packet, as long as it is in its table; null: none yet. */
+  neigh: Neigh | null = null;
   /** An exception was found that this object knows nothing of (DST_OBSOLETE_KILL). */
   obsolete = false;
 

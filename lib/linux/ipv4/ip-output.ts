@@ -107,7 +107,9 @@ export function ipFinishOutput(net: Netns, skb: Skb): number {
 function ipFinishOutput2(net: Netns, skb: Skb): number {
   skb.head = skb.net;
   const d = skb.dst!;
-  const n = net.neigh.create(d.dev, nexthop(d, ipv4.dst(skb.buf, skb.net)));
+  const to = nexthop(d, ipv4.dst(skb.buf, skb.net));
+  let n = d.neigh;
+  if (n === null || n.addr !== to || n.gone) n = d.neigh = net.neigh.create(d.dev, to);
   if (skb.dstConfirm) n.confirm();
   return neighOutput(n, skb);
 }

@@ -64,6 +64,8 @@ export class Neigh {
   reachableNs = 0;
   /** A header has been cached (neigh->hh): a packet has gone out through this entry. */
   hh = false;
+  /** It is in its table no more. */
+  gone = false;
   readonly timer: Timer;
   queueHead: Skb | null = null;
   queueTail: Skb | null = null;
@@ -246,6 +248,7 @@ export class Neigh {
 
   /** Ends the entry; what waits is dropped. */
   destroy(): void {
+    this.gone = true;
     this.dev.kernel.sim.cancel(this.timer);
     for (let skb = this.takeQueue(); skb !== null;) {
       const next = skb.next;

@@ -213,10 +213,12 @@ const onLink = (r: Route): number => (r.gw === 0 ? 1 : 0);
  * `oif` is the device the packet would be forwarded to, `daddr` 0 for a group.
  */
 function validateSource(net: Netns, fl: Flow, daddr: number, oif: Netdev | null, dev: Netdev): number {
-  const rpf = maxConf(net, dev, 'rp_filter');
+  const all = net.confAll;
+  const own = dev.conf;
+  const rpf = all.rp_filter > own.rp_filter ? all.rp_filter : own.rp_filter;
   const { fib } = net;
-  if (rpf === 0 && (dev !== oif || !orConf(net, dev, 'send_redirects'))) {
-    if (orConf(net, dev, 'accept_local')) return 0;
+  if (rpf === 0 && (dev !== oif || (all.send_redirects === 0 && own.send_redirects === 0))) {
+    if (all.accept_local !== 0 || own.accept_local !== 0) return 0;
     if (!fib.custom && !fib.customLocal) return isOwnAddress(net, fl.saddr) ? -EINVAL : 0;
   }
   const rev = back.to(fl.saddr, daddr).ports(fl.proto, fl.dport, fl.sport);

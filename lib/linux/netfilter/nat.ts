@@ -74,28 +74,46 @@ export function jhash2(words: readonly number[], initval: number): number {
 
 const swab = (a: number): number => (a << 24) | ((a & 0xff00) << 8) | ((a >>> 8) & 0xff00) | (a >>> 24) | 0;
 
-/** Connections by original protocol, source address and source port: same source, same mapping. */
+/** Connections by original protocol, source address and source port: same source, same mapping. It grows with them. */
 class BySource {
-  private readonly heads: (Conn | null)[] = new Array<Conn | null>(4096).fill(null);
+  private heads: (Conn | null)[] = new Array<Conn | null>(4096).fill(null);
+  private count = 0;
 
-  private slot(proto: number, src: number, sport: number): number {
-    const h = Math.imul(src ^ Math.imul(sport, 0x9e3779b1) ^ proto, 0x85ebca6b);
-    return (h ^ (h >>> 16)) & 4095;
+  private slot(t: Tuple): number {
+    const h = Math.imul(t.src ^ Math.imul(t.sport, 0x9e3779b1) ^ t.proto, 0x85ebca6b);
+    return (h ^ (h >>> 16)) & (this.heads.length - 1);
   }
 
   first(t: Tuple): Conn | null {
-    return this.heads[this.slot(t.proto, t.src, t.sport)]!;
+    return this.heads[this.slot(t)]!;
   }
 
   add(ct: Conn): void {
-    const i = this.slot(ct.orig.proto, ct.orig.src, ct.orig.sport);
+    if (++this.count > this.heads.length) this.grow();
+    const i = this.slot(ct.orig);
     ct.bySource = this.heads[i]!;
     this.heads[i] = ct;
   }
 
+  /** Twice as many places; within one the newest stays the first. */
+  private grow(): void {
+    const old = this.heads;
+    this.heads = new Array<Conn | null>(old.length * 2).fill(null);
+    for (const head of old) {
+      const list: Conn[] = [];
+      for (let c = head; c !== null; c = c.bySource) list.push(c);
+      for (const c of list.reverse()) {
+        const i = this.slot(c.orig);
+        c.bySource = this.heads[i]!;
+        this.heads[i] = c;
+      }
+    }
+  }
+
   remove(ct: Conn): void {
-    const i = this.slot(ct.orig.proto, ct.orig.src, ct.orig.sport);
+    const i = this.slot(ct.orig);
     let p = this.heads[i]!;
+    this.count--;
     if (p === ct) this.heads[i] = ct.bySource;
     else {
       while (p !== null && p.bySource !== ct) p = p.bySource!;

@@ -5,37 +5,14 @@
  * @module
  */
 import { SEC } from '../../sim/sim.js';
-import { CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_NEW, CT_RELATED, CT_RELATED_REPLY, type Skb } from '../core/skb.js';
+import type { Skb } from '../core/skb.js';
 import { isReply } from './conntrack.js';
-import { type Conn, S_CONFIRMED, S_DST_NAT, S_SRC_NAT } from './ct-conn.js';
+import { type Conn, S_CONFIRMED } from './ct-conn.js';
+import { ctStates, stateBit } from './xt-ct-state.js';
 import { type Match } from './xtables.js';
 import { inRange } from './xt-match-proto.js';
 
-/** Bits of --ctstate and --state. */
-export const ST_INVALID = 1;
-export const ST_NEW = 2;
-export const ST_RELATED = 4;
-export const ST_ESTABLISHED = 8;
-export const ST_UNTRACKED = 16;
-export const ST_SNAT = 32;
-export const ST_DNAT = 64;
-
-function stateBit(skb: Skb): number {
-  if (skb.untracked) return ST_UNTRACKED;
-  if (skb.ct === null) return ST_INVALID;
-  switch (skb.ctinfo) {
-    case CT_NEW:
-      return ST_NEW;
-    case CT_ESTABLISHED:
-    case CT_ESTABLISHED_REPLY:
-      return ST_ESTABLISHED;
-    case CT_RELATED:
-    case CT_RELATED_REPLY:
-      return ST_RELATED;
-    default:
-      return ST_INVALID;
-  }
-}
+export { ST_DNAT, ST_ESTABLISHED, ST_INVALID, ST_NEW, ST_RELATED, ST_SNAT, ST_UNTRACKED } from './xt-ct-state.js';
 
 /** -m state. */
 export class StateMatch implements Match {
@@ -89,16 +66,17 @@ export class ConntrackMatch implements Match {
   /** 0 not asked, 1 ORIGINAL, 2 REPLY. */
   dir = 0;
 
+  onlyStates(): { states: number; inv: boolean } | null {
+    const more =
+      this.dir !== 0 || this.proto !== 0 || this.status !== null || this.expire !== null ||
+      this.origSrc !== null || this.origDst !== null || this.replSrc !== null || this.replDst !== null ||
+      this.origSport !== null || this.origDport !== null || this.replSport !== null || this.replDport !== null; // prettier-ignore
+    return more || this.states === 0 ? null : { states: this.states, inv: this.statesInv };
+  }
+
   match(skb: Skb): boolean {
     const { ct } = skb;
-    if (this.states !== 0) {
-      let bit = stateBit(skb);
-      if (ct !== null) {
-        if ((ct.status & S_SRC_NAT) !== 0) bit |= ST_SNAT;
-        if ((ct.status & S_DST_NAT) !== 0) bit |= ST_DNAT;
-      }
-      if (((bit & this.states) !== 0) === this.statesInv) return false;
-    }
+    if (this.states !== 0 && ((ctStates(skb) & this.states) !== 0) === this.statesInv) return false;
     // Without an entry only the state counts, and nothing else is looked at.
     if (ct === null) return this.states !== 0;
     if (this.dir !== 0 && isReply(skb) !== (this.dir === 2)) return false;

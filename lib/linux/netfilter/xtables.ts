@@ -16,6 +16,7 @@ import {
 import type { Skb } from '../core/skb.js';
 import { ipRouteMeHarder } from '../ipv4/route.js';
 import { natHook } from './nat-proto.js';
+import { ctStates } from './xt-ct-state.js';
 import { RuleCursor, RuleIndex } from './xt-index.js';
 
 /** Target says: go on with the next rule. */
@@ -54,6 +55,8 @@ export interface Match {
   readonly pure?: boolean;
   /** The one destination port that it matches, -1: several, or other things besides are looked at first. */
   exactDport?(): number;
+  /** The connection states (ST_*) that it asks for, when it asks for nothing else; null: for more. */
+  onlyStates?(): { states: number; inv: boolean } | null;
   /** Hooks and tables it may stand in; absent: any. Returns what is wrong. */
   check?(net: Netns, table: TableName, hooks: number, rule: Rule): string | null;
 }
@@ -93,6 +96,25 @@ export class Rule {
   goto = false;
   packets = 0;
   bytes = 0;
+  /** The matches that are left once `states` and comments are put aside, null: not looked at yet (`settle`). */
+  asked: Match[] | null = null;
+  /** Connection states that `-m conntrack --ctstate` of this rule asks for, 0: it asks nothing of the kind. */
+  states = 0;
+  statesInv = false;
+
+  /** Takes out of `matches` what has no effect but its answer and is decided faster from the rule itself. */
+  settle(): Match[] {
+    const pure = this.matches.every((m) => m.pure === true);
+    this.asked = this.matches.filter((m) => {
+      if (m.name === 'comment') return false;
+      const only = pure && this.states === 0 ? (m.onlyStates?.() ?? null) : null;
+      if (only === null) return true;
+      this.states = only.states;
+      this.statesInv = only.inv;
+      return false;
+    });
+    return this.asked;
+  }
 }
 
 export class Chain {
@@ -136,8 +158,10 @@ function headerMatch(r: Rule, skb: Skb, c: XtCtx, src: number, dst: number): boo
   if (r.inIf !== '' && ifMatch(r.inIf, c.in) === ((inv & INV_IN) !== 0)) return false;
   if (r.outIf !== '' && ifMatch(r.outIf, c.out) === ((inv & INV_OUT) !== 0)) return false;
   if (r.frag && (c.fragOff !== 0) === ((inv & INV_FRAG) !== 0)) return false;
-  for (let i = 0; i < r.matches.length; i++) {
-    if (!r.matches[i]!.match(skb, c)) return false;
+  const asked = r.asked ?? r.settle();
+  if (r.states !== 0 && ((ctStates(skb) & r.states) !== 0) === r.statesInv) return false;
+  for (let i = 0; i < asked.length; i++) {
+    if (!asked[i]!.match(skb, c)) return false;
     if (c.hotdrop) return false;
   }
   return true;
@@ -170,6 +194,7 @@ export class Table {
   /** Runs the built-in chain of a hook (ipt_do_table). */
   readonly run = (net: Netns, skb: Skb, hook: number, indev: Netdev | null, outdev: Netdev | null): number => {
     const chain = this.base[hook]!;
+    if (chain.rules.length === 0) return this.byPolicy(chain, net, skb, Math.min(skb.tail, skb.net + ipv4.totalLen(skb.buf, skb.net)) - skb.net); // prettier-ignore
     const c = (this.ctxs[this.depth] ??= new XtCtx());
     const b = skb.buf;
     const o = skb.net;
@@ -183,18 +208,19 @@ export class Table {
     c.proto = ipv4.proto(b, o);
     c.hotdrop = false;
     this.depth++;
-    let v = this.walk(chain, skb, c);
+    const v = this.walk(chain, skb, c);
     this.depth--;
-    if (v === XT_CONTINUE) {
-      v = chain.policy;
-      chain.packets++;
-      chain.bytes += c.end - o;
-      if (net.kernel.tracer !== null) {
-        net.kernel.tracer.rule(net, skb, this.name, chain.name, null, v === NF_ACCEPT ? 'ACCEPT' : 'DROP');
-      }
-    }
-    return v;
+    return v === XT_CONTINUE ? this.byPolicy(chain, net, skb, c.end - o) : v;
   };
+
+  /** No rule decided about a packet of `bytes`. */
+  private byPolicy(chain: Chain, net: Netns, skb: Skb, bytes: number): number {
+    chain.packets++;
+    chain.bytes += bytes;
+    const { tracer } = net.kernel;
+    if (tracer !== null) tracer.rule(net, skb, this.name, chain.name, null, chain.policy === NF_ACCEPT ? 'ACCEPT' : 'DROP'); // prettier-ignore
+    return chain.policy;
+  }
 
   /** True while a rule needs connection tracking. */
   needsConntrack(): boolean {
