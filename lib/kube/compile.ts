@@ -147,7 +147,7 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
   const commands = {
     sandbox: (p: Parameters<typeof filesOf>[1]) => sandboxFiles(c, p),
     files: (p: Parameters<typeof filesOf>[1]) => filesOf(c, p),
-    programs: (p: Parameters<typeof filesOf>[1]) => containers(p, warnings).map((x) => x.text),
+    programs: (p: Parameters<typeof filesOf>[1]) => containers(p, warnings, c.scenario).map((x) => x.text),
   };
   return live(c, changes, commands, setup.proxies, (actions, at) => observer(c, setup, actions, at));
 }

@@ -37,6 +37,7 @@ import { said } from './controllers/said.js';
 import { schedule } from './controllers/scheduler.js';
 import { assignClusterIPs, assignNodePorts } from './controllers/services.js';
 import { podsOfWorkloads } from './controllers/workloads.js';
+import { ingressObjects } from './ingress/install.js';
 import type { Machine, Scenario } from './scenario.js';
 
 export interface Cluster {
@@ -62,7 +63,7 @@ export interface Cluster {
 
 /** Runs the controllers once over a scenario's objects. Throws InputError where they ask for what cannot be. */
 export function reconcile(s: Scenario): Cluster {
-  const objects = [...s.objects, ...apiServerObjects(s), ...corednsObjects(s)];
+  const objects = [...s.objects, ...apiServerObjects(s), ...corednsObjects(s), ...ingressObjects(s)];
   const of = <K extends KubeObject['kind']>(k: K): Extract<KubeObject, { kind: K }>[] =>
     objects.filter((o): o is Extract<KubeObject, { kind: K }> => o.kind === k);
   const warnings: string[] = [];

@@ -5,8 +5,11 @@
 import { type Command, parseScript } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { placeOf } from './api/meta.js';
-import type { Pod } from './api/types.js';
+import type { Container, Pod } from './api/types.js';
 import { podNetns } from './cni/sandbox.js';
+import { installedIn } from './ingress/install.js';
+import { INGRESS_OBJECTS } from './ingress/watched.js';
+import type { Scenario } from './scenario.js';
 
 const CLIENTS =
   /^(docker\.io\/(library\/)?)?(busybox|alpine|curlimages\/curl|nicolaka\/netshoot|debian|ubuntu)([:@]|$)/;
@@ -21,8 +24,11 @@ export interface ContainerLine {
   from: Command | null;
 }
 
+/** What a container's program is told of its cluster. */
+export type Around = Pick<Scenario, 'seed' | 'ingressControllers'>;
+
 /** The programs of a pod's containers; what podwire cannot run is said in `warnings`, once. */
-export function containers(p: Pod, warnings: string[]): ContainerLine[] {
+export function containers(p: Pod, warnings: string[], around: Around): ContainerLine[] {
   const netns = podNetns(p, p.spec.nodeName);
   const own = p.metadata.annotations['podwire.dev/run'];
   if (own !== undefined) return annotated(p, own, netns);
@@ -31,12 +37,71 @@ export function containers(p: Pod, warnings: string[]): ContainerLine[] {
     if (/coredns\/coredns(:|$)/.test(c.image)) {
       const files = `--manifests ${OBJECTS} --corefile ${COREFILE}`;
       out.push({ text: `ip netns exec ${netns} podwire app coredns ${files} &`, from: null });
+    } else if (ingressOf(c.image) !== null) {
+      out.push({ text: `ip netns exec ${netns} ${ingressLine(p, ingressOf(c.image)!, around)} &`, from: null });
+    } else if (serverOf(c.image) !== null) {
+      const words = serverLine(p, c, serverOf(c.image)!);
+      if (words !== null) out.push({ text: `ip netns exec ${netns} ${words} &`, from: null });
     } else if (!CLIENTS.test(c.image)) {
       const w = `image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`;
       if (!warnings.includes(w)) warnings.push(w);
     }
   }
   return out;
+}
+
+/** Images of ingress controllers, and their names. */
+const INGRESS: readonly [RegExp, string][] = [
+  [/(^|\/)ingress-nginx\/controller([:@]|$)/, 'ingress-nginx'],
+  [/^(docker\.io\/(library\/)?)?traefik([:@]|$)/, 'traefik'],
+];
+
+/** The ingress controller that an image is, or null. */
+export const ingressOf = (image: string): string | null => INGRESS.find(([re]) => re.test(image))?.[1] ?? null;
+
+/** Whether a pod runs an ingress controller. */
+export const isIngress = (p: Pod): boolean => p.spec.containers.some((c) => ingressOf(c.image) !== null);
+
+function ingressLine(p: Pod, name: string, around: Around): string {
+  const own = installedIn(around.ingressControllers, p.metadata.namespace);
+  const proxied = own?.proxyProtocol === true && own.name === name ? ' --proxy-protocol on' : '';
+  const ports = name === 'traefik' ? ' --http 8000 --https 8443' : '';
+  return `podwire app ingress --controller ${name} --manifests ${INGRESS_OBJECTS} --pod ${p.metadata.name} --seed ${around.seed}${ports}${proxied}`;
+}
+
+/** Images that serve, and their programs. */
+const SERVERS: readonly [RegExp, string][] = [
+  [/(^|\/)e2e-test-images\/agnhost([:@]|$)/, 'agnhost'],
+  [/^(docker\.io\/)?hashicorp\/http-echo([:@]|$)/, 'http-echo'],
+  [/^(docker\.io\/)?traefik\/whoami([:@]|$)/, 'whoami'],
+  [/^(docker\.io\/(library\/)?)?nginx([:@]|$)/, 'nginx'],
+];
+
+const serverOf = (image: string): string | null => SERVERS.find(([re]) => re.test(image))?.[1] ?? null;
+
+/** A word for a shell. */
+const shellWord = (w: string): string => (/^[A-Za-z0-9_@%+=:,.\/-]+$/.test(w) ? w : `'${w.replaceAll("'", `'\\''`)}'`);
+
+/**
+ * The command line of a server's container; null: it serves nothing (agnhost's `pause`, a command that is a shell). A `command`
+ * replaces the image's own program: it is taken where it names that program.
+ */
+function serverLine(p: Pod, c: Container, name: string): string | null {
+  const [program, ...first] = c.command;
+  if (program !== undefined && program.split('/').at(-1) !== name) return null;
+  if (name === 'agnhost' && (first[0] ?? c.args[0] ?? 'pause') === 'pause') return null;
+  const env = c.env.flatMap((e) => (/^(ECHO_TEXT|WHOAMI_)/.test(e.name) ? ['--env', `${e.name}=${e.value}`] : []));
+  const host = p.spec.hostname === '' ? p.metadata.name : p.spec.hostname;
+  const words = [
+    'podwire',
+    'app',
+    name,
+    '--hostname',
+    host,
+    ...env,
+    ...(name === 'nginx' ? [] : [...first, ...c.args]),
+  ];
+  return words.map(shellWord).join(' ');
 }
 
 /** The annotation's command lines, each a program in the background. */

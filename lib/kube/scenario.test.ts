@@ -33,7 +33,7 @@ const BAD: [text: string, message: string][] = [
   ['kind: Lab\n', 's.yaml:1:7: kind: found "Lab", expected one of: Scenario'],
   [scenario('bogus: 1'), 's.yaml:5:3: spec: found unknown field "bogus", expected one of: seed, nodes, networking, cni, kubeProxy, coredns, apiServer, hosts, loadBalancers, metallb, ingressControllers, manifests, objects, steps, until'],
   [scenario('').replace('name: t', 'name: ../t'), `s.yaml:2:19: metadata.name: found "../t", expected letters, digits, '-', '_' and '.'`],
-  [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:23: spec.ingressControllers: ingress controllers are not supported yet'],
+  [scenario('ingressControllers: [ { name: a } ]'), 's.yaml:5:33: spec.ingressControllers[0].name: found "a", expected one of: ingress-nginx, traefik'],
   [scenario('cni: { plugin: cilium }'), 's.yaml:5:18: spec.cni.plugin: found "cilium", expected one of: bridge, ptp, flannel, calico, aws-vpc, weave'],
   [scenario('cni: { plugin: calico, ipipMode: Off }'), 's.yaml:5:36: spec.cni.ipipMode: found "Off", expected one of: Always, CrossSubnet, Never'],
   [scenario('cni: { plugin: calico, ipipMode: Always, vxlanMode: CrossSubnet }'), 's.yaml:5:55: spec.cni.vxlanMode: found CrossSubnet beside ipipMode Always, expected one of them Never'],

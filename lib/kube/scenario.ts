@@ -15,6 +15,7 @@ import { type MetalLb, parseMetalLb } from './cloud/metallb.js';
 import { checkVpc } from './cloud/vpc-check.js';
 import { type CniConfig, parseCni } from './cni/config.js';
 import { parseCorefile } from './coredns/corefile.js';
+import { type IngressController, parseIngressControllers } from './ingress/install.js';
 import { type KubeProxyConfig, parseKubeProxyConfig } from './kube-proxy/index.js';
 import { contains, networkOf, overlap } from './networks.js';
 
@@ -63,6 +64,7 @@ export interface Scenario {
   coredns: { corefile: string | null; replicas: number; nodeLocal: boolean } | null;
   /** The node whose port 6443 is behind the Service `kubernetes`; null: there is no such Service. */
   apiServer: string | null;
+  ingressControllers: IngressController[];
   objects: KubeObject[];
   /** The text of a file named relative to the scenario, and its name in messages. Throws InputError. */
   read(path: string): { text: string; file: string };
@@ -94,7 +96,6 @@ export function parseScenario(
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || name.length > 200)
     m.req('name').fail(`found ${quote(name)}, expected letters, digits, '-', '_' and '.'`);
   const s = at.req('spec').only('seed', 'nodes', 'networking', 'cni', 'kubeProxy', 'coredns', 'apiServer', 'hosts', 'loadBalancers', 'metallb', 'ingressControllers', 'manifests', 'objects', 'steps', 'until'); // prettier-ignore
-  s.opt('ingressControllers')?.fail('ingress controllers are not supported yet');
   const inVpc = s.opt('cni')?.opt('plugin')?.plain() === 'aws-vpc';
   const machines = networks(s, inVpc);
   const cni = parseCni(
@@ -115,6 +116,7 @@ export function parseScenario(
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
     apiServer: apiServer(s.opt('apiServer'), machines.nodes),
+    ingressControllers: parseIngressControllers(s.opt('ingressControllers'), machines.nodes.map((n) => n.name)), // prettier-ignore
     objects: objects(s, file, read, expand),
     read: (path) => ({ text: read(path), file: path.startsWith('/') ? path : dirOf(file) + path }),
     steps: (s.opt('steps')?.list() ?? []).map((x) => step(x, file)),

@@ -6,7 +6,7 @@
  */
 import type { Command } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
-import type { Pod } from './api/types.js';
+import type { KubeObject, Pod } from './api/types.js';
 import { balancerCommands } from './cloud/load-balancer-commands.js';
 import { metallbCommands } from './cloud/metallb.js';
 import { vpcCommands } from './cloud/vpc.js';
@@ -16,12 +16,13 @@ import type { NodeProxy } from './control-plane/proxies.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
+import { INGRESS_OBJECTS, ingressKinds, ingressWatched } from './ingress/watched.js';
 import { KubeProxy } from './kube-proxy/index.js';
 import { givesAddress, nodeAddresses } from './kube-proxy/node-addresses.js';
 import { etcHosts, podSysctls } from './kubelet.js';
 import { machineCommands } from './machines.js';
 import { NODE_LOCAL_IP, nodeLocalAddresses, nodeLocalCommands, nodeLocalCorefile } from './node-local-dns.js';
-import { containers, COREFILE, OBJECTS } from './pod-commands.js';
+import { containers, COREFILE, isIngress, OBJECTS } from './pod-commands.js';
 import { machineResolver, podResolver } from './pod-resolver.js';
 import { watched } from './watched.js';
 
@@ -57,12 +58,13 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   // A real node's kube-proxy starts before the first pod that has a network of its own.
   out.push(...chained);
   if (s.coredns !== null) out.push(...dnsFiles(c));
+  if (s.ingressControllers.length > 0 || c.pods.some(isIngress)) out.push(...ingressFiles(c));
   for (const m of [...s.nodes, ...s.hosts]) out.push(...machineResolver(m.name, m.resolvConf));
   for (const p of pods) out.push(...filesOf(c, p));
   if (s.coredns?.nodeLocal === true) out.push(...nodeCaches(c));
   const places: (Command | null)[] = [];
   for (const p of pods) {
-    for (const { text, from } of containers(p, warnings)) {
+    for (const { text, from } of containers(p, warnings, s)) {
       out.push(text);
       places.push(from);
     }
@@ -127,6 +129,13 @@ function dnsFiles(c: Cluster): string[] {
   const objects = ['mkdir -p /etc/podwire', `cat > ${OBJECTS} <<'EOF'`, ...watched(c), 'EOF'];
   return [...objects, `cat > ${COREFILE} <<'EOF'`, ...corefile, 'EOF'];
 }
+
+/** The file of the ingress controllers. */
+const ingressFiles = (c: Cluster): string[] => {
+  const of = (k: string): KubeObject[] => c.objects.filter((o) => o.kind === k);
+  const objects = [...c.services, ...c.slices, ...ingressKinds.slice(2).flatMap(of)];
+  return ['mkdir -p /etc/podwire', `cat > ${INGRESS_OBJECTS} <<'EOF'`, ...ingressWatched(objects), 'EOF'];
+};
 
 /** What a sandbox is given before its network. */
 export const sandboxFiles = (c: Cluster, p: Pod): string[] => [...podSysctls(p), ...etcHosts(p, c.scenario.dnsDomain)];

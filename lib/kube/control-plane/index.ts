@@ -20,6 +20,7 @@ import { deploymentController } from './deployments.js';
 import { coreDns } from './dns.js';
 import { endpointControllers } from './endpoints.js';
 import { garbageCollector, namespaceController } from './garbage.js';
+import { ingressControllers } from './ingress.js';
 import { kubelets, type PodCommands } from './kubelet.js';
 import { Loop } from './loop.js';
 import { policyAgents } from './policies.js';
@@ -107,6 +108,7 @@ export function live(
   kubeProxies(loop, proxies(actions), observe(actions, at), emit);
   if (scenario.coredns !== null) coreDns(loop, emit);
   metallb(loop, cluster, emit);
+  ingressControllers(loop, emit);
   for (const c of changes) {
     loop.at(c.atNs, () => {
       loop.place = c.place;
