@@ -86,6 +86,19 @@ Ng('PcapngWriter writes section, interface and packet, byte for byte', () => {
     ),
   );
 });
+Ng('PcapngWriter writes a key log as a Decryption Secrets Block, byte for byte', () => {
+  const w = new PcapngWriter();
+  const before = w.out.list().reduce((n, c) => n + c.length, 0);
+  w.secrets(['A b c']);
+  const all = hex(w.out.list()[0]!).slice(2 * before);
+  assert.is(all, hex(unhex('0a000000 1c000000 4b534c54 06000000 412062 20630a 0000 1c000000')));
+  w.secrets([]);
+  assert.is(
+    w.out.list().reduce((n, c) => n + c.length, 0),
+    before + 0x1c,
+    'no block without a line',
+  );
+});
 Ng('PcapngWriter writes names of addresses, byte for byte', () => {
   const w = new PcapngWriter();
   const before = w.out.length;
