@@ -12,9 +12,10 @@ export async function main(args: string[]): Promise<number> {
   if (args[0] === 'probe') throw new UsageError("app probe: runs inside a Lab only, it runs the Lab's commands");
   if (args[0] === 'metallb-speaker')
     throw new UsageError('app metallb-speaker: runs inside a Lab only, it needs a packet socket');
+  if (args[0] === 'istio-proxy') return (await import('./app-istio-proxy.js')).main(args.slice(1));
   if (args[0] === 'health') throw new UsageError("app health: runs inside a Lab only, its clock is the Lab's");
   if (args[0] === 'flood') throw new UsageError('app flood: runs inside a Lab only, it needs a raw socket');
   throw new UsageError(
-    `app: found "${args[0] ?? ''}", expected echo, http, coredns, ingress, ${SERVER_NAMES.join(', ')}, tcp-proxy`,
+    `app: found "${args[0] ?? ''}", expected echo, http, coredns, ingress, istio-proxy, ${SERVER_NAMES.join(', ')}, tcp-proxy`,
   );
 }

@@ -21,7 +21,7 @@ export interface Outcome {
 
 /** Loaded where a Lab has one of them. */
 let cluster: ((argv: readonly string[]) => Program | null) | null = null;
-const CLUSTER_APP = /podwire app (coredns|ingress)\b/;
+const CLUSTER_APP = /podwire app (coredns|ingress|istio-proxy)\b/;
 
 /** Runs the Lab and the kubectl steps of a Scenario. */
 export async function execute(l: Loaded, options: LabOptions = {}): Promise<Outcome> {

@@ -39,9 +39,12 @@ export class NodeIo implements Io {
   private readonly open = new Set<{ destroy(): void }>();
   private readonly asked: Promise<void>[] = [];
 
-  /** `seed`: of every generator. */
-  constructor(seed: number) {
+  private readonly original: OriginalDst | null;
+
+  /** `seed`: of every generator; `original`: finds where a connection was to go, null: nothing turns any. */
+  constructor(seed: number, original: OriginalDst | null = null) {
     this.seed = seed;
+    this.original = original;
   }
 
   now(): number {
@@ -98,10 +101,13 @@ export class NodeIo implements Io {
   private serve(sock: Socket, make: (conn: Conn) => ConnHandler): void {
     this.open.add(sock);
     sock.on('close', () => this.open.delete(sock));
-    const conn = new NodeConn(sock);
+    const conn = new NodeConn(sock, this.original);
     conn.serve(make(conn));
   }
 }
+
+/** Where a connection between these two was to go; null: it is not known. */
+export type OriginalDst = (local: Endpoint, peer: Endpoint) => Endpoint | null;
 
 const endpoint = (address: string | undefined, port: number | undefined): Endpoint => ({
   address: aton((address ?? '').replace(/^::ffff:/, '')) ?? 0,
@@ -111,14 +117,16 @@ const endpoint = (address: string | undefined, port: number | undefined): Endpoi
 class NodeConn implements Conn {
   readonly tls = null;
   private readonly sock: Socket;
+  private readonly original: OriginalDst | null;
   private closing = false;
   private errno = 0;
   /** Read once: a socket that has ended does not know them any more. */
   private here: Endpoint | null = null;
   private there: Endpoint | null = null;
 
-  constructor(sock: Socket) {
+  constructor(sock: Socket, original: OriginalDst | null) {
     this.sock = sock;
+    this.original = original;
   }
 
   /** Tells `h` what happens from now on. */
@@ -158,7 +166,7 @@ class NodeConn implements Conn {
   }
 
   originalDst(): Endpoint {
-    return this.local;
+    return this.original?.(this.local, this.peer) ?? this.local;
   }
 
   send(bytes: Uint8Array): void {
@@ -175,6 +183,12 @@ class NodeConn implements Conn {
     if (this.sock.connecting) return void this.sock.destroy();
     this.sock.resume();
     this.sock.destroySoon();
+  }
+
+  reset(): void {
+    if (this.closing) return;
+    this.closing = true;
+    this.sock.resetAndDestroy();
   }
 
   pause(): void {

@@ -107,7 +107,7 @@ const BAD: [args: string, err: RegExp][] = [
   ['show lab.yaml --in root -- ping -A x', /^lab\.yaml: ping: option -A is not supported yet/],
   ['app coredns --manifests nosuch.yaml', /^nosuch\.yaml: no such file/],
   ['app coredns --manifests .', /^podwire: EISDIR/],
-  ['app frob', /^podwire: app: found "frob", expected echo, http, coredns, ingress, agnhost/],
+  ['app frob', /^podwire: app: found "frob", expected echo, http, coredns, ingress, istio-proxy, agnhost/],
 ];
 for (const [args, err] of BAD) {
   Usage(`podwire ${args} exits 2 with a sentence`, () => {

@@ -107,7 +107,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     more: 'A Lab that differs is recorded up to three times more; one that is equal then was decided by time, is named and counted apart.\nExit: 0 no difference, 1 a difference, 2 the kernel did not finish some.',
   },
   app: {
-    takes: 'echo|http|coredns|ingress|agnhost|http-echo|nginx|whoami|tcp-proxy …',
+    takes: 'echo|http|coredns|ingress|istio-proxy|agnhost|http-echo|nginx|whoami|tcp-proxy …',
     does: "podwire's own servers on real sockets",
     options: {
       'echo --udp PORT | --tcp PORT': 'sends back what it reads',
@@ -115,6 +115,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       'coredns --manifests FILE… [--corefile FILE] [--listen ADDR] [--port PORT]': 'CoreDNS over these objects, UDP and TCP',
       'agnhost|http-echo|nginx|whoami [--hostname NAME] [--env NAME=VALUE]… ARGUMENTS': "the servers of these images, with the real programs' arguments",
       'ingress --controller NAME --manifests FILE… [--http PORT] [--https PORT] [--listen ADDR] [--pod NAME] [--namespace NS] [--group NAME] [--seed N] [--proxy-protocol on|off]': 'an ingress controller over these objects',
+      'istio-proxy --mesh FILE --pod NAMESPACE/NAME [--seed N]': "the sidecar of a pod, behind istio-init's rules",
       'tcp-proxy --listen ADDR:PORT --to ADDR:PORT… [--send-proxy v1|v2] [--accept-proxy]': 'a TCP load balancer, with PROXY protocol',
     },
   },

@@ -19,6 +19,7 @@ import { type Action, type Change, live, still, type Timeline } from './control-
 import { ipvsConnections, type Observe } from './control-plane/proxies.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
+import { sidecarProgram, sidecarRules } from './istio/setup.js';
 import { parseKubectl } from './kubectl/args.js';
 import {
   change,
@@ -146,8 +147,11 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
   })); // prettier-ignore
   const commands = {
     sandbox: (p: Parameters<typeof filesOf>[1]) => sandboxFiles(c, p),
-    files: (p: Parameters<typeof filesOf>[1]) => filesOf(c, p),
-    programs: (p: Parameters<typeof filesOf>[1]) => containers(p, warnings, c.scenario).map((x) => x.text),
+    files: (p: Parameters<typeof filesOf>[1]) => [...filesOf(c, p), ...sidecarRules(p, c.namespaces)],
+    programs: (p: Parameters<typeof filesOf>[1]) => [
+      ...sidecarProgram(c.scenario, p, c.namespaces),
+      ...containers(p, warnings, c.scenario).map((x) => x.text),
+    ],
   };
   return live(c, changes, commands, setup.proxies, (actions, at) => observer(c, setup, actions, at));
 }

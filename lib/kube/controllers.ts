@@ -128,6 +128,7 @@ export function reconcile(s: Scenario): Cluster {
     ...of('Gateway.networking.istio.io'),
     ...of('VirtualService'),
     ...policies,
+    ...of('PeerAuthentication'),
     ...objects.filter((o) => Object.hasOwn(STORED, o.kind)),
   ];
   return {

@@ -17,6 +17,7 @@ import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
 import { KUBEADM_COREFILE } from './coredns/corefile.js';
 import { INGRESS_OBJECTS, ingressKinds, ingressWatched } from './ingress/watched.js';
+import { meshFile, meshWarnings, sidecarProgram, sidecarRules } from './istio/setup.js';
 import { KubeProxy } from './kube-proxy/index.js';
 import { givesAddress, nodeAddresses } from './kube-proxy/node-addresses.js';
 import { etcHosts, podSysctls } from './kubelet.js';
@@ -40,6 +41,7 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   const machines = s.cni.plugin === 'aws-vpc' ? vpcCommands(s, s.cni) : machineCommands(s);
   const out = [...(c.cni.machines ?? []), ...machines];
   const pods = c.pods.filter(isRunning);
+  warnings.push(...meshWarnings(c));
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
   for (const p of pods) out.push(...sandboxFiles(c, p));
@@ -60,10 +62,15 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   if (s.coredns !== null) out.push(...dnsFiles(c));
   if (s.ingressControllers.length > 0 || c.pods.some(isIngress)) out.push(...ingressFiles(c));
   for (const m of [...s.nodes, ...s.hosts]) out.push(...machineResolver(m.name, m.resolvConf));
-  for (const p of pods) out.push(...filesOf(c, p));
+  out.push(...meshFile(c));
+  for (const p of pods) out.push(...filesOf(c, p), ...sidecarRules(p, c.namespaces));
   if (s.coredns?.nodeLocal === true) out.push(...nodeCaches(c));
   const places: (Command | null)[] = [];
   for (const p of pods) {
+    for (const line of sidecarProgram(s, p, c.namespaces)) {
+      out.push(line);
+      places.push(null);
+    }
     for (const { text, from } of containers(p, warnings, s)) {
       out.push(text);
       places.push(from);

@@ -6,6 +6,7 @@
  */
 import { EPOCH_SEC } from '../../../wire/pcap.js';
 import { EAGAIN, EINPROGRESS, TcpSock } from '../../linux/ipv4/tcp.js';
+import { originalDst } from '../../linux/netfilter/original-dst.js';
 import { Rng } from '../../sim/rng.js';
 import type { Runnable, Task } from '../../sim/sim.js';
 import type { Proc } from '../program.js';
@@ -65,7 +66,7 @@ export class EngineIo implements Io {
   }
 
   connect(to: Endpoint, make: (conn: Conn) => ConnHandler, options: ConnectOptions = {}): void {
-    const sock = new TcpSock(this.proc.net);
+    const sock = new TcpSock(this.proc.net, this.proc.cred);
     sock.setNodelay();
     const conn = new EngineConn(this, sock, to);
     this.open.add(conn);
@@ -74,7 +75,7 @@ export class EngineIo implements Io {
   }
 
   listen(at: Endpoint, accept: (conn: Conn) => ConnHandler, failed?: (errno: number) => void): Listener {
-    const sock = new TcpSock(this.proc.net);
+    const sock = new TcpSock(this.proc.net, this.proc.cred);
     sock.reuse = true;
     let err = sock.bind(at.address, at.port);
     if (err === 0) err = sock.listen(BACKLOG);
@@ -168,7 +169,7 @@ class EngineConn implements Conn {
   }
 
   originalDst(): Endpoint {
-    return this.local;
+    return originalDst(this.sock) ?? this.local;
   }
 
   connect(to: Endpoint, { source }: ConnectOptions): void {
@@ -204,6 +205,12 @@ class EngineConn implements Conn {
     this.ending = true;
     if (this.state === 'connecting') this.destroy(0);
     else this.flush();
+  }
+
+  reset(): void {
+    if (this.state === 'over') return;
+    this.sock.setLinger();
+    this.destroy(0);
   }
 
   pause(): void {

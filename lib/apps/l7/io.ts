@@ -47,6 +47,8 @@ export interface Conn {
   end(): void;
   /** close(2) after what waits: the handler hears `closed` and nothing else. */
   close(): void;
+  /** Ends it with a RST, at once (SO_LINGER of 0 s): the handler hears `closed` and nothing else. */
+  reset(): void;
   /** No `data` until `resume`; the peer's window fills. */
   pause(): void;
   resume(): void;

@@ -118,6 +118,7 @@ class Proxied implements Conn {
   send = (bytes: Uint8Array): void => this.below.send(bytes);
   end = (): void => this.below.end();
   close = (): void => this.below.close();
+  reset = (): void => this.below.reset();
   pause = (): void => this.below.pause();
   resume = (): void => this.below.resume();
 }

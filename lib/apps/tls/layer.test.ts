@@ -41,6 +41,13 @@ class Pipe implements Conn {
     this.end();
     this.queue.push(() => this.handler.closed(0));
   }
+  reset(): void {
+    this.done = true;
+    this.queue.push(
+      () => this.other.handler.closed(104),
+      () => this.handler.closed(0),
+    );
+  }
   pause(): void {}
   resume(): void {}
 }

@@ -49,6 +49,9 @@ class TlsConn implements Conn {
     this.below.send(this.session.close());
     this.below.close();
   }
+  reset(): void {
+    this.below.reset();
+  }
   pause(): void {
     this.below.pause();
   }

@@ -49,6 +49,7 @@ export const KINDS: readonly KindNames[] = [
   row('NetworkPolicy', 'networkpolicies', 'netpol', 'networking.k8s.io'),
   row('NetworkPolicy.projectcalico.org', 'networkpolicies', '', 'projectcalico.org'),
   row('GlobalNetworkPolicy', 'globalnetworkpolicies', '', 'projectcalico.org', false),
+  row('PeerAuthentication', 'peerauthentications', 'pa', 'security.istio.io'),
   row('CustomResourceDefinition', 'customresourcedefinitions', 'crd', 'apiextensions.k8s.io', false),
 ];
 

@@ -13,6 +13,7 @@ import { ingress, ingressClass } from './ingress.js';
 import { ISTIO_APIS, istioGateway, virtualService } from './istio.js';
 import { networkPolicy } from './network-policy.js';
 import { namespace, node } from './node.js';
+import { peerAuthentication } from './peer-authentication.js';
 import { pod } from './pod.js';
 import { service } from './service.js';
 import { definedKinds, STORED, stored } from './stored.js';
@@ -48,6 +49,7 @@ const ELSEWHERE =
 
 /** Kinds of Istio, of any version that it serves. */
 const ISTIO: Record<string, (at: At) => KubeObject> = { Gateway: istioGateway, VirtualService: virtualService };
+const SECURITY_APIS = ['security.istio.io/v1', 'security.istio.io/v1beta1'];
 const isIstio = (kind: string, api: string): boolean => ISTIO_APIS.includes(api) && Object.hasOwn(ISTIO, kind);
 
 const unread = (kind: string, api: string): string =>
@@ -111,6 +113,7 @@ function readObject(at: At, seen: Seen): KubeObject {
 function readerOf(kind: string, api: string, seen: Seen): { api: string; read: (at: At) => KubeObject } | null {
   if (isCalico(kind, api)) return { api, read: calicoPolicy };
   if (isIstio(kind, api)) return { api, read: ISTIO[kind]! };
+  if (kind === 'PeerAuthentication' && SECURITY_APIS.includes(api)) return { api, read: peerAuthentication };
   if (Object.hasOwn(KINDS, kind)) return KINDS[kind]!;
   if (seen.has(`crd/${api}/${kind}`)) return { api, read: (at) => stored(at, 'CustomResource') };
   if (!Object.hasOwn(STORED, kind) || kind === 'CustomResource') return null;

@@ -37,8 +37,16 @@ function servicePort(p: At, type: Type, several: boolean): ServicePort {
   const target = p.opt('targetPort');
   const zero = target === null || target.plain() === 0 || target.plain() === '';
   const targetPort = zero ? port : target.jsonType === 'number' ? portNumber(target) : portName(target);
-  appProtocol(p.opt('appProtocol'));
-  return { name, protocol: one, port, targetPort, nodePort: nodePort(p.opt('nodePort'), type) };
+  const app = textOf(p, 'appProtocol');
+  if (app !== '') appProtocol(p.req('appProtocol'));
+  return {
+    name,
+    protocol: one,
+    port,
+    targetPort,
+    nodePort: nodePort(p.opt('nodePort'), type),
+    ...(app === '' ? {} : { appProtocol: app }),
+  };
 }
 
 function ports(s: At, type: Type): ServicePort[] {

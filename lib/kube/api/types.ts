@@ -213,6 +213,8 @@ export interface ServicePort {
   targetPort: number | string;
   /** 0: none. */
   nodePort: number;
+  /** What a proxy of layer 7 is told of it; absent: nothing. */
+  appProtocol?: string;
 }
 
 export interface Service {
@@ -303,6 +305,21 @@ export interface IngressClass {
   spec: { controller: string };
 }
 
+export type PeerMtlsMode = 'UNSET' | 'DISABLE' | 'PERMISSIVE' | 'STRICT';
+
+/** Istio's, security.istio.io/v1. */
+export interface PeerAuthentication {
+  kind: 'PeerAuthentication';
+  metadata: ObjectMeta;
+  spec: {
+    /** Empty: the whole namespace; in istio-system: the whole mesh. */
+    selector: Record<string, string>;
+    mtls: PeerMtlsMode;
+    /** By port of the pod. */
+    portLevelMtls: Record<string, PeerMtlsMode>;
+  };
+}
+
 export type StoredKind =
   | 'ConfigMap' | 'Secret' | 'ServiceAccount' | 'Role' | 'RoleBinding' | 'ClusterRole' | 'ClusterRoleBinding' | 'PodDisruptionBudget'
   | 'PriorityClass' | 'LimitRange' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass'
@@ -315,4 +332,4 @@ export interface Stored {
 
 export type KubeObject =
   | Namespace | Node | Pod | Workload | Service | EndpointSlice | Endpoints | Ingress | IngressClass | NetworkPolicy | CalicoPolicy
-  | IstioGateway | VirtualService | Stored; // prettier-ignore
+  | IstioGateway | VirtualService | PeerAuthentication | Stored; // prettier-ignore

@@ -17,6 +17,7 @@ import type { Cluster } from '../controllers.js';
 import { isControllers } from '../controllers/endpoint-slices.js';
 import { daemonSetController } from './daemon-sets.js';
 import { deploymentController } from './deployments.js';
+import { hasMesh, istiod } from '../istio/setup.js';
 import { coreDns } from './dns.js';
 import { endpointControllers } from './endpoints.js';
 import { garbageCollector, namespaceController } from './garbage.js';
@@ -109,6 +110,7 @@ export function live(
   if (scenario.coredns !== null) coreDns(loop, emit);
   metallb(loop, cluster, emit);
   ingressControllers(loop, emit);
+  if (hasMesh(cluster.namespaces)) istiod(loop, emit);
   for (const c of changes) {
     loop.at(c.atNs, () => {
       loop.place = c.place;

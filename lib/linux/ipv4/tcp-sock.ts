@@ -105,6 +105,8 @@ export class TcpState {
   bindAddr = 0;
   bindPort = 0;
   reuse = false;
+  /** SO_LINGER is on, with no time. */
+  linger0 = false;
   tos = 0;
   /** User that routing rules ask for (sk_uid). */
   uid = 0;

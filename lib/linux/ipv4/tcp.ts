@@ -227,6 +227,11 @@ export class TcpSock extends T.TcpState implements Runnable, SkbOwner, Tasklet {
     this.userMss = mss;
   }
 
+  /** SO_LINGER of 0 s: close() ends the connection with a RST, whatever is unsent or unread. */
+  setLinger(): void {
+    this.linger0 = true;
+  }
+
   /** shutdown(SHUT_WR): sends FIN after what is queued. */
   shutdown(): number {
     if (this.state === T.CLOSE) return -ENOTCONN;
@@ -392,6 +397,14 @@ function listenStop(sk: TcpSock): void {
   for (const r of [...sk.requests]) reqskDrop(r);
 }
 
+/** A connection whose peer would go on without a RST (tcp_need_reset). */
+const needReset = (state: number): boolean =>
+  state === T.ESTABLISHED ||
+  state === T.CLOSE_WAIT ||
+  state === T.FIN_WAIT1 ||
+  state === T.FIN_WAIT2 ||
+  state === T.SYN_RECV;
+
 /** __tcp_close. */
 function tcpClose(sk: TcpSock): void {
   const { sim } = sk.net.kernel;
@@ -402,7 +415,7 @@ function tcpClose(sk: TcpSock): void {
   } else {
     const unread = flushReceive(sk);
     if (sk.state !== T.CLOSE) {
-      if (unread) {
+      if (unread || (sk.linger0 && needReset(sk.state))) {
         setState(sk, T.CLOSE);
         sendActiveReset(sk);
       } else if (closeState(sk)) sendFin(sk);
