@@ -37,15 +37,15 @@ function servicePort(p: At, type: Type, several: boolean): ServicePort {
   const target = p.opt('targetPort');
   const zero = target === null || target.plain() === 0 || target.plain() === '';
   const targetPort = zero ? port : target.jsonType === 'number' ? portNumber(target) : portName(target);
-  const app = textOf(p, 'appProtocol');
-  if (app !== '') appProtocol(p.req('appProtocol'));
+  const app = p.opt('appProtocol');
+  appProtocol(app);
   return {
     name,
     protocol: one,
     port,
     targetPort,
     nodePort: nodePort(p.opt('nodePort'), type),
-    ...(app === '' ? {} : { appProtocol: app }),
+    ...(app === null ? {} : { appProtocol: app.str() }),
   };
 }
 
