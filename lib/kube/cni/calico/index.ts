@@ -48,7 +48,7 @@ export class CalicoPlugin implements CniPlugin {
     this.ipam = new BlockIpam(cluster.nodes, config.blockSize, tunnelOf(config) !== null);
     this.routes = new Routes(cluster, config, this.ipam);
     this.said = this.routes.routed ? [] : [NO_DEFAULT_ROUTE];
-    this.portmap = new Portmap(config);
+    this.portmap = new Portmap(config, 'k8s-pod-network');
     const felix = felixCluster(cluster, config, this.ipam);
     const { policies } = this;
     this.policy = {
