@@ -8,9 +8,15 @@
 import type { Io, Layer } from '../../apps/l7/io.js';
 import { Proxy } from '../../apps/l7/proxy.js';
 import { proxyProtocol } from '../../apps/l7/proxy-protocol.js';
+import { tlsServer } from '../../apps/tls/layer.js';
+import { randomFrom } from '../../apps/tls/random.js';
+import { defaultCertificate } from '../../apps/x509/authority.js';
+import { EPOCH_SEC } from '../../../wire/pcap.js';
 import { startAlb } from './alb/start.js';
 import type { IngressArgs } from './args.js';
 import { startIstio } from './istio-gateway/start.js';
+import { nginxCertificates } from './nginx/certificates.js';
+import { plainToHttps } from './nginx/pages.js';
 import { DEFAULT_SERVER_PORT, NginxController, NginxDefaultServer } from './nginx/controller.js';
 import { nginxRouter } from './routes/nginx.js';
 import type { Objects } from './types.js';
@@ -51,8 +57,25 @@ function ingressNginx(
   ];
   const proxy = new Proxy(io, controller);
   if (a.http > 0) open.push(proxy.serve({ address: a.listen, port: a.http }, 80, before(a), (e) => failed(a.http, e)));
+  const made = defaultCertificate('ingress-nginx', randomFrom(io.rng('ingress-nginx default certificate')), EPOCH_SEC);
+  let choose = nginxCertificates(objects, made, options.warn);
+  let connections = 0;
+  const tls = tlsServer(
+    () => ({
+      random: randomFrom(io.rng(`ingress-nginx tls ${++connections}`)),
+      choose: (h) => choose(h.serverName),
+      // The real one speaks HTTP/2 too and prefers it.
+      alpn: ['http/1.1'],
+      keyLog: (line) => io.secret(line),
+    }),
+    (f) => (f.plain === undefined ? null : plainToHttps(io.wall())),
+  );
+  if (a.https > 0) open.push(proxy.serve({ address: a.listen, port: a.https }, 443, [...before(a), tls], (e) => failed(a.https, e))); // prettier-ignore
   return {
-    update: (now) => controller.update(nginxRouter(now, options)),
+    update: (now) => {
+      controller.update(nginxRouter(now, options));
+      choose = nginxCertificates(now, made, options.warn);
+    },
     close: () => open.forEach((l) => l.close()),
   };
 }

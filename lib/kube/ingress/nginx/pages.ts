@@ -4,7 +4,7 @@
  * @module
  */
 import type { Answer } from '../../../apps/l7/controller.js';
-import type { Field } from '../../../apps/l7/message.js';
+import { bytesOf, type Field, joined, responseText } from '../../../apps/l7/message.js';
 import { httpDate } from '../../../sim/calendar.js';
 import { answer, head } from '../answers.js';
 
@@ -61,3 +61,9 @@ export function pageAnswer(status: number, o: PageOptions): Answer {
 
 /** The page for a head that is too long. */
 export const tooLarge = (o: PageOptions): Answer => pageAnswer(400, { ...o, more: TOO_LARGE });
+
+/** What a plain request gets on the port of HTTPS (497), in bytes: there is no TLS to put it in. */
+export function plainToHttps(now: number): Uint8Array {
+  const a = pageAnswer(400, { now, keep: false, tls: false, more: 'The plain HTTP request was sent to HTTPS port' });
+  return joined([bytesOf(responseText(a.head)), a.body]);
+}
