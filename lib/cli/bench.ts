@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Figures, Flows, Spread } from './bench/measure.js';
-import { CASE_NAMES, count, parseArgs, UsageError } from './usage.js';
+import { CASE_NAMES, count, parseArgs, SERVICES, UsageError } from './usage.js';
 
 interface Row extends Figures {
   case: string;
@@ -86,18 +86,21 @@ async function againstKernel(what: string, files: readonly string[], flags: Set<
 /** `vxlan` is `vxlan:known` and `vxlan:new`. */
 function named(text: string): [string, Flows][] {
   const [name, flows] = text.split(':') as [string, string?];
-  if (!CASE_NAMES.includes(name) || !(flows === undefined || flows === 'known' || flows === 'new')) {
-    throw new UsageError(`bench: unknown case "${text}", expected one of: ${CASE_NAMES.join(', ')}, or one with :known or :new`); // prettier-ignore
+  if (
+    !(CASE_NAMES.includes(name) || SERVICES.test(name)) ||
+    !(flows === undefined || flows === 'known' || flows === 'new')
+  ) {
+    throw new UsageError(`bench: unknown case "${text}", expected one of: ${CASE_NAMES.join(', ')}, services-MODE-N, or one with :known or :new`); // prettier-ignore
   }
   return flows === undefined ? [[name, 'known'], [name, 'new']] : [[name, flows]]; // prettier-ignore
 }
 
 /** One measurement in this process. */
 async function one(name: string, flows: Flows, o: Options): Promise<Row> {
-  const { CASES, withCluster } = await import('./bench/cases.js');
+  const { caseOf, withCluster } = await import('./bench/cases.js');
   const { CLIENT } = await import('./bench/topology.js');
   const { measure } = await import('./bench/measure.js');
-  const c = CASES[name]!;
+  const c = caseOf(name)!;
   const packets = Math.ceil(o.packets / ((flows === 'known' ? c.known : c.fresh) ?? 1));
   const dir = o.out === null ? mkdtempSync(join(tmpdir(), 'podwire-bench-')) : join(o.out, `${name}-${flows}`);
   const session = o.profile === null ? null : new Session();
@@ -145,10 +148,10 @@ const cell = (text: string, n: number): string => text.padStart(n);
 const k = (n: number): string => (n >= 1e5 ? `${Math.round(n / 1e3)}k` : `${(n / 1e3).toFixed(1)}k`);
 const range = (s: Spread): string => `${k(s.median)} (${k(s.min)}-${k(s.max)})`;
 
-const HEAD = `${'case'.padEnd(20)}flows ${cell('packets/s', 22)}${cell('captured packets/s', 22)}${cell('frames/s', 24)}${cell('if', 4)}${cell('ns/hop', 8)}${cell('captured', 9)}${cell('B/packet', 9)}${cell('peak MiB', 9)}\n`;
+const HEAD = `${'case'.padEnd(24)}flows ${cell('packets/s', 22)}${cell('captured packets/s', 22)}${cell('frames/s', 24)}${cell('if', 4)}${cell('ns/hop', 8)}${cell('captured', 9)}${cell('B/packet', 9)}${cell('peak MiB', 9)}\n`;
 
 function line(r: Row): string {
-  const name = `${r.case.padEnd(20)}${r.flows.padEnd(6)}`;
+  const name = `${r.case.padEnd(24)}${r.flows.padEnd(6)}`;
   const speed = `${cell(range(r.packetsPerSecond), 22)}${cell(range(r.capturedPacketsPerSecond), 22)}${cell(range(r.capturedFramesPerSecond), 24)}`;
   const hop = `${cell(String(r.interfaces), 4)}${cell(r.nsPerHop.median.toFixed(0), 8)}${cell(r.capturedNsPerHop.median.toFixed(0), 9)}`;
   return `${name}${speed}${hop}${cell(r.bytesPerPacket.toFixed(0), 9)}${cell((r.peakMemory / 2 ** 20).toFixed(0), 9)}\n`;

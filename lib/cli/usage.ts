@@ -20,6 +20,9 @@ export const CASE_NAMES: readonly string[] = [
   'same-node', 'routed', 'vxlan', 'ipip', 'clusterip-iptables', 'clusterip-ipvs', 'egress', 'dns', 'tcp-bulk',
 ]; // prettier-ignore
 
+/** Cases of `bench` that have a number in their names. */
+export const SERVICES = /^services-(iptables|ipvs)-([1-9]\d{0,4})$/;
+
 const JSON_ = { '--json': 'print JSON instead of text' };
 
 export const VERBS: Readonly<Record<string, Verb>> = {
@@ -92,7 +95,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       '--profile DIR': 'write DIR/CASE-FLOWS.cpuprofile',
       ...JSON_,
     },
-    more: `Cases: ${CASE_NAMES.join(', ')}; :known, packets of one flow that all have seen; :new, the first packets of flows.\nTimes are CPU times of the process.`,
+    more: `Cases: ${CASE_NAMES.join(', ')}, services-MODE-N (a ClusterIP among N more Services of ten endpoints); :known, packets of one flow that all have seen; :new, the first packets of flows.\nTimes are CPU times of the process.`,
   },
   fuzz: {
     takes: '[--count N] [--seed S] [--jobs N] [--no-shrink] [-o DIR]',

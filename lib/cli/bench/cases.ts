@@ -6,7 +6,9 @@ import { aton } from '../../../wire/inet.js';
 import { corednsProgram } from '../../kube/coredns/program.js';
 import { runLab } from '../../lab/engine.js';
 import { parseLab } from '../../lab/lab.js';
+import { SERVICES } from '../usage.js';
 import type { Kernel } from '../../linux/core/kernel.js';
+import { addServices } from './services.js';
 import {
   CLIENT, CLUSTER_IP, clusterLab, type ClusterOptions, DNS_IP, HOST_IP, NEAR, SERVER, SERVICE_PORT, SERVICE_TCP_PORT, TCP_PORT, UDP_PORT,
 } from './topology.js'; // prettier-ignore
@@ -90,6 +92,20 @@ export const CASES: Readonly<Record<string, Case>> = {
     fresh: 20,
   },
 };
+
+/** `services-iptables-1000`: a ClusterIP among a thousand more Services; null: there is no such case. */
+export function caseOf(name: string): Case | null {
+  const m = SERVICES.exec(name);
+  if (m === null) return CASES[name] ?? null;
+  const base = CASES[`clusterip-${m[1]!}`]!;
+  return {
+    ...base,
+    traffic: (k) => {
+      addServices(k, base.cluster, Number(m[2]));
+      return base.traffic(k);
+    },
+  };
+}
 
 /** Sets a cluster up and hands its kernel over. */
 export function withKernel(text: string, use: (k: Kernel) => void): void {
