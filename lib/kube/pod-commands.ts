@@ -54,6 +54,7 @@ export function containers(p: Pod, warnings: string[], around: Around): Containe
 const INGRESS: readonly [RegExp, string][] = [
   [/(^|\/)ingress-nginx\/controller([:@]|$)/, 'ingress-nginx'],
   [/^(docker\.io\/(library\/)?)?traefik([:@]|$)/, 'traefik'],
+  [/^(docker\.io\/)?istio\/proxyv2([:@]|$)/, 'istio'],
 ];
 
 /** The ingress controller that an image is, or null. */
@@ -62,12 +63,22 @@ export const ingressOf = (image: string): string | null => INGRESS.find(([re]) =
 /** Whether a pod runs an ingress controller. */
 export const isIngress = (p: Pod): boolean => p.spec.containers.some((c) => ingressOf(c.image) !== null);
 
+/** What a controller listens on where that is not 80 and 443; and what else it is told. */
+const PORTS: Readonly<Record<string, string>> = {
+  traefik: ' --http 8000 --https 8443',
+  istio: ' --http 8080 --https 8443',
+};
+
 function ingressLine(p: Pod, name: string, around: Around): string {
   const own = installedIn(around.ingressControllers, p.metadata.namespace);
   const proxied = own?.proxyProtocol === true && own.name === name ? ' --proxy-protocol on' : '';
-  const ports = name === 'traefik' ? ' --http 8000 --https 8443' : '';
-  return `podwire app ingress --controller ${name} --manifests ${INGRESS_OBJECTS} --pod ${p.metadata.name} --seed ${around.seed}${ports}${proxied}`;
+  const ports = PORTS[name] ?? '';
+  return `podwire app ingress --controller ${name} --manifests ${INGRESS_OBJECTS} --pod ${p.metadata.name} --seed ${around.seed}${ports}${proxied}${name === 'istio' ? ` --namespace ${p.metadata.namespace}` : ''}`;
 }
+
+/** The programs of controllers that are machines outside of the cluster. */
+export const machineControllers = (s: Around): string[] =>
+  s.ingressControllers.filter((c) => c.host !== '').map((c) => `ip netns exec ${c.host} podwire app ingress --controller ${c.name} --manifests ${INGRESS_OBJECTS} --seed ${s.seed}${c.group === '' ? '' : ` --group ${shellWord(c.group)}`} &`); // prettier-ignore
 
 /** Images that serve, and their programs. */
 const SERVERS: readonly [RegExp, string][] = [

@@ -116,7 +116,7 @@ export function parseScenario(
     kubeProxy: parseKubeProxyConfig(s.opt('kubeProxy')),
     coredns: coredns(s),
     apiServer: apiServer(s.opt('apiServer'), machines.nodes),
-    ingressControllers: parseIngressControllers(s.opt('ingressControllers'), machines.nodes.map((n) => n.name)), // prettier-ignore
+    ingressControllers: parseIngressControllers(s.opt('ingressControllers'), machines.nodes.map((n) => n.name), machines.hosts.map((h) => h.name)), // prettier-ignore
     objects: objects(s, file, read, expand),
     read: (path) => ({ text: read(path), file: path.startsWith('/') ? path : dirOf(file) + path }),
     steps: (s.opt('steps')?.list() ?? []).map((x) => step(x, file)),

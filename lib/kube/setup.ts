@@ -23,7 +23,7 @@ import { givesAddress, nodeAddresses } from './kube-proxy/node-addresses.js';
 import { etcHosts, podSysctls } from './kubelet.js';
 import { machineCommands } from './machines.js';
 import { NODE_LOCAL_IP, nodeLocalAddresses, nodeLocalCommands, nodeLocalCorefile } from './node-local-dns.js';
-import { containers, COREFILE, isIngress, OBJECTS } from './pod-commands.js';
+import { COREFILE, OBJECTS, containers, isIngress, machineControllers } from './pod-commands.js';
 import { machineResolver, podResolver } from './pod-resolver.js';
 import { watched } from './watched.js';
 
@@ -75,6 +75,10 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
       out.push(text);
       places.push(from);
     }
+  }
+  for (const text of machineControllers(s)) {
+    out.push(text);
+    places.push(null);
   }
   return {
     lines: out,
@@ -140,7 +144,7 @@ function dnsFiles(c: Cluster): string[] {
 /** The file of the ingress controllers. */
 const ingressFiles = (c: Cluster): string[] => {
   const of = (k: string): KubeObject[] => c.objects.filter((o) => o.kind === k);
-  const objects = [...c.services, ...c.slices, ...ingressKinds.slice(2).flatMap(of)];
+  const objects = [...c.services, ...c.slices, ...ingressKinds(c.scenario.ingressControllers).slice(2).flatMap(of)];
   return ['mkdir -p /etc/podwire', `cat > ${INGRESS_OBJECTS} <<'EOF'`, ...ingressWatched(objects), 'EOF'];
 };
 

@@ -5,6 +5,7 @@
 import type { IngressController } from './install.js';
 
 export interface Chart {
+  /** '': it has no pods that matter here. */
   readonly namespace: string;
   /** The IngressClass's name unless the Scenario says another. */
   readonly class: string;
@@ -14,6 +15,8 @@ export interface Chart {
 export const CHARTS: Readonly<Record<string, Chart>> = {
   'ingress-nginx': { namespace: 'ingress-nginx', class: 'nginx', manifests: ingressNginx },
   traefik: { namespace: 'traefik', class: 'traefik', manifests: traefik },
+  istio: { namespace: 'istio-system', class: 'istio', manifests: istio },
+  alb: { namespace: '', class: 'alb', manifests: (c) => ingressClass(c.class, 'ingress.k8s.aws/alb', false) },
 };
 
 interface Port {
@@ -31,6 +34,9 @@ const namespace = (name: string): string => `apiVersion: v1
 kind: Namespace
 metadata: { name: ${name}, labels: { kubernetes.io/metadata.name: ${name} } }
 `;
+
+/** Names of the containers, by namespace. */
+const CONTAINERS: Readonly<Record<string, string>> = { 'ingress-nginx': 'controller', traefik: 'traefik', 'istio-system': 'istio-proxy' }; // prettier-ignore
 
 function deployment(
   c: IngressController,
@@ -51,7 +57,7 @@ spec:
     spec:
       ${c.node === '' ? 'nodeSelector: { kubernetes.io/os: linux }' : `nodeName: ${c.node}`}
       containers:
-      - name: ${ns === 'traefik' ? 'traefik' : 'controller'}
+      - name: ${CONTAINERS[ns]}
         image: ${image}
         ports: [ ${ports.map((p) => `{ name: ${p.name}, containerPort: ${p.container}, protocol: TCP }`).join(', ')} ]
 `;
@@ -117,5 +123,25 @@ function traefik(c: IngressController): string {
     service(c, 'traefik', ns, own, ports),
     deployment(c, 'traefik', ns, own, 'docker.io/traefik:v3.7.9', ports),
     ingressClass(c.class, 'traefik.io/ingress-controller', true),
+  ].join('---\n');
+}
+
+/**
+ * What `istioctl install` makes of the default profile: the ingress gateway and its Service. No IngressClass is made: Ingresses are
+ * Istio's by the annotation `kubernetes.io/ingress.class: istio`, or by a class that the Scenario writes.
+ */
+function istio(c: IngressController): string {
+  const ns = 'istio-system';
+  const name = 'istio-ingressgateway';
+  const own = labels({ app: name, istio: 'ingressgateway' });
+  const ports = [
+    { name: 'status-port', container: 15021, port: 15021 },
+    { name: 'http2', container: 8080, port: 80 },
+    { name: 'https', container: 8443, port: 443 },
+  ];
+  return [
+    namespace(ns),
+    service(c, name, ns, own, ports),
+    deployment(c, name, ns, own, 'docker.io/istio/proxyv2:1.30.3', ports),
   ].join('---\n');
 }

@@ -27,12 +27,21 @@ export interface IngressController {
   proxyProtocol: boolean;
   /** The node that its pods are bound to, '' for the scheduler's choice. */
   node: string;
+  /** The machine outside of the cluster that it is, '' for pods. */
+  host: string;
+  /** The group of Ingresses that a load balancer stands for, '' where there is only one. */
+  group: string;
   place: At;
 }
 
 /** Reads the field. Throws InputError with a place. */
-export function parseIngressControllers(at: At | null, nodes: readonly string[]): IngressController[] {
-  const out = (at?.list() ?? []).map((x) => controller(x, nodes));
+export function parseIngressControllers(
+  at: At | null,
+  nodes: readonly string[],
+  hosts: readonly string[],
+): IngressController[] {
+  // prettier-ignore
+  const out = (at?.list() ?? []).map((x) => (CHARTS[x.req('name').oneOf(...Object.keys(CHARTS))]!.namespace === '' ? balancer(x, hosts) : controller(x, nodes))); // prettier-ignore
   out.forEach((c, i) => {
     if (out.slice(0, i).some((b) => b.name === c.name))
       c.place.req('name').fail(`found "${c.name}" again, expected each controller once`);
@@ -40,8 +49,29 @@ export function parseIngressControllers(at: At | null, nodes: readonly string[])
   return out;
 }
 
+/** An Application Load Balancer: one of the hosts. Its controller in the cluster sends no frames here. */
+function balancer(at: At, hosts: readonly string[]): IngressController {
+  at.only('name', 'class', 'host', 'group');
+  const name = at.req('name').str();
+  const host = at.req('host').str();
+  if (!hosts.includes(host)) at.req('host').fail(`found "${host}", expected one of the hosts: ${hosts.join(', ')}`);
+  const classAt = at.opt('class');
+  return {
+    name,
+    class: classAt === null ? CHARTS[name]!.class : dnsLabel(classAt),
+    replicas: 0,
+    service: { type: 'ClusterIP', externalTrafficPolicy: 'Cluster', loadBalancerIP: '' },
+    proxyProtocol: false,
+    node: '',
+    host,
+    group: at.opt('group')?.str() ?? '',
+    place: at,
+  };
+}
+
 function controller(at: At, nodes: readonly string[]): IngressController {
-  at.only('name', 'class', 'replicas', 'service', 'proxyProtocol', 'node');
+  const istio = at.req('name').str() === 'istio';
+  at.only('name', ...(istio ? [] : ['class', 'proxyProtocol']), 'replicas', 'service', 'node');
   const name = at.req('name').oneOf(...Object.keys(CHARTS));
   const chart = CHARTS[name]!;
   const s = at.opt('service')?.only('type', 'externalTrafficPolicy', 'loadBalancerIP') ?? null;
@@ -60,6 +90,8 @@ function controller(at: At, nodes: readonly string[]): IngressController {
     service: { type, externalTrafficPolicy: policy, loadBalancerIP: ip === null ? '' : address(ip) },
     proxyProtocol: at.opt('proxyProtocol')?.bool() ?? false,
     node,
+    host: '',
+    group: '',
     place: at,
   };
 } // prettier-ignore

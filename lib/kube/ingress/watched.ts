@@ -4,7 +4,7 @@
  */
 import { stringify } from 'yaml';
 import { placeOf } from '../api/meta.js';
-import type { EndpointSlice, KubeObject, ObjectMeta, Service } from '../api/types.js';
+import type { EndpointSlice, KubeObject, Node, ObjectMeta, Service } from '../api/types.js';
 
 /** Where the Lab keeps them. */
 export const INGRESS_OBJECTS = '/etc/podwire/ingress.yaml';
@@ -12,11 +12,13 @@ export const INGRESS_OBJECTS = '/etc/podwire/ingress.yaml';
 /** Kinds that are handed on as they were written. */
 const AS_WRITTEN = ['IngressClass', 'Ingress', 'Secret', 'Gateway.networking.istio.io', 'VirtualService'] as const;
 
-/** Kinds that controllers watch, in the order in which they are written. */
-export const ingressKinds = ['Service', 'EndpointSlice', ...AS_WRITTEN] as const;
-
-/** Whether a change of such an object concerns a controller. */
-export const ingressConcerns = (kind: string): boolean => (ingressKinds as readonly string[]).includes(kind);
+/** Kinds that controllers watch, in the order in which they are written; load balancers outside of the cluster watch nodes too. */
+export const ingressKinds = (controllers: readonly { host: string }[]): readonly KubeObject['kind'][] => [
+  'Service',
+  'EndpointSlice',
+  ...(controllers.some((c) => c.host !== '') ? (['Node'] as const) : []),
+  ...AS_WRITTEN,
+];
 
 const SERVICE_NAME = 'kubernetes.io/service-name';
 
@@ -61,6 +63,18 @@ const slice = (e: EndpointSlice): object => ({
   ports: e.ports.map((x) => ({ name: x.name, protocol: x.protocol, ...(x.port === 0 ? {} : { port: x.port }) })),
 });
 
+/** A node as a load balancer's target. */
+const node = (n: Node): object => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name: n.metadata.name, labels: n.metadata.labels },
+  ...(n.spec.podCIDR === '' ? {} : { spec: { podCIDR: n.spec.podCIDR } }),
+  status: {
+    addresses: n.status.addresses,
+    conditions: [{ type: 'Ready', status: n.status.ready ? 'True' : 'False' }],
+  },
+});
+
 /** What was written of an object, without its status and what kubectl adds. */
 function written(o: KubeObject): object | null {
   const plain = placeOf(o)?.plain();
@@ -83,7 +97,8 @@ export function ingressWatched(objects: readonly KubeObject[]): string[] {
   const docs = objects.flatMap((o): object[] => {
     if (o.kind === 'Service') return [service(o)];
     if (o.kind === 'EndpointSlice') return [slice(o)];
-    const own = ingressConcerns(o.kind) ? written(o) : null;
+    if (o.kind === 'Node') return [node(o)];
+    const own = (AS_WRITTEN as readonly string[]).includes(o.kind) ? written(o) : null;
     return own === null ? [] : [own];
   });
   return docs.map((d) => stringify(d, { lineWidth: 0 }).trimEnd()).join('\n---\n').split('\n'); // prettier-ignore
