@@ -124,19 +124,19 @@ const BUFFER = 2048;
 export const sorted = (fields: readonly Field[]): Field[] =>
   [...fields].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 
-/** A handler's answer as the server writes it. `fields`: the handler's own, by canonical name. */
+/** A handler's answer as the server writes it. `fields`: the handler's own, by canonical name; `sniff: false`: no type is made up. */
 export function goAnswer(
   r: RequestHead,
   from: Downstream,
   now: number,
-  a: { status?: number; fields?: readonly Field[]; body?: string },
+  a: { status?: number; fields?: readonly Field[]; body?: string; sniff?: boolean },
 ): Answer {
   const status = a.status ?? 200;
   const body = bytesOf(a.body ?? '');
   const own = a.fields ?? [];
   const chunked = body.length > BUFFER && valueOf(own, 'content-length') === null && r.method !== 'HEAD';
   const keep = from.keep && !(chunked && r.minor === 0);
-  const type = valueOf(own, 'content-type') === null && body.length > 0;
+  const type = a.sniff !== false && valueOf(own, 'content-type') === null && body.length > 0;
   const bare = status === 204 || status === 304;
   const fields: Field[] = [
     ...sorted(own),

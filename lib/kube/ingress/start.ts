@@ -5,7 +5,7 @@
  * nothing else of them.
  * @module
  */
-import type { Io, Layer } from '../../apps/l7/io.js';
+import type { Io, Layer, Listener } from '../../apps/l7/io.js';
 import { Proxy } from '../../apps/l7/proxy.js';
 import { proxyProtocol } from '../../apps/l7/proxy-protocol.js';
 import { tlsServer } from '../../apps/tls/layer.js';
@@ -19,6 +19,8 @@ import { nginxCertificates } from './nginx/certificates.js';
 import { plainToHttps } from './nginx/pages.js';
 import { DEFAULT_SERVER_PORT, NginxController, NginxDefaultServer } from './nginx/controller.js';
 import { nginxRouter } from './routes/nginx.js';
+import { traefikRouter } from './routes/traefik.js';
+import { TraefikController } from './traefik/controller.js';
 import type { Objects } from './types.js';
 
 /** A controller that runs. */
@@ -38,6 +40,7 @@ export type Start = (
 
 export const CONTROLLERS: Readonly<Record<string, Start>> = {
   'ingress-nginx': ingressNginx,
+  traefik,
   alb: startAlb,
   istio: startIstio,
 };
@@ -76,6 +79,18 @@ function ingressNginx(
       controller.update(nginxRouter(now, options));
       choose = nginxCertificates(now, made, options.warn);
     },
+    close: () => open.forEach((l) => l.close()),
+  };
+}
+
+function traefik(io: Io, objects: Objects, a: IngressArgs, failed: (port: number, errno: number) => void): Running {
+  const options = { warn: (text: string) => io.log(text) };
+  const controller = new TraefikController(io, traefikRouter(objects, options), a.pod);
+  const proxy = new Proxy(io, controller);
+  const open: Listener[] = [];
+  if (a.http > 0) open.push(proxy.serve({ address: a.listen, port: a.http }, 80, before(a), (e) => failed(a.http, e)));
+  return {
+    update: (now) => controller.update(traefikRouter(now, options)),
     close: () => open.forEach((l) => l.close()),
   };
 }
