@@ -46,6 +46,10 @@ export class FakeConn implements Conn {
     this.io.soon(() => this.handler.closed(0));
   }
 
+  reset(): void {
+    this.close();
+  }
+
   pause(): void {
     this.paused = true;
   }
