@@ -57,7 +57,8 @@ function describe(c: Cluster, compiled: Compiled): Pick<ClusterView, 'names' | '
   const { services, pods } = compiled.ever();
   for (const s of services) {
     add(s.spec.clusterIP, `${s.metadata.name}.${s.metadata.namespace}.svc`);
-    for (const ip of s.spec.externalIPs) add(ip, `${s.metadata.name}.${s.metadata.namespace}.svc`);
+    for (const ip of [...s.spec.externalIPs, ...s.status.loadBalancer.ingress.map((i) => i.ip)])
+      add(ip, `${s.metadata.name}.${s.metadata.namespace}.svc`);
   }
   for (const p of pods) {
     add(p.status.podIP, `${p.metadata.name}.${p.metadata.namespace}.pod`);
