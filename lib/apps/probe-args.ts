@@ -7,13 +7,15 @@ import { SEC } from '../sim/sim.js';
 
 export const PROBE_USAGE =
   '--http ADDRESS:PORT/PATH | --tcp ADDRESS:PORT --interval SECONDS --timeout SECONDS [--healthy N] [--unhealthy N] ' +
-  '[--delay SECONDS] [--agent TEXT] [--up COMMAND]… [--down COMMAND]…';
+  '[--delay SECONDS] [--agent TEXT] [--close] [--up COMMAND]… [--down COMMAND]…';
 
 export interface ProbeOptions {
   addr: number;
   port: number;
   /** The request; null: a connection is enough. */
   request: string | null;
+  /** It asks for the end of the connection, and waits for it. */
+  close: boolean;
   delayNs: number;
   intervalNs: number;
   timeoutNs: number;
@@ -31,7 +33,13 @@ const ONCE = ['--http', '--tcp', '--interval', '--timeout', '--healthy', '--unhe
 export function probeArgs(args: readonly string[]): ProbeOptions | null {
   const o = new Map<string, string>();
   const [up, down]: [string[][], string[][]] = [[], []];
+  let close = false;
   for (let i = 0; i < args.length; i += 2) {
+    if (args[i] === '--close' && !close) {
+      close = true;
+      i--;
+      continue;
+    }
     const [name, value] = [args[i]!, args[i + 1]];
     if (value === undefined || value === '') return null;
     if (name === '--up' || name === '--down') (name === '--up' ? up : down).push(value.trim().split(/\s+/));
@@ -54,8 +62,9 @@ export function probeArgs(args: readonly string[]): ProbeOptions | null {
   if (delayNs < 0 || intervalNs <= 0 || timeoutNs <= 0 || timeoutNs > intervalNs || healthy < 1 || unhealthy < 1) return null; // prettier-ignore
   const agent = o.get('--agent');
   if (agent !== undefined && (!/^[ -~]+$/.test(agent) || path === undefined)) return null;
+  if (close && path === undefined) return null;
   const agentLine = agent === undefined ? '' : `User-Agent: ${agent}\r\n`;
   const request =
-    path === undefined ? null : `GET ${path} HTTP/1.1\r\nHost: ${m![1]!}:${port}\r\nConnection: close\r\n${agentLine}\r\n`;
-  return { addr, port, request, delayNs, intervalNs, timeoutNs, healthy, unhealthy, up, down };
+    path === undefined ? null : `GET ${path} HTTP/1.1\r\nHost: ${m![1]!}:${port}\r\n${close ? 'Connection: close\r\n' : ''}${agentLine}\r\n`;
+  return { addr, port, request, close, delayNs, intervalNs, timeoutNs, healthy, unhealthy, up, down };
 } // prettier-ignore

@@ -10,8 +10,15 @@ import { Timer } from '../sim/sim.js';
 import { PROBE_USAGE, probeArgs, type ProbeOptions } from './probe-args.js';
 import type { Proc, Program } from './program.js';
 
-/** So much of an answer is looked at. */
-const HEAD = 64;
+/** So much of an answer is read at most. */
+const MAX_ANSWER = 65536;
+
+/** Whether an answer has come whole, by its Content-Length; one without has its end with the connection. */
+export function isWhole(answer: string): boolean {
+  const head = answer.indexOf('\r\n\r\n');
+  const m = head < 0 ? null : /^content-length: *(\d+)\r$/im.exec(answer.slice(0, head + 1));
+  return m !== null && answer.length >= head + 4 + Number(m[1]);
+}
 
 class Prober {
   private readonly p: Proc;
@@ -20,7 +27,7 @@ class Prober {
   private readonly deadline: Timer;
   private sock: TcpSock | null = null;
   private open = false;
-  private head = '';
+  private answer = '';
   private healthy = false;
   /** Results in a row that speak against the present state. */
   private streak = 0;
@@ -44,7 +51,7 @@ class Prober {
     const sock = new TcpSock(this.p.net, this.p.cred);
     this.sock = sock;
     this.open = false;
-    this.head = '';
+    this.answer = '';
     sock.onReady = () => this.ready(sock);
     const err = sock.connect(this.o.addr, this.o.port);
     if (err < 0 && err !== -EINPROGRESS) this.end(false);
@@ -64,8 +71,9 @@ class Prober {
         if (r !== -EAGAIN) this.end(false);
         return;
       }
-      if (r.length === 0) return this.end(/^HTTP\/1\.[01] 200 /.test(this.head));
-      for (let i = 0; i < r.length && this.head.length < HEAD; i++) this.head += String.fromCharCode(r[i]!);
+      for (let i = 0; i < r.length; i++) this.answer += String.fromCharCode(r[i]!);
+      const over = r.length === 0 || (!this.o.close && isWhole(this.answer));
+      if (over || this.answer.length > MAX_ANSWER) return this.end(/^HTTP\/1\.[01] 200 /.test(this.answer));
     }
   }
 

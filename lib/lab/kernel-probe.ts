@@ -16,6 +16,7 @@ my $line = join ' ', @ARGV;
 sub bad { print STDERR "podwire: app probe: found \\"$line\\"\\n"; exit 2 }
 my (%o, @up, @down);
 while (@ARGV) {
+  if ($ARGV[0] eq '--close') { $o{close} = shift; next }
   my ($name, $value) = (shift, shift // bad());
   if ($name eq '--up') { push @up, $value }
   elsif ($name eq '--down') { push @down, $value }
@@ -24,7 +25,7 @@ while (@ARGV) {
 }
 my ($addr, $port, $path) = ($o{http} // $o{tcp} // '') =~ m{^([0-9.]+):([0-9]+)(/.*)?$} or bad();
 my $agent = defined $o{agent} ? "User-Agent: $o{agent}\\r\\n" : '';
-my $request = defined $path ? "GET $path HTTP/1.1\\r\\nHost: $addr:$port\\r\\nConnection: close\\r\\n$agent\\r\\n" : undef;
+my $request = defined $path ? "GET $path HTTP/1.1\\r\\nHost: $addr:$port\\r\\n" . ($o{close} ? "Connection: close\\r\\n" : '') . "$agent\\r\\n" : undef;
 bad() unless $o{interval} && $o{timeout};
 
 # Seconds by CLOCK_MONOTONIC, and of the time that this step was to start at.
@@ -59,7 +60,9 @@ sub attempt {
     }
     my $n = sysread($s, $head, 65536, length $head);
     return 0 unless defined $n;
-    return $head =~ m{^HTTP/1\\.[01] 200 } ? 1 : 0 if $n == 0;
+    my ($h, $length) = $head =~ /^(.*?\\r\\n)\\r\\n/s ? (length($1) + 2, $1 =~ /^content-length: *([0-9]+)\\r$/im) : ();
+    my $whole = !$o{close} && defined $length && length $head >= $h + $length;
+    return $head =~ m{^HTTP/1\\.[01] 200 } ? 1 : 0 if $n == 0 || $whole || length $head > 65536;
   }
 }
 $SIG{PIPE} = 'IGNORE';

@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runLab } from './engine.js';
 import { parseLab } from './lab.js';
+import { isWhole } from '../apps/probe.js';
 import { probeArgs } from '../apps/probe-args.js';
 
 /** A target at 10.0.0.2 and a prober at 10.0.0.1, whose namespace runs `steps`. */
@@ -50,10 +51,21 @@ Probe('an answer other than 200 is a bad one', () => {
   assert.equal(chains(lab(probe, health(0), '3s')), ['']);
   assert.equal(chains(lab(probe, health(1), '3s')), ['UP']);
 });
+Probe('isWhole() goes by Content-Length', () => {
+  const head = 'HTTP/1.1 200 OK\r\nA: b\r\ncontent-length: 3\r\n\r\n';
+  assert.equal(['', 'ab', 'abc', 'abcd'].map((b) => isWhole(head + b)), [false, false, true, true]);
+  for (const bad of [head.slice(0, -1), 'HTTP/1.1 200 OK\r\n\r\nContent-Length: 0\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n']) assert.not(isWhole(bad));
+}); // prettier-ignore
+Probe('an answer is waited for to its end where the target is asked to close', () => {
+  const probe = `--close --http 10.0.0.2:80/ --interval 1 --timeout 0.5 --up ${NAT('UP')}`;
+  assert.equal(chains(lab(probe, `  - { at: 0s, run: ip netns exec b podwire app http --port 80 & }\n${look('2s')}`, '3s')), ['UP']);
+}); // prettier-ignore
 Probe('probeArgs() builds the request, and takes nothing that it does not know', () => {
   const args = (text: string): ReturnType<typeof probeArgs> => probeArgs(text.split(' '));
   const ok = '--http 10.0.0.2:80/x --interval 3 --timeout 1.5';
-  assert.is(args(`${ok} --agent A/1`)!.request, 'GET /x HTTP/1.1\r\nHost: 10.0.0.2:80\r\nConnection: close\r\nUser-Agent: A/1\r\n\r\n');
+  const request = 'GET /x HTTP/1.1\r\nHost: 10.0.0.2:80\r\nUser-Agent: A/1\r\n\r\n';
+  assert.is(args(`${ok} --agent A/1`)!.request, request);
+  assert.is(args(`--close ${ok} --agent A/1`)!.request, request.replace('User', 'Connection: close\r\nUser'));
   assert.equal(probeArgs([...ok.split(' '), '--up', ' ipvsadm  -C '])!.up, [['ipvsadm', '-C']]);
   for (const bad of ['', ok.replace('/x', ''), ok.replace('--http', '--tcp'), `${ok} --tcp 10.0.0.2:80`, ok.replace('80', '0'), ok.replace('1.5', '4'), `${ok} --healthy 0`, `${ok} --up`, `${ok} --bogus 1`, `${ok} --interval 3`])
     assert.is(args(bad), null, bad);

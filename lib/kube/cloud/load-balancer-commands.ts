@@ -21,7 +21,7 @@ import type { Cluster } from '../controllers.js';
 import { gateways, ipOf } from '../machines.js';
 import { contains, networkOf } from '../networks.js';
 import type { Machine, Scenario } from '../scenario.js';
-import { type HealthCheck, type LoadBalancer, targets } from './load-balancer.js';
+import { type HealthCheck, type LoadBalancer, sec, targets } from './load-balancer.js';
 
 const find = (b: LoadBalancer, services: readonly Service[]): Service | undefined =>
   services.find((v) => v.metadata.name === b.service.name && v.metadata.namespace === b.service.namespace);
@@ -129,8 +129,8 @@ function checkOf(b: LoadBalancer, v: Service): (HealthCheck & { port: number }) 
   return check;
 }
 
-/** What the health checkers of a class say they are; (u): not checked against a source. */
-const AGENTS = { 'pass-through': 'GoogleHC/1.0', dnat: 'ELB-HealthChecker/2.0', proxy: '' };
+/** What the health checkers of a class say; not checked against a source. */
+const WORDS = { 'pass-through': '--agent GoogleHC/1.0', dnat: '--close --agent ELB-HealthChecker/2.0', proxy: '' };
 
 /** Programs begin a little after their step, which they keep to on the recording kernel however long they take to start. */
 const START = 1.3e9;
@@ -145,7 +145,7 @@ export function balancerActions(c: Cluster): Action[] {
     if (check === null) return [];
     const lines = nodes.map((n, i) => {
       const target = `${ipOf(n.addresses[0]!)}:${check.port}`;
-      const what = check.protocol === 'HTTP' ? `--http ${target}${check.path} --agent ${AGENTS[b.class]}` : `--tcp ${target}`;
+      const what = check.protocol === 'HTTP' ? `--http ${target}${check.path} ${WORDS[b.class]}` : `--tcp ${target}`;
       const times = `--interval ${sec(check.intervalNs)} --timeout ${sec(check.timeoutNs)} --delay ${sec(START + (check.intervalNs * i) / nodes.length)}`;
       const counts = `--healthy ${check.healthyThreshold} --unhealthy ${check.unhealthyThreshold}`;
       const weights = v.spec.ports.map((p) => ` --up 'ipvsadm -e ${destination(b, p, n)} -w 1' --down 'ipvsadm -e ${destination(b, p, n)} -w 0'`);
@@ -154,6 +154,3 @@ export function balancerActions(c: Cluster): Action[] {
     return lines.length === 0 ? [] : [{ atNs: 0, by: `load-balancer ${b.name}`, lines }];
   });
 } // prettier-ignore
-
-/** Seconds as the program takes them. */
-const sec = (ns: number): string => String(Math.round(ns / 1e6) / 1000);

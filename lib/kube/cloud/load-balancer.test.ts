@@ -103,7 +103,7 @@ Balancers('healthCheck fills in what the class has by default', () => {
   const check = (text: string, spec = ''): string[] =>
     lines(build(`${HOST}\n  ${LB(`class: dnat, healthCheck: ${text}`)}`, [SVC(spec)]), /app probe/).slice(0, 1).map((l) => l.replace(/ --up.*/, '')); // prettier-ignore
   assert.equal(check('{}'), ['gw podwire app probe --tcp 192.168.56.11:30080 --interval 10 --timeout 10 --delay 1.3 --healthy 3 --unhealthy 3']); // prettier-ignore
-  assert.equal(check('{ protocol: HTTP, port: 8080, path: /ready, interval: 2500ms, timeout: 1s, unhealthyThreshold: 4 }'), ['gw podwire app probe --http 192.168.56.11:8080/ready --agent ELB-HealthChecker/2.0 --interval 2.5 --timeout 1 --delay 1.3 --healthy 2 --unhealthy 4']); // prettier-ignore
+  assert.equal(check('{ protocol: HTTP, port: 8080, path: /ready, interval: 2500ms, timeout: 1s, unhealthyThreshold: 4 }'), ['gw podwire app probe --http 192.168.56.11:8080/ready --close --agent ELB-HealthChecker/2.0 --interval 2.5 --timeout 1 --delay 1.3 --healthy 2 --unhealthy 4']); // prettier-ignore
   assert.equal(check('{ protocol: TCP, interval: 20s }', 'externalTrafficPolicy: Local,'), ['gw podwire app probe --tcp 192.168.56.11:30080 --interval 20 --timeout 10 --delay 1.3 --healthy 3 --unhealthy 3']); // prettier-ignore
 });
 Balancers('a node with the excluding label is no target', () => {
@@ -166,7 +166,7 @@ Balancers('layer 2: the lowest hash is first; with policy Local only nodes with 
   assert.equal(lines(c, /podwire-metallb <</)[0]!.split('\n').slice(2, -1), ['192.168.56.240 node1 node2', '192.168.56.241 node2', '192.168.56.242']); // prettier-ignore
   assert.equal(lines(c, /speaker/), [
     'node1 podwire app metallb-speaker --node node1 --address 192.168.56.11 --peer node2=192.168.56.12 --delay 1.3 --config /run/podwire-metallb &',
-    'node2 podwire app metallb-speaker --node node2 --address 192.168.56.12 --peer node1=192.168.56.11 --delay 1.3 --config /run/podwire-metallb &',
+    'node2 podwire app metallb-speaker --node node2 --address 192.168.56.12 --peer node1=192.168.56.11 --delay 1.35 --config /run/podwire-metallb &',
   ]);
 });
 Balancers('BGP: a next hop for every node that advertises; routes follow the pods', () => {

@@ -145,3 +145,6 @@ function seconds(at: At): number {
 export const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
 export const targets = (nodes: readonly Machine[]): Machine[] =>
   nodes.filter((n) => !Object.hasOwn(n.labels, EXCLUDED));
+
+/** Seconds as the programs take them. */
+export const sec = (ns: number): string => String(Math.round(ns / 1e6) / 1000);

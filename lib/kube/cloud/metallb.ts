@@ -25,7 +25,7 @@ import { localReady } from '../kube-proxy/service-port.js';
 import { gateways, ipOf } from '../machines.js';
 import { contains, networkOf } from '../networks.js';
 import type { Machine, Scenario } from '../scenario.js';
-import { targets } from './load-balancer.js';
+import { sec, targets } from './load-balancer.js';
 
 export interface MetalLb {
   protocol: 'layer2' | 'bgp';
@@ -190,15 +190,19 @@ export function metallbCommands(c: Cluster): string[] {
   ];
 }
 
+/** Programs begin a little after their step, one after the other, so that their frames have an order. */
+const START = 1.3e9,
+  APART = 50e6;
+
 /** The speakers of layer 2, which begin with the first step. */
 export function metallbActions(c: Cluster): Action[] {
   const s = c.scenario;
   if (s.metallb?.protocol !== 'layer2') return [];
   const nodes = targets(s.nodes);
-  return nodes.map((n) => {
+  return nodes.map((n, i) => {
     const peers = nodes.filter((x) => x !== n).map((x) => ` --peer ${x.name}=${ipOf(x.addresses[0]!)}`);
     const who = `--node ${n.name} --address ${ipOf(n.addresses[0]!)}${peers.join('')}`;
-    return { atNs: 0, by: `metallb ${n.name}`, lines: [`ip netns exec ${n.name} podwire app metallb-speaker ${who} --delay 1.3 --config ${FILE} &`] }; // prettier-ignore
+    return { atNs: 0, by: `metallb ${n.name}`, lines: [`ip netns exec ${n.name} podwire app metallb-speaker ${who} --delay ${sec(START + i * APART)} --config ${FILE} &`] }; // prettier-ignore
   });
 }
 
