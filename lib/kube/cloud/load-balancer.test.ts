@@ -165,8 +165,8 @@ Balancers('layer 2: the lowest hash is first; with policy Local only nodes with 
   const c = build(L2, [POD('p', 'node2'), SVC(), local, none]);
   assert.equal(lines(c, /podwire-metallb <</)[0]!.split('\n').slice(2, -1), ['192.168.56.240 node1 node2', '192.168.56.241 node2', '192.168.56.242']); // prettier-ignore
   assert.equal(lines(c, /speaker/), [
-    'node1 podwire app metallb-speaker --node node1 --address 192.168.56.11 --peer node2=192.168.56.12 --delay 1.3 --config /run/podwire-metallb &',
-    'node2 podwire app metallb-speaker --node node2 --address 192.168.56.12 --peer node1=192.168.56.11 --delay 1.35 --config /run/podwire-metallb &',
+    'node1 podwire app metallb-speaker --node node1 --address 192.168.56.11 --peer node2=192.168.56.12 --delay 2.3 --config /run/podwire-metallb &',
+    'node2 podwire app metallb-speaker --node node2 --address 192.168.56.12 --peer node1=192.168.56.11 --delay 2.35 --config /run/podwire-metallb &',
   ]);
 });
 Balancers('BGP: a next hop for every node that advertises; routes follow the pods', () => {

@@ -191,7 +191,7 @@ export function metallbCommands(c: Cluster): string[] {
 }
 
 /** Programs begin a little after their step, one after the other, so that their frames have an order. */
-const START = 1.3e9,
+const START = 2.3e9,
   APART = 50e6;
 
 /** The speakers of layer 2, which begin with the first step. */
