@@ -150,6 +150,8 @@ class EngineConn implements Conn {
   private paused = false;
   /** The peer has finished; we shall send nothing more; the FIN is out; nothing more is told to the handler. */
   private eof = false;
+  /** A write(2) is under way. */
+  private sending = false;
   private ending = false;
   private ended = false;
   private closing = false;
@@ -251,10 +253,13 @@ class EngineConn implements Conn {
 
   /** Sends what waits; then the FIN if we are done, and the end once the peer is done too. */
   private flush(): void {
-    if (this.state !== 'open') return;
+    // Programs that a write wakes run before it returns; what they make of this connection waits for it.
+    if (this.state !== 'open' || this.sending) return;
     while (this.out.length > 0) {
       const b = this.out[0]!;
+      this.sending = true;
       const n = this.sock.send(b);
+      this.sending = false;
       if ((this.state as string) === 'over') return;
       if (n < 0) {
         if (n !== -EAGAIN) this.destroy(-n);
