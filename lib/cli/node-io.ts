@@ -4,7 +4,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { aton, ntoa } from '../../wire/inet.js';
 import { EPOCH_SEC } from '../../wire/pcap.js';
 import type { Alarm, Conn, ConnectOptions, ConnHandler, Endpoint, Io, Listener } from '../apps/l7/io.js';
@@ -38,6 +38,7 @@ export class NodeIo implements Io {
   private readonly seed: number;
   private readonly open = new Set<{ destroy(): void }>();
   private readonly asked: Promise<void>[] = [];
+  private readonly servers: Server[] = [];
 
   private readonly original: OriginalDst | null;
 
@@ -85,6 +86,7 @@ export class NodeIo implements Io {
       server.listen({ port: at.port, host: ntoa(at.address), backlog: BACKLOG }, resolve);
     });
     this.asked.push(ready);
+    this.servers.push(server);
     return { close: () => void server.close() };
   }
 
@@ -93,8 +95,9 @@ export class NodeIo implements Io {
     await Promise.all(this.asked);
   }
 
-  /** Ends every connection at once. */
+  /** Ends everything at once, connections and those who listen: nothing keeps the process alive any more. */
   closeAll(): void {
+    for (const s of this.servers) s.close();
     for (const s of this.open) s.destroy();
   }
 
