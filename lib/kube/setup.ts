@@ -126,7 +126,8 @@ function kubeProxies(c: Cluster, out: string[], living: boolean): Started[] {
     const proxy = new KubeProxy(s.kubeProxy, s.podSubnet);
     const node = { name: n.name, addresses, podCIDR: n.podCIDR, zone };
     const lines = proxy.start({ node, services: c.services, slices: c.slices }, living);
-    out.push(...lines.flatMap((line) => `ip netns exec ${n.name} ${line}`.split('\n')));
+    // One by one: a rule set of thousands of Services has more lines than a call can have arguments.
+    for (const line of lines) for (const x of `ip netns exec ${n.name} ${line}`.split('\n')) out.push(x);
     return { proxy, n, zone };
   });
 }

@@ -52,5 +52,9 @@ export function ingressArgs(args: readonly string[], controllers: readonly strin
   }
   if (!controllers.includes(o.controller))
     return `ingress: found --controller "${o.controller}", expected one of: ${controllers.join(', ')}`;
+  if (o.controller === 'alb' && args.includes('--https') && o.https > 0)
+    return 'ingress: found --https, expected none: the ALB has no HTTPS listeners yet';
+  if (o.controller !== 'alb' && o.group !== '')
+    return `ingress: found --group ${o.group}, expected none: ${o.controller} has no groups of Ingresses`;
   return o.manifests.length > 0 ? o : 'ingress: expected --manifests FILE…';
 }
