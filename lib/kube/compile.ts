@@ -12,6 +12,7 @@ import type { Command } from '../shell/script.js';
 import { InputError } from '../sim/input-error.js';
 import { ApiServer } from './api-server/server.js';
 import { quote } from './api/at.js';
+import type { Pod } from './api/types.js';
 import { balancerActions } from './cloud/load-balancer-commands.js';
 import { metallbActions } from './cloud/metallb.js';
 import { podNetns } from './cni/sandbox.js';
@@ -19,7 +20,6 @@ import { type Action, type Change, live, still, type Timeline } from './control-
 import { ipvsConnections, type Observe } from './control-plane/proxies.js';
 import type { Cluster } from './controllers.js';
 import { isRunning } from './controllers/ipam.js';
-import { sidecarProgram, sidecarRules } from './istio/setup.js';
 import { parseKubectl } from './kubectl/args.js';
 import {
   change,
@@ -30,11 +30,11 @@ import {
   Unsupported,
 } from './kubectl/change/index.js';
 import type { View } from './kubectl/index.js';
-import { containers, inNetns } from './pod-commands.js';
+import { inNetns } from './pod-commands.js';
 import { gateways } from './machines.js';
 import { clusterProgram } from './programs.js';
 import type { ScenarioStep } from './scenario.js';
-import { filesOf, sandboxFiles, type Setup, setupOf } from './setup.js';
+import { filesOf, programsOf, sandboxFiles, type Setup, setupOf } from './setup.js';
 
 export interface KubectlStep {
   at: number;
@@ -146,12 +146,9 @@ function run(c: Cluster, setup: Setup, changing: readonly Parsed[], warnings: st
     },
   })); // prettier-ignore
   const commands = {
-    sandbox: (p: Parameters<typeof filesOf>[1]) => sandboxFiles(c, p),
-    files: (p: Parameters<typeof filesOf>[1]) => [...filesOf(c, p), ...sidecarRules(p, c.namespaces)],
-    programs: (p: Parameters<typeof filesOf>[1]) => [
-      ...sidecarProgram(c.scenario, p, c.namespaces),
-      ...containers(p, warnings, c.scenario).map((x) => x.text),
-    ],
+    sandbox: (p: Pod) => sandboxFiles(c, p),
+    files: (p: Pod) => filesOf(c, p),
+    programs: (p: Pod) => programsOf(c, p, warnings).map((x) => x.text),
   };
   return live(c, changes, commands, setup.proxies, (actions, at) => observer(c, setup, actions, at));
 }

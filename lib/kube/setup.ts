@@ -23,7 +23,7 @@ import { givesAddress, nodeAddresses } from './kube-proxy/node-addresses.js';
 import { etcHosts, podSysctls } from './kubelet.js';
 import { machineCommands } from './machines.js';
 import { NODE_LOCAL_IP, nodeLocalAddresses, nodeLocalCommands, nodeLocalCorefile } from './node-local-dns.js';
-import { COREFILE, OBJECTS, containers, isIngress, machineControllers } from './pod-commands.js';
+import { type ContainerLine, containers, COREFILE, isIngress, machineControllers, OBJECTS } from './pod-commands.js';
 import { machineResolver, podResolver } from './pod-resolver.js';
 import { watched } from './watched.js';
 
@@ -63,15 +63,11 @@ export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup 
   if (s.ingressControllers.length > 0 || c.pods.some(isIngress)) out.push(...ingressFiles(c));
   for (const m of [...s.nodes, ...s.hosts]) out.push(...machineResolver(m.name, m.resolvConf));
   out.push(...meshFile(c));
-  for (const p of pods) out.push(...filesOf(c, p), ...sidecarRules(p, c.namespaces));
+  for (const p of pods) out.push(...filesOf(c, p));
   if (s.coredns?.nodeLocal === true) out.push(...nodeCaches(c));
   const places: (Command | null)[] = [];
   for (const p of pods) {
-    for (const line of sidecarProgram(s, p, c.namespaces)) {
-      out.push(line);
-      places.push(null);
-    }
-    for (const { text, from } of containers(p, warnings, s)) {
+    for (const { text, from } of programsOf(c, p, warnings)) {
       out.push(text);
       places.push(from);
     }
@@ -155,14 +151,20 @@ export const sandboxFiles = (c: Cluster, p: Pod): string[] => [...podSysctls(p),
 const clusterIP = (c: Cluster, name: string): string =>
   c.services.find((v) => v.metadata.name === name && v.metadata.namespace === 'kube-system')!.spec.clusterIP;
 
-/** What a pod's programs resolve names with. */
+/** What stands in a pod before its programs: what they resolve names with, and the rules of a sidecar's init container. */
 export function filesOf(c: Cluster, p: Pod): string[] {
   const s = c.scenario;
   const cached = s.coredns?.nodeLocal === true && s.kubeProxy.mode === 'ipvs';
   const dnsIP = s.coredns === null ? null : cached ? NODE_LOCAL_IP : clusterIP(c, 'kube-dns');
   const node = s.nodes.find((n) => n.name === p.spec.nodeName)?.resolvConf ?? null;
-  return podResolver(p, podNetns(p, ''), node, dnsIP, s.dnsDomain);
+  return [...podResolver(p, podNetns(p, ''), node, dnsIP, s.dnsDomain), ...sidecarRules(p, c.namespaces)];
 }
+
+/** The programs of a pod, an injected sidecar's first; what podwire cannot run is said in `warnings`, once. */
+export const programsOf = (c: Cluster, p: Pod, warnings: string[]): ContainerLine[] => [
+  ...sidecarProgram(c.scenario, p, c.namespaces).map((text) => ({ text, from: null })),
+  ...containers(p, warnings, c.scenario),
+];
 
 /** The NodeLocal DNSCache of every node. */
 function nodeCaches(c: Cluster): string[] {
