@@ -68,7 +68,10 @@ export interface Forward {
   response(head: ResponseHead, body: Framing, keep: boolean): { head: ResponseHead; body: Framing; close: boolean };
   /** Every upstream has failed. */
   failed(last: Failure): Answer;
-  /** Told at the end, with how long the upstream took, in ns (EWMA, x-envoy-upstream-service-time). */
+  /**
+   * The endpoint that `next` gave last is not used any more, after `ns` nanoseconds: the response is whole, the client has gone, or
+   * an upstream failed when the request could not be made again. Not told where `next` hears of the failure instead.
+   */
   done?(endpoint: Endpoint, ns: number): void;
 }
 

@@ -22,6 +22,8 @@ export class EngineIo implements Io {
   private readonly open = new Set<{ close(): void }>();
   private readonly asked: (() => void)[] = [];
   private running = false;
+  /** The program has ended: nothing is opened any more. */
+  private over = false;
 
   constructor(proc: Proc, seed: number | null) {
     this.proc = proc;
@@ -75,6 +77,7 @@ export class EngineIo implements Io {
   }
 
   listen(at: Endpoint, accept: (conn: Conn) => ConnHandler, failed?: (errno: number) => void): Listener {
+    if (this.over) return { close: () => {} };
     const sock = new TcpSock(this.proc.net, this.proc.cred);
     sock.reuse = true;
     let err = sock.bind(at.address, at.port);
@@ -92,8 +95,9 @@ export class EngineIo implements Io {
     return listener;
   }
 
-  /** Ends every socket: the program is killed. */
+  /** Ends every socket, and opens no other one: the program is killed or has exited. */
   closeAll(): void {
+    this.over = true;
     for (const c of [...this.open].reverse()) c.close();
   }
 
@@ -107,11 +111,11 @@ export class EngineIo implements Io {
 
   /** Runs a callback of the program, then what it wanted done soon. */
   callback(f: () => void): void {
-    const outer = this.running;
+    if (this.running) return f();
     this.running = true;
     f();
-    this.running = outer;
-    if (!outer) for (let next = this.asked.shift(); next !== undefined; next = this.asked.shift()) this.callback(next);
+    for (let next = this.asked.shift(); next !== undefined; next = this.asked.shift()) next();
+    this.running = false;
   }
 
   forget(conn: EngineConn): void {

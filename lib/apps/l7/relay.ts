@@ -80,6 +80,7 @@ export class Relay implements Exchange {
   }
 
   cancel(): void {
+    if (!this.over) this.leave();
     this.over = true;
     this.upstream?.close();
     this.upstream = null;
@@ -119,6 +120,7 @@ export class Relay implements Exchange {
     if (this.responding) return this.client.cut();
     const failure = { kind, errno, reused, sent };
     if (!this.spent) return this.attempt(failure);
+    this.leave();
     this.giveUp(failure);
   }
 
@@ -163,10 +165,15 @@ export class Relay implements Exchange {
 
   private finish(): void {
     this.over = true;
-    const to = this.tried.at(-1)!;
     this.upstream = null;
-    this.forward.done?.(to, this.client.proxy.io.now() - this.startedNs);
+    this.leave();
     this.client.responded(this.close);
     this.client.resume();
+  }
+
+  /** Tells the Forward that its last endpoint is not used any more, where `next` is not asked again. */
+  private leave(): void {
+    const to = this.tried.at(-1);
+    if (to !== undefined) this.forward.done?.(to, this.client.proxy.io.now() - this.startedNs);
   }
 }
