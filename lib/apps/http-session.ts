@@ -3,13 +3,10 @@
  * engine's sockets and on the machine's own, so that both send the same bytes.
  * @module
  */
+import { BodyReader } from './l7/body.js';
+import { CHUNKED, type Framing, joined, NO_BODY, ofLength, textOf } from './l7/message.js';
 
 const MAX_HEAD = 65536;
-const latin1 = (b: Uint8Array): string => {
-  let s = '';
-  for (let i = 0; i < b.length; i++) s += String.fromCharCode(b[i]!);
-  return s;
-};
 
 export interface HttpReply {
   /** Bytes to send, possibly none. */
@@ -26,8 +23,8 @@ export interface Head {
   /** Whether it has a Host. */
   host: boolean;
   close: boolean;
-  /** Body bytes to skip; -1: chunked. */
-  body: number;
+  /** How the body comes that is to be skipped. */
+  body: Framing;
 }
 
 /** What a server says. */
@@ -55,9 +52,8 @@ export function plainSite(text: string): Site {
 
 export class HttpSession {
   private readonly site: Site;
-  private buf = NOTHING;
-  private skip = 0;
-  private chunked = false;
+  private buf: Uint8Array = NOTHING;
+  private body = new BodyReader(NO_BODY);
   private pending: Head | null = null;
   private over = false;
 
@@ -68,40 +64,31 @@ export class HttpSession {
   /** Takes bytes of the peer; the replies to all requests they complete. */
   data(input: Uint8Array): HttpReply {
     if (this.over) return { bytes: NOTHING, close: true };
-    const joined = new Uint8Array(this.buf.length + input.length);
-    joined.set(this.buf);
-    joined.set(input, this.buf.length);
-    this.buf = joined;
+    this.buf = joined([this.buf, input]);
     const out: Uint8Array[] = [];
     while (!this.over && this.step(out));
-    let n = 0;
-    for (const b of out) n += b.length;
-    const bytes = new Uint8Array(n);
-    n = 0;
-    for (const b of out) {
-      bytes.set(b, n);
-      n += b.length;
-    }
-    return { bytes, close: this.over };
+    return { bytes: joined(out), close: this.over };
   }
 
   /** One step forward; false when more bytes are needed. */
   private step(out: Uint8Array[]): boolean {
     if (this.pending !== null) {
-      if (!this.bodyDone()) return false;
+      const { used } = this.body.feed(this.buf, 0);
+      this.buf = this.buf.slice(used);
+      if (this.body.bad) return this.bad('', out);
+      if (!this.body.done) return false;
       this.reply(this.pending, out);
       this.pending = null;
       return true;
     }
-    const text = latin1(this.buf.subarray(0, MAX_HEAD));
+    const text = textOf(this.buf, 0, Math.min(this.buf.length, MAX_HEAD));
     const end = text.indexOf('\r\n\r\n');
     if (end < 0) return this.buf.length >= MAX_HEAD ? this.bad(text, out) : false;
     const head = parseHead(text.slice(0, end));
     this.buf = this.buf.slice(end + 4);
     if (head === null) return this.bad(text.slice(0, end), out);
     this.pending = head;
-    this.skip = Math.max(0, head.body);
-    this.chunked = head.body < 0;
+    this.body = new BodyReader(head.body);
     return true;
   }
 
@@ -109,23 +96,6 @@ export class HttpSession {
     out.push(new TextEncoder().encode(this.site.bad(head)));
     this.over = true;
     return false;
-  }
-
-  /** Takes the request's body off the buffer; false when not all of it has come. */
-  private bodyDone(): boolean {
-    if (!this.chunked) {
-      const n = Math.min(this.skip, this.buf.length);
-      this.buf = this.buf.slice(n);
-      this.skip -= n;
-      return this.skip === 0;
-    }
-    for (;;) {
-      const line = latin1(this.buf.subarray(0, 1024)).split('\r\n', 1)[0]!;
-      const size = Number.parseInt(line, 16);
-      if (Number.isNaN(size) || this.buf.length < line.length + 2 + size + 2) return false;
-      this.buf = this.buf.slice(line.length + 2 + size + 2);
-      if (size === 0) return true;
-    }
   }
 
   private reply(h: Head, out: Uint8Array[]): void {
@@ -141,7 +111,14 @@ function parseHead(text: string): Head | null {
   const [first = '', ...lines] = text.split('\r\n');
   const m = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP\/1\.([01])$/.exec(first);
   if (m === null) return null;
-  const head: Head = { method: m[1]!, target: m[2]!, minor: Number(m[3]), host: false, close: m[3] === '0', body: 0 };
+  const head: Head = {
+    method: m[1]!,
+    target: m[2]!,
+    minor: Number(m[3]),
+    host: false,
+    close: m[3] === '0',
+    body: NO_BODY,
+  };
   for (const line of lines) {
     const at = line.indexOf(':');
     if (at < 1) return null;
@@ -154,8 +131,8 @@ function parseHead(text: string): Head | null {
       else if (words.includes('keep-alive')) head.close = false;
     } else if (name === 'content-length') {
       if (!/^\d{1,15}$/.test(value)) return null;
-      head.body = Number(value);
-    } else if (name === 'transfer-encoding' && value.toLowerCase() === 'chunked') head.body = -1;
+      head.body = ofLength(Number(value));
+    } else if (name === 'transfer-encoding' && value.toLowerCase() === 'chunked') head.body = CHUNKED;
   }
   return head;
 }
