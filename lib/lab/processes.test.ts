@@ -24,6 +24,15 @@ Processes('a program in the foreground has the exit code of its signal', () => {
   const r = steps('ip netns exec a nc -l 81', 'ip netns pids a | xargs -r kill -KILL');
   assert.equal(r.map((x) => x.exit), [137, 0]); // prettier-ignore
 });
+Processes('a server that has ended because one of its ports is taken serves none of the others', () => {
+  const ask = (port: number): string => `ip netns exec a curl -s http://127.0.0.1:${port}/hostname`;
+  const agnhost = (tcp: number, udp: number): string =>
+    `ip netns exec a podwire app agnhost --hostname h${tcp} netexec --http-port=${tcp} --udp-port=${udp} &`;
+  const r = steps(agnhost(81, 8081), agnhost(82, 8081), agnhost(81, 8082), agnhost(83, 8082), ...[81, 82, 83].map(ask));
+  assert.is(r[1]!.stderr, 'podwire app agnhost: port 8081: Address already in use\n');
+  assert.is(r[2]!.stderr, 'podwire app agnhost: port 81: Address already in use\n');
+  assert.equal(r.slice(4).map((x) => [x.exit, x.stdout]), [[0, 'h81'], [7, ''], [0, 'h83']]);
+}); // prettier-ignore
 Processes('xargs -r runs nothing without words, kill says what it does not find', () => {
   assert.equal(steps('true | xargs -r kill -TERM').map((x) => x.exit), [0]); // prettier-ignore
   const [r] = steps('echo 99 | xargs kill -TERM');

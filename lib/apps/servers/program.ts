@@ -25,9 +25,12 @@ export const siteServer: Program = (p) => {
   const io = new EngineIo(p, null);
   const fail = (port: number, errno: number): void => {
     p.err(`podwire app ${p.argv[2]}: port ${port}: ${strerror(errno)}\n`);
+    io.closeAll();
+    udp?.close();
     p.exit(1);
   };
-  const udp = s.site.udp === undefined ? null : datagrams(p, s.site.udp, place, fail);
+  let udp: UdpSock | null = null;
+  if (s.site.udp !== undefined) udp = datagrams(p, s.site.udp, place, fail);
   p.onKill = () => {
     io.closeAll();
     udp?.close();
@@ -42,10 +45,14 @@ function datagrams(
   udp: NonNullable<Site['udp']>,
   place: Place,
   fail: (port: number, errno: number) => void,
-): UdpSock {
+): UdpSock | null {
   const sock = new UdpSock(p.net);
   const e = sock.bind(0, udp.port);
-  if (e !== 0) fail(udp.port, -e);
+  if (e !== 0) {
+    sock.close();
+    fail(udp.port, -e);
+    return null;
+  }
   sock.onReady = () => {
     sock.takeError();
     for (let d = sock.recv(); d !== null; d = sock.recv()) {

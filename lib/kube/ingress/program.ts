@@ -26,9 +26,10 @@ export const ingressProgram: Program = (p: Proc): void => {
     });
   const io = new EngineIo(p, a.seed);
   try {
-    const running = CONTROLLERS[a.controller]!(io, objects(), a, (port, errno) =>
-      fail(`ingress: port ${port}: ${strerror(errno)}`),
-    );
+    const running = CONTROLLERS[a.controller]!(io, objects(), a, (port, errno) => {
+      fail(`ingress: port ${port}: ${strerror(errno)}`);
+      io.closeAll();
+    });
     // What the watches of the real program tell it comes as a changed file and a signal.
     p.onHup = () => running.update(objects());
     p.onKill = () => io.closeAll();
