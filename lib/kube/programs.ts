@@ -7,12 +7,12 @@ import { corednsProgram } from './coredns/program.js';
 import { ingressProgram } from './ingress/program.js';
 import { istioProxy } from './istio/program.js';
 
-const PROGRAMS: Readonly<Record<string, Program>> = {
-  coredns: corednsProgram,
-  ingress: ingressProgram,
-  'istio-proxy': istioProxy,
-};
+const PROGRAMS: ReadonlyMap<string, Program> = new Map([
+  ['coredns', corednsProgram],
+  ['ingress', ingressProgram],
+  ['istio-proxy', istioProxy],
+]);
 
 /** The program of a command line, or null. */
 export const clusterProgram = (argv: readonly string[]): Program | null =>
-  argv[0] === 'podwire' && argv[1] === 'app' ? (PROGRAMS[argv[2] ?? ''] ?? null) : null;
+  argv[0] === 'podwire' && argv[1] === 'app' ? (PROGRAMS.get(argv[2] ?? '') ?? null) : null;

@@ -8,7 +8,7 @@
 import { httpDate } from '../../sim/calendar.js';
 import { chunk, LAST_CHUNK } from './body.js';
 import type { Answer, ClientRules, Downstream, Refusal, UpstreamRules } from './controller.js';
-import { bytesOf, type Field, joined, type RequestHead, textOf, valueOf } from './message.js';
+import { bytesOf, type Field, joined, REASONS, type RequestHead, textOf, valueOf } from './message.js';
 
 /** http.DefaultMaxHeaderBytes and its slack. */
 const MAX_HEAD = (1 << 20) + 4096;
@@ -28,24 +28,13 @@ export const NO_UPSTREAM: UpstreamRules = {
   readBytes: 4096,
 };
 
-const REASONS: Readonly<Record<number, string>> = {
-  100: 'Continue', 101: 'Switching Protocols', 102: 'Processing', 103: 'Early Hints', 200: 'OK', 201: 'Created', 202: 'Accepted',
-  203: 'Non-Authoritative Information', 204: 'No Content', 205: 'Reset Content', 206: 'Partial Content', 207: 'Multi-Status',
-  208: 'Already Reported', 226: 'IM Used', 300: 'Multiple Choices', 301: 'Moved Permanently', 302: 'Found', 303: 'See Other',
-  304: 'Not Modified', 305: 'Use Proxy', 307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request',
-  401: 'Unauthorized', 402: 'Payment Required', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed',
-  406: 'Not Acceptable', 407: 'Proxy Authentication Required', 408: 'Request Timeout', 409: 'Conflict', 410: 'Gone',
-  411: 'Length Required', 412: 'Precondition Failed', 413: 'Request Entity Too Large', 414: 'Request URI Too Long',
-  415: 'Unsupported Media Type', 416: 'Requested Range Not Satisfiable', 417: 'Expectation Failed', 418: "I'm a teapot",
-  421: 'Misdirected Request', 422: 'Unprocessable Entity', 423: 'Locked', 424: 'Failed Dependency', 425: 'Too Early',
-  426: 'Upgrade Required', 428: 'Precondition Required', 429: 'Too Many Requests', 431: 'Request Header Fields Too Large',
-  451: 'Unavailable For Legal Reasons', 500: 'Internal Server Error', 501: 'Not Implemented', 502: 'Bad Gateway',
-  503: 'Service Unavailable', 504: 'Gateway Timeout', 505: 'HTTP Version Not Supported', 506: 'Variant Also Negotiates',
-  507: 'Insufficient Storage', 508: 'Loop Detected', 510: 'Not Extended', 511: 'Network Authentication Required',
+const GO_REASONS: Readonly<Record<number, string>> = {
+  ...REASONS, 102: 'Processing', 103: 'Early Hints', 413: 'Request Entity Too Large', 414: 'Request URI Too Long',
+  416: 'Requested Range Not Satisfiable', 418: "I'm a teapot", 451: 'Unavailable For Legal Reasons',
 }; // prettier-ignore
 
 /** http.StatusText, as a status line has it. */
-export const goReason = (status: number): string => REASONS[status] ?? `status code ${status}`;
+export const goReason = (status: number): string => GO_REASONS[status] ?? `status code ${status}`;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -134,10 +123,10 @@ export function goAnswer(
   const status = a.status ?? 200;
   const body = bytesOf(a.body ?? '');
   const own = a.fields ?? [];
-  const chunked = body.length > BUFFER && valueOf(own, 'content-length') === null && r.method !== 'HEAD';
+  const bare = status === 204 || status === 304;
+  const chunked = !bare && body.length > BUFFER && valueOf(own, 'content-length') === null && r.method !== 'HEAD';
   const keep = from.keep && !(chunked && r.minor === 0);
   const type = a.sniff !== false && valueOf(own, 'content-type') === null && body.length > 0;
-  const bare = status === 204 || status === 304;
   const fields: Field[] = [
     ...sorted(own),
     ['Date', httpDate(now)],

@@ -16,10 +16,11 @@ export const httpEcho: SiteArgs = (args, env) => {
   if (f.rest.length > 0) return { error: 'Too many arguments!', exit: 127 };
   const listen = f.values.get('listen') ?? ':5678';
   const port = portOf(listen);
-  const status = Number(f.values.get('status-code') ?? 200);
+  const code = f.values.get('status-code') ?? '200';
+  const status = /^\d{3}$/.test(code) ? Number(code) : 0;
   if (port === null) return { error: `podwire: http-echo: found -listen ${listen}, expected :PORT`, exit: 2 };
   if (!(status >= 200 && status <= 599))
-    return { error: `podwire: http-echo: found -status-code ${status}, expected 200 to 599`, exit: 2 };
+    return { error: `podwire: http-echo: found -status-code ${code}, expected 200 to 599`, exit: 2 };
   const fields = [['X-App-Name', 'http-echo'] as const, ['X-App-Version', VERSION] as const];
   return {
     port,

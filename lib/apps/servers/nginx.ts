@@ -12,8 +12,8 @@ import { bytesOf, type Field, type RequestHead, valueOf } from '../l7/message.js
 import { goFlags, type SiteArgs, targetOf } from './site.js';
 
 /** When the page of a release was made, in seconds since 1970. */
-const RELEASES: Readonly<Record<string, number>> = { '1.25.3': 0x6537cac7, '1.27.5': 0x67ff9c07 };
-export const NGINX_VERSION = '1.27.5';
+const RELEASES: ReadonlyMap<string, number> = new Map([['1.25.3', 0x6537cac7], ['1.27.5', 0x67ff9c07]]); // prettier-ignore
+const NGINX_VERSION = '1.27.5';
 
 const PAGE = `<!DOCTYPE html>
 <html>
@@ -40,18 +40,20 @@ Commercial support is available at
 </html>
 `;
 
-const REASONS: Readonly<Record<number, string>> = {
-  400: 'Bad Request', 404: 'Not Found', 405: 'Not Allowed', 413: 'Request Entity Too Large', 414: 'Request-URI Too Large',
-  501: 'Not Implemented', 505: 'HTTP Version Not Supported',
+/** What nginx's pages call a status (ngx_http_special_response.c). */
+export const NGINX_REASONS: Readonly<Record<number, string>> = {
+  301: 'Moved Permanently', 302: 'Found', 307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 404: 'Not Found',
+  405: 'Not Allowed', 413: 'Request Entity Too Large', 414: 'Request-URI Too Large', 501: 'Not Implemented', 502: 'Bad Gateway',
+  503: 'Service Temporarily Unavailable', 504: 'Gateway Time-out', 505: 'HTTP Version Not Supported',
 }; // prettier-ignore
 
 export const nginx: SiteArgs = (args) => {
   const f = goFlags(args, ['version']);
   const version = typeof f === 'string' ? '' : (f.values.get('version') ?? NGINX_VERSION);
-  const made = RELEASES[version];
+  const made = RELEASES.get(version);
   if (typeof f === 'string' || f.rest.length > 0 || made === undefined)
     return {
-      error: `podwire: nginx: found "${args.join(' ')}", expected --version ${Object.keys(RELEASES).join('|')}`,
+      error: `podwire: nginx: found "${args.join(' ')}", expected --version ${[...RELEASES.keys()].join('|')}`,
       exit: 2,
     };
   return { port: 80, make: (io) => new Nginx(io, version, made) };
@@ -123,13 +125,13 @@ class Nginx implements Controller {
   }
 
   private page(status: number, keep: boolean): Answer {
-    const text = `${status} ${REASONS[status]!}`;
+    const text = `${status} ${NGINX_REASONS[status]!}`;
     const html = `<html>\r\n<head><title>${text}</title></head>\r\n<body>\r\n<center><h1>${text}</h1></center>\r\n<hr><center>nginx/${this.version}</center>\r\n</body>\r\n</html>\r\n`;
     const fields: Field[] = [
       ['Content-Type', 'text/html'],
       ['Content-Length', String(html.length)],
       ['Connection', keep ? 'keep-alive' : 'close'],
     ];
-    return { head: this.head(status, REASONS[status]!, fields), body: bytesOf(html), close: !keep };
+    return { head: this.head(status, NGINX_REASONS[status]!, fields), body: bytesOf(html), close: !keep };
   }
 }

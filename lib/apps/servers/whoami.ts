@@ -76,7 +76,11 @@ const json = (s: string): string => JSON.stringify(s).replace(/[<>&]/g, (c) => `
 
 function api(r: GoRequest, place: Place, name: string): GoResponse {
   const groups = new Map<string, string[]>();
-  for (const [n, v] of sorted(headerOf(r))) groups.set(n, [...(groups.get(n) ?? []), v]);
+  for (const [n, v] of sorted(headerOf(r))) {
+    const known = groups.get(n);
+    if (known === undefined) groups.set(n, [v]);
+    else known.push(v);
+  }
   const headers = [...groups].map(([n, v]) => `${json(n)}:[${v.map(json).join(',')}]`).join(',');
   const parts = [
     `"hostname":${json(place.hostname)}`,

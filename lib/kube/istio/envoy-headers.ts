@@ -8,7 +8,7 @@
 import type { Rng } from '../../sim/rng.js';
 import { httpDate } from '../../sim/calendar.js';
 import type { Answer, Failure } from '../../apps/l7/controller.js';
-import { bytesOf, CHUNKED, type Field, type Framing, NO_BODY, type RequestHead, type ResponseHead, valueOf, wordsOf } from '../../apps/l7/message.js'; // prettier-ignore
+import { bytesOf, CHUNKED, type Field, type Framing, NO_BODY, REASONS, type RequestHead, type ResponseHead, valueOf, wordsOf } from '../../apps/l7/message.js'; // prettier-ignore
 
 /** Fields of one connection (mutateRequestHeaders, mutateResponseHeaders); TE stays where it says trailers. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -19,23 +19,12 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 const BODILESS = ['GET', 'HEAD', 'DELETE', 'TRACE', 'CONNECT'];
 
 /** CodeUtility::toString, of the codes that it knows; others are `Unknown`. */
-const REASONS: Readonly<Record<number, string>> = {
-  100: 'Continue', 101: 'Switching Protocols', 200: 'OK', 201: 'Created', 202: 'Accepted', 203: 'Non-Authoritative Information',
-  204: 'No Content', 205: 'Reset Content', 206: 'Partial Content', 207: 'Multi-Status', 208: 'Already Reported', 226: 'IM Used',
-  300: 'Multiple Choices', 301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 304: 'Not Modified', 305: 'Use Proxy',
-  307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 401: 'Unauthorized', 402: 'Payment Required',
-  403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 406: 'Not Acceptable', 407: 'Proxy Authentication Required',
-  408: 'Request Timeout', 409: 'Conflict', 410: 'Gone', 411: 'Length Required', 412: 'Precondition Failed',
-  413: 'Payload Too Large', 414: 'URI Too Long', 415: 'Unsupported Media Type', 416: 'Range Not Satisfiable',
-  417: 'Expectation Failed', 421: 'Misdirected Request', 422: 'Unprocessable Entity', 423: 'Locked', 424: 'Failed Dependency',
-  425: 'Too Early', 426: 'Upgrade Required', 428: 'Precondition Required', 429: 'Too Many Requests',
-  431: 'Request Header Fields Too Large', 500: 'Internal Server Error', 501: 'Not Implemented', 502: 'Bad Gateway',
-  503: 'Service Unavailable', 504: 'Gateway Timeout', 505: 'HTTP Version Not Supported', 506: 'Variant Also Negotiates',
-  507: 'Insufficient Storage', 508: 'Loop Detected', 510: 'Not Extended', 511: 'Network Authentication Required',
+const ENVOY_REASONS: Readonly<Record<number, string>> = {
+  ...REASONS, 413: 'Payload Too Large', 414: 'URI Too Long', 416: 'Range Not Satisfiable',
 }; // prettier-ignore
 
 /** The phrase of Envoy's status line, whatever the upstream's said. */
-export const reasonOf = (status: number): string => REASONS[status] ?? 'Unknown';
+export const reasonOf = (status: number): string => ENVOY_REASONS[status] ?? 'Unknown';
 
 /** The fields as Envoy keeps them: lower case, without those of one connection. */
 export const kept = (fields: readonly Field[]): Field[] =>

@@ -5,8 +5,9 @@
  */
 import { ntoa } from '../../../../wire/inet.js';
 import type { Downstream } from '../../../apps/l7/controller.js';
-import { CHUNKED, type Field, type Framing, HOP_BY_HOP, type RequestHead, type ResponseHead, TO_THE_END, valueOf, valuesOf } from '../../../apps/l7/message.js'; // prettier-ignore
+import { type Field, type Framing, HOP_BY_HOP, type RequestHead, type ResponseHead, valueOf, valuesOf } from '../../../apps/l7/message.js'; // prettier-ignore
 import { httpDate } from '../../../sim/calendar.js';
+import { relayed } from '../answers.js';
 
 const OWN = new Set([
   ...HOP_BY_HOP, 'host', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-port', 'x-amzn-trace-id', 'content-length', 'expect',
@@ -49,9 +50,7 @@ export function clientResponse(
   body: Framing,
   o: { minor: number; now: number; keep: boolean },
 ): { head: ResponseHead; body: Framing; close: boolean } {
-  const streamed = body.kind === 'chunked' || body.kind === 'close';
-  const framing: Framing = !streamed ? body : o.minor === 0 ? TO_THE_END : CHUNKED;
-  const keep = o.keep && framing.kind !== 'close';
+  const { streamed, framing, keep } = relayed(body, o);
   const every = (name: string, as: string): Field[] => valuesOf(h.fields, name).map((v) => [as, v] as const);
   const fields: Field[] = [
     ['Date', valueOf(h.fields, 'date') ?? httpDate(o.now)],

@@ -4,17 +4,16 @@
  */
 import type { Answer } from '../../../apps/l7/controller.js';
 import type { Field } from '../../../apps/l7/message.js';
+import { NGINX_REASONS } from '../../../apps/servers/nginx.js';
 import { httpDate } from '../../../sim/calendar.js';
 import { answer, head } from '../answers.js';
 
 const REASONS: Readonly<Record<number, string>> = {
-  200: 'OK', 301: 'Moved Permanently', 302: 'Found', 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found', 405: 'Not Allowed',
-  410: 'Gone', 413: 'Request Entity Too Large', 414: 'Request-URI Too Large', 500: 'Internal Server Error', 501: 'Not Implemented',
-  502: 'Bad Gateway', 503: 'Service Temporarily Unavailable', 504: 'Gateway Time-out', 505: 'HTTP Version Not Supported',
+  ...NGINX_REASONS, 200: 'OK', 403: 'Forbidden', 410: 'Gone', 500: 'Internal Server Error',
 }; // prettier-ignore
 
 /** The reason that the status line has. */
-export const reasonOf = (status: number): string => REASONS[status] ?? '';
+const reasonOf = (status: number): string => REASONS[status] ?? '';
 
 /** The HTML of a status. */
 export function page(status: number): string {

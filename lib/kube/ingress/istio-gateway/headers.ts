@@ -9,6 +9,7 @@ import { ntoa } from '../../../../wire/inet.js';
 import type { Downstream } from '../../../apps/l7/controller.js';
 import { CHUNKED, type Field, type Framing, type RequestHead, type ResponseHead, valueOf, wordsOf } from '../../../apps/l7/message.js'; // prettier-ignore
 import { httpDate } from '../../../sim/calendar.js';
+import { reasonOf } from '../../istio/envoy-headers.js';
 import type { HeaderEdit } from '../types.js';
 
 /** Hop-by-hop fields, and those by which only a proxy of the mesh may steer (cleanInternalHeaders). */
@@ -113,5 +114,9 @@ export function clientResponse(
   h.set('server', 'istio-envoy');
   if (!o.keep) h.set('connection', 'close');
   if (framing.kind === 'chunked') h.set('transfer-encoding', 'chunked');
-  return { head: { minor: 1, status: r.status, reason: r.reason, fields: h.list }, body: framing, close: !o.keep };
+  return {
+    head: { minor: 1, status: r.status, reason: reasonOf(r.status), fields: h.list },
+    body: framing,
+    close: !o.keep,
+  };
 }

@@ -65,6 +65,14 @@ Gateway('clientResponse() keeps the Pod’s order and date, adds its time and se
   ]);
 });
 
+Gateway('clientResponse() says the status in Envoy’s words, whatever the Pod’s were', () => {
+  const said = (status: number, reason: string): string =>
+    clientResponse({ minor: 1, status, reason, fields: [] }, ofLength(0), { now: NOW, keep: true, serviceMs: 0, edits: [] }).head.reason; // prettier-ignore
+  assert.is(said(413, 'Request Entity Too Large'), 'Payload Too Large');
+  assert.is(said(200, 'Fine'), 'OK');
+  assert.is(said(418, "I'm a teapot"), 'Unknown');
+});
+
 Gateway('clientResponse() has the server in the place of the Pod’s, the coding last', () => {
   const fields: Field[] = [
     ['Server', 'pod/1.0'],

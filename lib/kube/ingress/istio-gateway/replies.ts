@@ -6,16 +6,8 @@
 import type { Answer } from '../../../apps/l7/controller.js';
 import type { Field } from '../../../apps/l7/message.js';
 import { httpDate } from '../../../sim/calendar.js';
+import { reasonOf } from '../../istio/envoy-headers.js';
 import { head } from '../answers.js';
-
-const REASONS: Readonly<Record<number, string>> = {
-  200: 'OK', 301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 307: 'Temporary Redirect', 308: 'Permanent Redirect',
-  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 408: 'Request Timeout',
-  413: 'Payload Too Large', 418: 'Unknown', 426: 'Upgrade Required', 429: 'Too Many Requests', 431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error', 501: 'Not Implemented', 502: 'Bad Gateway', 503: 'Service Unavailable', 504: 'Gateway Timeout',
-}; // prettier-ignore
-
-export const reasonOf = (status: number): string => REASONS[status] ?? 'Unknown';
 
 export interface ReplyOptions {
   /** Seconds since 1970. */

@@ -5,8 +5,9 @@
  */
 import { ntoa } from '../../../../wire/inet.js';
 import type { Downstream } from '../../../apps/l7/controller.js';
-import { CHUNKED, type Field, type Framing, type RequestHead, type ResponseHead, TO_THE_END, valueOf, valuesOf } from '../../../apps/l7/message.js'; // prettier-ignore
+import { type Field, type Framing, type RequestHead, type ResponseHead, valueOf, valuesOf } from '../../../apps/l7/message.js'; // prettier-ignore
 import { httpDate } from '../../../sim/calendar.js';
+import { relayed } from '../answers.js';
 import { HSTS } from './pages.js';
 
 /** Names that the block sets, or that nginx keeps to itself. */
@@ -64,9 +65,7 @@ export function clientResponse(
   body: Framing,
   o: { minor: number; now: number; keep: boolean; tls: boolean; upgrade: boolean },
 ): { head: ResponseHead; body: Framing; close: boolean } {
-  const streamed = body.kind === 'chunked' || body.kind === 'close';
-  const framing: Framing = !streamed ? body : o.minor === 0 ? TO_THE_END : CHUNKED;
-  const keep = o.keep && framing.kind !== 'close';
+  const { streamed, framing, keep } = relayed(body, o);
   const type = valueOf(h.fields, 'content-type');
   const length = streamed ? null : valueOf(h.fields, 'content-length');
   const upgraded = o.upgrade && h.status === 101;

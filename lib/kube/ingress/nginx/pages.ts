@@ -5,24 +5,19 @@
  */
 import type { Answer } from '../../../apps/l7/controller.js';
 import { bytesOf, type Field, joined, responseText } from '../../../apps/l7/message.js';
+import { NGINX_REASONS } from '../../../apps/servers/nginx.js';
 import { httpDate } from '../../../sim/calendar.js';
 import { answer, head } from '../answers.js';
 
-const REASONS: Readonly<Record<number, string>> = {
-  301: 'Moved Permanently', 302: 'Found', 307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 404: 'Not Found',
-  405: 'Not Allowed', 413: 'Request Entity Too Large', 414: 'Request-URI Too Large', 501: 'Not Implemented', 502: 'Bad Gateway',
-  503: 'Service Temporarily Unavailable', 504: 'Gateway Time-out', 505: 'HTTP Version Not Supported',
-}; // prettier-ignore
-
 /** The status line's reason differs from the page's in one case (ngx_http_status_lines). */
-const LINE_REASONS: Readonly<Record<number, string>> = { ...REASONS, 302: 'Moved Temporarily' };
+const LINE_REASONS: Readonly<Record<number, string>> = { ...NGINX_REASONS, 302: 'Moved Temporarily' };
 
 /** 494: what is too long is a header; it is said with 400. */
 const TOO_LARGE = 'Request Header Or Cookie Too Large';
 
 /** The HTML of a status; `more`: a line of its own under the status, which is the title too. */
 export function page(status: number, more = ''): string {
-  const text = `${status} ${REASONS[status] ?? ''}`.trim();
+  const text = `${status} ${NGINX_REASONS[status] ?? ''}`.trim();
   const title = more === '' ? text : `${status} ${more}`;
   const extra = more === '' ? '' : `<center>${more}</center>\r\n`;
   return `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${text}</h1></center>\r\n${extra}<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`;

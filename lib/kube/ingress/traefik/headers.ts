@@ -6,8 +6,9 @@
 import { ntoa } from '../../../../wire/inet.js';
 import type { Downstream } from '../../../apps/l7/controller.js';
 import { canonical, sorted } from '../../../apps/l7/go.js';
-import { CHUNKED, type Field, type Framing, HOP_BY_HOP, type RequestHead, type ResponseHead, TO_THE_END, valueOf, wordsOf } from '../../../apps/l7/message.js'; // prettier-ignore
+import { type Field, type Framing, HOP_BY_HOP, type RequestHead, type ResponseHead, valueOf, wordsOf } from '../../../apps/l7/message.js'; // prettier-ignore
 import { httpDate } from '../../../sim/calendar.js';
+import { relayed } from '../answers.js';
 
 /** Of an untrusted client they are dropped, also with `_` for `-`. */
 const FORWARDED = new Set([
@@ -74,9 +75,7 @@ export function clientResponse(
   body: Framing,
   o: { minor: number; now: number; keep: boolean },
 ): { head: ResponseHead; body: Framing; close: boolean } {
-  const streamed = body.kind === 'chunked' || body.kind === 'close';
-  const framing: Framing = !streamed ? body : o.minor === 0 ? TO_THE_END : CHUNKED;
-  const keep = o.keep && framing.kind !== 'close';
+  const { streamed, framing, keep } = relayed(body, o);
   const own = endToEnd(h.fields).filter(
     ([n]) => n.toLowerCase() !== 'te' && !(streamed && n.toLowerCase() === 'content-length'),
   );
