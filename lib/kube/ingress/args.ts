@@ -56,5 +56,11 @@ export function ingressArgs(args: readonly string[], controllers: readonly strin
     return 'ingress: found --https, expected none: the ALB has no HTTPS listeners yet';
   if (o.controller !== 'alb' && o.group !== '')
     return `ingress: found --group ${o.group}, expected none: ${o.controller} has no groups of Ingresses`;
+  if (o.proxyProtocol && (o.controller === 'alb' || o.controller === 'istio'))
+    return `ingress: found --proxy-protocol on, expected off: ${o.controller} is not asked for PROXY headers here`;
+  if (o.controller === 'alb' && args.includes('--http'))
+    return 'ingress: found --http, expected none: the listen-ports of its Ingresses say where the ALB listens';
+  if (o.controller !== 'istio' && args.includes('--namespace'))
+    return `ingress: found --namespace, expected none: ${o.controller} does not ask for its own`;
   return o.manifests.length > 0 ? o : 'ingress: expected --manifests FILE…';
 }
