@@ -9,8 +9,8 @@ import { Sidecar } from '../kube/istio/sidecar.js';
 import { meshTls } from '../kube/istio/tls.js';
 import { warmUp } from '../kube/istio/warm.js';
 import { tellReady } from './app-ready.js';
-import { NodeIo } from './node-io.js';
-import { type OriginalDstReader, originalDstReader } from './original-dst.js';
+import { NodeIo, type OriginalDst } from './node-io.js';
+import { originalDstReader } from './original-dst.js';
 import { UsageError } from './usage.js';
 
 /** How often a fresh process is tried before it says that it is ready. */
@@ -19,7 +19,7 @@ const WARM = 20;
 export function main(args: string[]): Promise<number> {
   const a = istioProxyArgs(args);
   if (typeof a === 'string') throw new UsageError(a);
-  let table: OriginalDstReader;
+  let table: OriginalDst;
   try {
     table = originalDstReader();
   } catch (e) {

@@ -8,6 +8,15 @@ export function tellReady(): void {
   if (dir !== undefined) writeFileSync(join(dir, String(process.pid)), '');
 }
 
+/** One connection to a server on loopback, for its first ones are slow; over when it is closed, however that comes. */
+export function visit(port: number, begin: (c: Socket) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const c = connect(port, '127.0.0.1', () => begin(c));
+    c.on('data', () => {}).on('error', () => c.destroy());
+    c.on('close', () => resolve());
+  });
+}
+
 /**
  * Like tellReady, after one exchange over a Unix socket: the first connection of a fresh process takes tens of
  * milliseconds, long enough for delayed ACKs that a recording should not show.

@@ -1,13 +1,12 @@
 /** `podwire app agnhost|http-echo|nginx|whoami …` on real sockets. */
 import { createSocket } from 'node:dgram';
-import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { strerror } from '../apps/errno.js';
 import { bytesOf, textOf } from '../apps/l7/message.js';
 import { Proxy } from '../apps/l7/proxy.js';
 import { serverOf } from '../apps/servers/index.js';
 import type { Place, Site } from '../apps/servers/site.js';
-import { tellReady } from './app-ready.js';
+import { tellReady, visit } from './app-ready.js';
 import { NodeIo } from './node-io.js';
 
 /** `words`: what follows `app`. */
@@ -51,12 +50,8 @@ const WARM_UP = 8;
 /** Exchanges over loopback before anybody looks: a fresh process is slow at its first ones. */
 async function warm(port: number): Promise<void> {
   if (process.env['PODWIRE_READY_DIR'] === undefined) return;
-  for (let i = 0; i < WARM_UP; i++)
-    await new Promise<void>((resolve) => {
-      const c = connect(port, '127.0.0.1', () => c.write('GET / HTTP/1.1\r\nHost: warm\r\nConnection: close\r\n\r\n'));
-      c.on('data', () => {}).on('error', () => c.destroy());
-      c.on('close', () => resolve());
-    });
+  const text = 'GET / HTTP/1.1\r\nHost: warm\r\nConnection: close\r\n\r\n';
+  for (let i = 0; i < WARM_UP; i++) await visit(port, (c) => c.write(text));
 }
 
 function datagrams(

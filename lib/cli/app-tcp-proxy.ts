@@ -1,8 +1,8 @@
 /** `podwire app tcp-proxy`: a TCP load balancer on real sockets. */
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { strerror } from '../apps/errno.js';
 import { tcpProxy, type TcpProxyOptions, tcpProxyArgs, TCP_PROXY_USAGE } from '../apps/tcp-proxy.js';
-import { tellReady } from './app-ready.js';
+import { tellReady, visit } from './app-ready.js';
 import { NodeIo } from './node-io.js';
 import { UsageError } from './usage.js';
 
@@ -32,13 +32,7 @@ async function warm(o: TcpProxyOptions): Promise<void> {
   const [listen, to] = [WARM_PORT, WARM_SERVER].map((port) => ({ address: LOOPBACK, port })) as [typeof o.listen, typeof o.listen]; // prettier-ignore
   tcpProxy(io, { ...o, listen, to: [to], acceptProxy: false }, () => {});
   await io.listening();
-  for (let i = 0; i < WARM_UP; i++) {
-    await new Promise<void>((done) => {
-      const c = connect(WARM_PORT, '127.0.0.1', () => c.end('hello'));
-      c.on('data', () => {}).on('error', () => c.destroy());
-      c.on('close', () => done());
-    });
-  }
+  for (let i = 0; i < WARM_UP; i++) await visit(WARM_PORT, (c) => c.end('hello'));
   server.close();
   io.closeAll();
 }

@@ -3,13 +3,13 @@
  * milliseconds for its first ones, long enough for delayed ACKs that a recording should not show.
  * @module
  */
-import { connect } from 'node:net';
 import { goSite } from '../apps/servers/go-site.js';
 import { Proxy } from '../apps/l7/proxy.js';
 import { loadManifests } from '../kube/api/manifest.js';
 import type { KubeObject } from '../kube/api/types.js';
 import type { IngressArgs } from '../kube/ingress/args.js';
 import { CONTROLLERS } from '../kube/ingress/start.js';
+import { visit } from './app-ready.js';
 import { NodeIo } from './node-io.js';
 
 const LOOPBACK = 0x7f000001;
@@ -70,10 +70,6 @@ spec:
 
 /** One request whose answer ends the connection. */
 function hello(host: string): Promise<void> {
-  return new Promise((resolve) => {
-    const text = `POST /warm HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nContent-Length: 4\r\n\r\nwarm`;
-    const c = connect(PORT, '127.0.0.1', () => c.write(text));
-    c.on('data', () => {}).on('error', () => c.destroy());
-    c.on('close', () => resolve());
-  });
+  const text = `POST /warm HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nContent-Length: 4\r\n\r\nwarm`;
+  return visit(PORT, (c) => c.write(text));
 }

@@ -7,15 +7,13 @@
  */
 import { openSync, readSync } from 'node:fs';
 import { aton, ntoa } from '../../wire/inet.js';
-import type { Endpoint } from '../apps/l7/io.js';
+import type { OriginalDst } from './node-io.js';
 
 const TABLE = '/proc/net/nf_conntrack';
 const CHUNK = 65536;
 
-export type OriginalDstReader = (local: Endpoint, peer: Endpoint) => Endpoint | null;
-
 /** Finds where an accepted connection was to go; null: it is not tracked. Throws where the table cannot be read. */
-export function originalDstReader(): OriginalDstReader {
+export function originalDstReader(): OriginalDst {
   const fd = openSync(TABLE, 'r');
   const buffer = Buffer.alloc(CHUNK);
   const table = (): string => {
