@@ -4,6 +4,10 @@
  */
 
 const MAX_HEAD = 300 * 1024;
+/** Characters kept of a chunk's size line and of a trailer; what follows them says nothing. */
+const MAX_LINE = 4096;
+const SIZE = /^[0-9A-Fa-f]{1,16}(?![0-9A-Fa-f])/;
+const LF = 10;
 
 export class HttpResponse {
   status = 0;
@@ -18,6 +22,8 @@ export class HttpResponse {
   private readonly noBody: boolean;
   private inHead = true;
   private text = '';
+  /** The last four bytes of the head. */
+  private last = 0;
   /** Body bytes still to come; -1: chunked, -2: to the end. */
   private left = 0;
   private chunkLeft = -1;
@@ -31,8 +37,10 @@ export class HttpResponse {
   data(b: Uint8Array): Uint8Array {
     let at = 0;
     while (this.inHead && at < b.length && this.error === null) {
-      this.text += String.fromCharCode(b[at++]!);
-      if (this.text.endsWith('\r\n\r\n') || this.text.endsWith('\n\n')) this.endHead();
+      const c = b[at++]!;
+      this.text += String.fromCharCode(c);
+      this.last = (this.last << 8) | c;
+      if (this.last === 0x0d0a0d0a || (this.last & 0xffff) === 0x0a0a) this.endHead();
       else if (this.text.length > MAX_HEAD) this.error = 'Too large response headers';
       else if (this.text.length === 5 && this.text !== 'HTTP/') this.error = 'Received HTTP/0.9 when not allowed';
     }
@@ -63,6 +71,7 @@ export class HttpResponse {
     const status = Number(m[2]);
     this.head += this.text;
     this.text = '';
+    this.last = 0;
     if (status < 200) return;
     this.inHead = false;
     this.status = status;
@@ -101,19 +110,21 @@ export class HttpResponse {
         if (--this.chunkLeft === 0) this.chunkLeft = -2;
         continue;
       }
-      this.text += String.fromCharCode(b[i]!);
-      if (!this.text.endsWith('\n')) continue;
+      if (b[i] !== LF) {
+        if (this.text.length < MAX_LINE) this.text += String.fromCharCode(b[i]!);
+        continue;
+      }
       const line = this.text.trim();
       this.text = '';
       if (this.chunkLeft === -2) this.chunkLeft = -1;
       else if (this.chunkLeft === -3) this.complete = line === '';
       else {
-        this.chunkLeft = Number.parseInt(line, 16);
-        if (Number.isNaN(this.chunkLeft)) {
+        const size = SIZE.exec(line);
+        if (size === null) {
           this.error = 'Illegal or missing hexadecimal sequence';
           return Uint8Array.from(out);
         }
-        if (this.chunkLeft === 0) this.chunkLeft = -3;
+        this.chunkLeft = Number.parseInt(size[0], 16) || -3;
       }
     }
     return Uint8Array.from(out);
