@@ -33,6 +33,9 @@ export function containers(p: Pod, warnings: string[], around: Around): Containe
   const own = p.metadata.annotations['podwire.dev/run'];
   if (own !== undefined) return annotated(p, own, netns);
   const out: ContainerLine[] = [];
+  const warn = (w: string): void => {
+    if (!warnings.includes(w)) warnings.push(w);
+  };
   for (const c of p.spec.containers) {
     if (/coredns\/coredns(:|$)/.test(c.image)) {
       const files = `--manifests ${OBJECTS} --corefile ${COREFILE}`;
@@ -41,10 +44,11 @@ export function containers(p: Pod, warnings: string[], around: Around): Containe
       out.push({ text: `ip netns exec ${netns} ${ingressLine(p, ingressOf(c.image)!, around)} &`, from: null });
     } else if (serverOf(c.image) !== null) {
       const words = serverLine(p, c, serverOf(c.image)!);
+      const ignored = notFollowed(c, serverOf(c.image)!);
+      if (ignored !== null) warn(ignored);
       if (words !== null) out.push({ text: `ip netns exec ${netns} ${words} &`, from: null });
     } else if (!CLIENTS.test(c.image)) {
-      const w = `image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`;
-      if (!warnings.includes(w)) warnings.push(w);
+      warn(`image "${c.image}" serves nothing (podwire does not know it, or its protocol is not supported yet)`);
     }
   }
   return out;
@@ -113,6 +117,16 @@ function serverLine(p: Pod, c: Container, name: string): string | null {
     ...(name === 'nginx' ? [] : [...first, ...c.args]),
   ];
   return words.map(shellWord).join(' ');
+}
+
+/** What a server's container says that podwire does not do, in words; null: nothing. */
+function notFollowed(c: Container, name: string): string | null {
+  const [program, ...first] = c.command;
+  if (program !== undefined && program.split('/').at(-1) !== name)
+    return `container "${c.name}" of image "${c.image}" serves nothing: podwire does not run its command "${program}", expected ${name}`;
+  const args = [...first, ...c.args].join(' ');
+  if (name !== 'nginx' || args === '' || args === '-g daemon off;') return null;
+  return `container "${c.name}": found the arguments "${args}", expected none: nginx serves the page that it comes with, whatever they say`;
 }
 
 /** The annotation's command lines, each a program in the background. */

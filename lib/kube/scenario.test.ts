@@ -136,6 +136,17 @@ Scenario('probes are named on stderr, since none is sent', () => {
   ]);
 });
 
+Scenario('what a container of a server says that podwire does not do is said', () => {
+  const said = (container: string): readonly string[] =>
+    build(object(`{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: { containers: [ { name: a, ${container} } ] } }`)).warnings; // prettier-ignore
+  for (const fine of ['image: nginx', 'image: nginx, command: [ /usr/sbin/nginx, -g, daemon off; ]', 'image: traefik/whoami, args: [ -name, x ]', 'image: registry.k8s.io/e2e-test-images/agnhost:2.53, command: [ /agnhost, pause ]'])
+    assert.equal(said(fine), [], fine);
+  assert.equal(said('image: nginx, command: [ sh, -c, nginx ]'), [
+    'container "a" of image "nginx" serves nothing: podwire does not run its command "sh", expected nginx',
+  ]);
+  assert.match(said('image: nginx, args: [ -c, /x.conf ]').join(), /^container "a": found the arguments "-c \/x\.conf"/);
+}); // prettier-ignore
+
 Scenario('what is fine and seldom meant is said: a selector that chooses no pod, a policy that nobody enforces', () => {
   const policy =
     '{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: deny }, spec: { podSelector: {} } }';
