@@ -111,7 +111,7 @@ export function reconcile(s: Scenario): Cluster {
   const policies = [...of('NetworkPolicy'), ...of('NetworkPolicy.projectcalico.org'), ...of('GlobalNetworkPolicy')];
   calicoOnly(s, policies);
   cni.policy?.watch(() => ({ pods, namespaces, accounts: of('ServiceAccount'), policies }));
-  warnings.push(...said(objects, services, slices, pods, s.cni), ...(cni.said ?? []));
+  for (const text of [...said(objects, services, slices, pods, s.cni), ...(cni.said ?? [])]) warnings.push(text);
   const all = [
     ...namespaces,
     ...nodes,

@@ -108,6 +108,14 @@ Scenario('each part of a pipeline runs in the namespace, a heredoc stays whole',
   assert.is(run, "ip netns exec default_p echo a | ip netns exec default_p cat\nip netns exec default_p nc -w 1 10.0.1.1 80 <<'X'\na | b\nX\n".replace(/\n$/, '\n')); // prettier-ignore
 });
 
+Scenario('the files and rules of thousands of Services are no more than a call takes', () => {
+  const ports = Array.from({ length: 100 }, (_, i) => `{ name: p${i}, port: ${i + 1} }`).join(', ');
+  const list = Array.from({ length: 450 }, (_, i) => svc(`s${i}`, `clusterIP: None, ports: [ ${ports} ]`));
+  const c = build(scenario(`coredns: { replicas: 1 }\n  objects:\n  - ${list.join('\n  - ')}`));
+  const n = c.text.split('\n').length;
+  assert.ok(n > 130_000, `${n} lines show nothing`);
+});
+
 Scenario('a router joins networks that differ, and knows the podCIDRs of nodes behind it', () => {
   const nodes = `${N1}, ${N2.replace('192.168.56.12/24', '172.16.0.18/28')}`;
   const c = build(scenario('hosts: [ { name: laptop, address: 172.16.0.17/28 } ]', nodes));

@@ -35,36 +35,43 @@ export interface Setup {
   proxies(later: readonly Action[]): NodeProxy[];
 }
 
+/** Adds lines one by one: files and rules of thousands of Services have more of them than a call can have arguments. */
+function append(out: string[], lines: readonly string[]): void {
+  for (const line of lines) out.push(line);
+}
+
 /** The setup of a cluster; kube-proxies run where there are Services or will be (`living`). */
 export function setupOf(c: Cluster, living: boolean, warnings: string[]): Setup {
   const s = c.scenario;
   const machines = s.cni.plugin === 'aws-vpc' ? vpcCommands(s, s.cni) : machineCommands(s);
   const out = [...(c.cni.machines ?? []), ...machines];
+  const add = (lines: readonly string[]): void => append(out, lines);
   const pods = c.pods.filter(isRunning);
   warnings.push(...meshWarnings(c));
   for (const p of pods)
     if (!p.spec.hostNetwork) out.push(`ip netns add ${podNetns(p, '')}`, `ip -n ${podNetns(p, '')} link set lo up`);
-  for (const p of pods) out.push(...sandboxFiles(c, p));
+  for (const p of pods) add(sandboxFiles(c, p));
   const chained: string[] = [];
   for (const n of s.nodes) {
-    out.push(...c.cni.nodeAdd(n));
+    add(c.cni.nodeAdd(n));
     const mine = pods.filter((p) => p.spec.nodeName === n.name && !p.spec.hostNetwork);
     const added = mine.map((p) => c.cni.podAdd(n, sandboxOf(p)));
-    out.push(...added.flatMap((x) => x.commands));
-    chained.push(...added.flatMap((x) => x.chained));
-    out.push(...c.cni.peersAdd(n));
+    for (const x of added) add(x.commands);
+    for (const x of added) append(chained, x.chained);
+    add(c.cni.peersAdd(n));
   }
   const started = living || c.services.length > 0 ? kubeProxies(c, out, living) : [];
-  for (const n of s.nodes) out.push(...(c.cni.daemonAdd?.(n) ?? []));
-  out.push(...balancerCommands(c), ...metallbCommands(c));
+  for (const n of s.nodes) add(c.cni.daemonAdd?.(n) ?? []);
+  add(balancerCommands(c));
+  add(metallbCommands(c));
   // A real node's kube-proxy starts before the first pod that has a network of its own.
-  out.push(...chained);
-  if (s.coredns !== null) out.push(...dnsFiles(c));
-  if (s.ingressControllers.length > 0 || c.pods.some(isIngress)) out.push(...ingressFiles(c));
-  for (const m of [...s.nodes, ...s.hosts]) out.push(...machineResolver(m.name, m.resolvConf));
-  out.push(...meshFile(c));
-  for (const p of pods) out.push(...filesOf(c, p));
-  if (s.coredns?.nodeLocal === true) out.push(...nodeCaches(c));
+  add(chained);
+  if (s.coredns !== null) add(dnsFiles(c));
+  if (s.ingressControllers.length > 0 || c.pods.some(isIngress)) add(ingressFiles(c));
+  for (const m of [...s.nodes, ...s.hosts]) add(machineResolver(m.name, m.resolvConf));
+  add(meshFile(c));
+  for (const p of pods) add(filesOf(c, p));
+  if (s.coredns?.nodeLocal === true) add(nodeCaches(c));
   const places: (Command | null)[] = [];
   for (const p of pods) {
     for (const { text, from } of programsOf(c, p, warnings)) {
@@ -122,8 +129,7 @@ function kubeProxies(c: Cluster, out: string[], living: boolean): Started[] {
     const proxy = new KubeProxy(s.kubeProxy, s.podSubnet);
     const node = { name: n.name, addresses, podCIDR: n.podCIDR, zone };
     const lines = proxy.start({ node, services: c.services, slices: c.slices }, living);
-    // One by one: a rule set of thousands of Services has more lines than a call can have arguments.
-    for (const line of lines) for (const x of `ip netns exec ${n.name} ${line}`.split('\n')) out.push(x);
+    for (const line of lines) append(out, `ip netns exec ${n.name} ${line}`.split('\n'));
     return { proxy, n, zone };
   });
 }

@@ -90,7 +90,7 @@ export function live(
     let i = actions.length - 1;
     while (i >= 0 && actions[i]!.atNs === loop.now && actions[i]!.by !== by) i--;
     const last = actions[i]?.atNs === loop.now ? actions[i] : undefined;
-    if (last !== undefined) last.lines.push(...lines);
+    if (last !== undefined) for (const l of lines) last.lines.push(l);
     else actions.push({ atNs: loop.now, by, lines: [...lines] });
   };
   garbageCollector(loop);

@@ -107,8 +107,10 @@ export function iptablesRestoreInput(
   }
   for (const port of ports) writePort(r, port, sync.updated === null || sync.updated.has(port.service));
   const stale = [...(sync.existing ?? [])].filter((c) => !r.active.has(c)).sort();
-  r.natChains.push(...stale.map(chainLine));
-  r.nat.push(...stale.map((c) => `-X ${c}`));
+  for (const c of stale) {
+    r.natChains.push(chainLine(c));
+    r.nat.push(`-X ${c}`);
+  }
   writeNodePortJump(r);
   if (ctx.dropInvalid) r.filter.push('-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP');
   r.filter.push(...forwardRules(ctx.mark));

@@ -93,7 +93,7 @@ export class RuleIndex {
     });
     const sorted = [...all.values()].sort((a, b) => b.at.length - a.at.length);
     const kept = sorted.filter((x, k) => k < MOST_CLASSES && x.at.length >= least);
-    for (const x of sorted) if (!kept.includes(x)) others.push(...x.at);
+    for (const x of sorted) if (!kept.includes(x)) for (const i of x.at) others.push(i);
     this.others = others.sort((a, b) => a - b);
     this.classes = kept.map((x) => x.c);
     for (const { c, at } of kept) for (const i of at) this.enter(c, rules[i]!, i);
