@@ -13,7 +13,7 @@ import {
 import { SCTP_STATES } from '../linux/netfilter/ct-sctp.js';
 import type { Tuple } from '../linux/netfilter/ct-tuple.js';
 import { TCP_STATES } from '../linux/netfilter/ct-tcp.js';
-import { address, number, PROTOCOLS, protocol, valueMask } from './iptables-values.js';
+import { address, number, PROTOCOLS, protocol, protocolNumber, valueMask } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'conntrack v1.4.7 (conntrack-tools)';
@@ -87,7 +87,7 @@ function filter(argv: readonly string[]): Test[] {
     switch (opt) {
       case '-p': case '--proto': {
         const name = next();
-        const p = PROTOCOLS[name] ?? (/^\d+$/.test(name) ? protocol(name) : -1);
+        const p = protocolNumber(PROTOCOLS, name) ?? (/^\d+$/.test(name) ? protocol(name) : -1);
         if (p < 0) throw new RangeError(`\`${name}' unsupported protocol`);
         tests.push((ct) => ct.orig.proto === p);
         break;

@@ -14,7 +14,7 @@ import {
   type SetType,
 } from '../linux/netfilter/ipset.js';
 import { SetMatch } from '../linux/netfilter/xt-match.js';
-import { address, number, PROTOCOLS, splitLine } from './iptables-values.js';
+import { address, number, protocolNumber, PROTOCOLS, splitLine } from './iptables-values.js';
 import type { Result } from './iptables-save.js';
 
 const PROG = 'ipset v7.17';
@@ -44,7 +44,7 @@ function entry(set: IpSet, text: string, find: (name: string) => IpSet | undefin
     const t = parts[i]!;
     if (dim === 'port') {
       const [proto, port] = t.includes(':') ? (t.split(':') as [string, string]) : ['tcp', t];
-      e.proto = PROTOCOLS[proto] ?? number(proto, 255);
+      e.proto = protocolNumber(PROTOCOLS, proto) ?? number(proto, 255);
       e.port = number(port, 65535);
       return;
     }

@@ -13,6 +13,9 @@ export const PROTOCOLS: Readonly<Record<string, number>> = {
 export const RULE_PROTOCOLS: Readonly<Record<string, number>> = {
   ...PROTOCOLS, 'ipv6-icmp': 58, icmpv6: 58, 'mobility-header': 135, 'ipv6-mh': 135, mh: 135,
 }; // prettier-ignore
+/** The number of a protocol's name; undefined: it is none of `names`. */
+export const protocolNumber = (names: Readonly<Record<string, number>>, name: string): number | undefined =>
+  Object.hasOwn(names, name) ? names[name] : undefined;
 export const CTSTATES = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'] as const;
 /** --ctstatus and the bits of Conn.status. */
 export const CTSTATUS = [['EXPECTED', 1], ['SEEN_REPLY', 2], ['ASSURED', 4], ['CONFIRMED', 8]] as const; // prettier-ignore
@@ -95,7 +98,7 @@ export function ports(text: string, sep = ':'): [number, number] {
 }
 
 export function protocol(text: string): number {
-  const n = RULE_PROTOCOLS[text.toLowerCase()] ?? (/^\d+$/.test(text) ? Number(text) : 256);
+  const n = protocolNumber(RULE_PROTOCOLS, text.toLowerCase()) ?? (/^\d+$/.test(text) ? Number(text) : 256);
   if (n > 255) throw new RangeError(`unknown protocol "${text.toLowerCase()}" specified`);
   return n;
 }

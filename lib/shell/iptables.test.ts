@@ -101,6 +101,15 @@ T('iptablesSave() prints kube-proxy rules in the kernel form, and they restore t
   assert.is(iptablesSave(net, []).out, out);
 });
 
+T('a name that every object has is no protocol', () => {
+  const net = setup();
+  for (const name of ['constructor', 'toString', '__proto__'])
+    assert.match(iptables(net, ['-A', 'INPUT', '-p', name]).err, `unknown protocol "${name.toLowerCase()}" specified`);
+  assert.is(ipset(net, ['create', 's', 'hash:ip,port']).exit, 0);
+  assert.is(ipset(net, ['add', 's', '10.0.0.1,constructor:1']).exit, 2);
+  assert.match(conntrack(net, ['-L', '-p', 'constructor']).err, 'unsupported protocol');
+});
+
 T('-W is refused without -w, in each program in its own words', () => {
   const net = setup();
   const warning = 'Ignoring deprecated --wait-interval option.\n';

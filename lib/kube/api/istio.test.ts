@@ -81,6 +81,7 @@ const REFUSED: [text: string, from: string, to: string, message: string][] = [
   [GATEWAY, 'selector:', 'selektor:', 'm.yaml:5:3: spec: found unknown field "selektor", expected one of: servers, selector'],
   [SERVICE, 'timeout: 5s', 'timeout: soon', 'm.yaml:15:14: spec.http[0].timeout: found no duration, expected one like 5s or 500ms'],
   [SERVICE, 'prefix: /api', 'regex: "("', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing closing ): `(`; Istio uses RE2 style regex-based match (https://github.com/google/re2/wiki/Syntax)'],
+  [SERVICE, 'prefix: /api', 'regex: "\\\\Q/api"', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing closing ): `^(?:\\Q/api)$`; Istio uses'],
   [SERVICE, 'timeout: 5s', 'fault: {}', 'm.yaml:15:12: spec.http[0].fault: fault is not supported yet'],
   [SERVICE, 'host: api,', 'host: api, subset: v1,', 'm.yaml:13:43: spec.http[0].route[0].destination.subset: subset is not supported yet'],
   [SERVICE, 'hosts: [shop.example.com]', 'hosts: []', 'm.yaml:5:10: spec.hosts: Required value: a VirtualService without hosts is a delegate, which is not supported yet'],

@@ -107,6 +107,7 @@ function regex(at: At): string {
   if (v.length > MAX_REGEX) at.fail('regex is too large, max length allowed is 1024');
   try {
     new GoRegexp(v);
+    new GoRegexp(`^(?:${v})$`); // what a gateway matches whole texts with
   } catch (e) {
     if (!(e instanceof RegexpError)) throw e;
     at.fail(`${e.message}; Istio uses RE2 style regex-based match (https://github.com/google/re2/wiki/Syntax)`);

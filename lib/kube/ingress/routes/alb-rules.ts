@@ -101,13 +101,13 @@ function forwardConfig(m: Member, json: Json): Action {
   return forward(m, targets);
 }
 
-const STATUS: Record<string, 301 | 302> = { HTTP_301: 301, HTTP_302: 302 };
+const STATUS: ReadonlyMap<string, 301 | 302> = new Map([['HTTP_301', 301], ['HTTP_302', 302]]); // prettier-ignore
 const CONTENT = ['text/plain', 'text/css', 'text/html', 'application/javascript', 'application/json'];
 
 function redirectConfig(json: Json): Action {
   const f = json.fields('host', 'path', 'port', 'protocol', 'query', 'statusCode');
   const code = f.get('statuscode')?.text() ?? json.fail('statusCode is required');
-  const status = STATUS[code] ?? json.fail(`found the statusCode ${quote(code)}, expected HTTP_301 or HTTP_302`);
+  const status = STATUS.get(code) ?? json.fail(`found the statusCode ${quote(code)}, expected HTTP_301 or HTTP_302`);
   const text = (key: string): string | null => f.get(key)?.text() ?? null;
   return { type: 'redirect', status, protocol: text('protocol'), host: text('host'), port: text('port'), path: text('path'), query: text('query') }; // prettier-ignore
 }

@@ -197,6 +197,8 @@ Routers('alb: what the controller refuses is refused', () => {
   assert.match(refusal(build({ paths: ['h.example.com Prefix /a* web'] })), /prefix path shouldn't contain wildcards: \/a\*/); // prettier-ignore
   assert.match(refusal(build({ paths: ['h.example.com Prefix / api'] })), /your service be must of type 'NodePort' or 'LoadBalancer'/); // prettier-ignore
   assert.match(refusal(build({ paths, annotations: { 'alb.ingress.kubernetes.io/wafv2-acl-arn': 'x' } })), /wafv2-acl-arn: this annotation is not supported yet/); // prettier-ignore
+  const odd = { 'alb.ingress.kubernetes.io/actions.odd': '{"type":"redirect","redirectConfig":{"statusCode":"constructor"}}' }; // prettier-ignore
+  assert.match(refusal(build({ paths: ['h.example.com Prefix / odd:use-annotation'], annotations: odd })), /found the statusCode "constructor", expected HTTP_301 or HTTP_302/); // prettier-ignore
   assert.match(refusal(build({ paths, annotations: { 'alb.ingress.kubernetes.io/ssl-redirect': '443' } })), /listener does not exist for SSLRedirect port: 443/); // prettier-ignore
 });
 
