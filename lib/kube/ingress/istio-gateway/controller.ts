@@ -101,7 +101,9 @@ export class IstioController implements Controller {
 
   private count(e: Endpoint, by: 1 | -1): void {
     const key = `${ntoa(e.address)}:${e.port}`;
-    this.active.set(key, (this.active.get(key) ?? 0) + by);
+    const n = (this.active.get(key) ?? 0) + by;
+    if (n > 0) this.active.set(key, n);
+    else this.active.delete(key);
   }
 
   /** Two draws; the first stays unless the second has fewer requests. */

@@ -94,6 +94,11 @@ Gateway('localReply() writes replies as they were seen (I3)', () => {
   assert.equal(head(503, { body: 'no healthy upstream' }), ['content-length: 19', 'content-type: text/plain', date, 'server: istio-envoy']); // prettier-ignore
 });
 
+Gateway('localReply() has Envoy’s phrase for every status that a route may answer with', () => {
+  const line = (status: number): string => lines(responseText(localReply(status, { now: NOW, keep: true, method: 'GET' }).head))[0]!; // prettier-ignore
+  assert.equal([202, 409, 418, 511].map(line), ['HTTP/1.1 202 Accepted', 'HTTP/1.1 409 Conflict', 'HTTP/1.1 418 Unknown', 'HTTP/1.1 511 Network Authentication Required']); // prettier-ignore
+});
+
 Gateway('peerMetadata() is a Struct in base64, as a proxy was seen to send it', () => {
   // What a user of Istio published in November 2024, of a sidecar.
   const seen = 'ChoKCkNMVVNURVJfSUQSDBoKS3ViZXJuZXRlcwrkAQoGTEFCRUxTEtkBKtYBCigKA2FwcBIhGh9kZW1vLWEtcHJvZHVjdGNhdGFsb2dtYW5hZ2VtZW50CkQKH3NlcnZpY2UuaXN0aW8uaW8vY2Fub25pY2FsLW5hbWUSIRofZGVtby1hLXByb2R1Y3RjYXRhbG9nbWFuYWdlbWVudAo/CiNzZXJ2aWNlLmlzdGlvLmlvL2Nhbm9uaWNhbC1yZXZpc2lvbhIYGhZwcm9kdWN0Y2F0YWxvZ2FwaS0wLjIzCiMKB3ZlcnNpb24SGBoWcHJvZHVjdGNhdGFsb2dhcGktMC4yMwosCgROQU1FEiQaImRlbW8tYS1wcm9kY2F0YXBpLTU3ODY4ZjlkN2MtNjdmc2MKGQoJTkFNRVNQQUNFEgwaCmNvbXBvbmVudHMKWAoFT1dORVISTxpNa3ViZXJuZXRlczovL2FwaXMvYXBwcy92MS9uYW1lc3BhY2VzL2NvbXBvbmVudHMvZGVwbG95bWVudHMvZGVtby1hLXByb2RjYXRhcGkKJAoNV09SS0xPQURfTkFNRRITGhFkZW1vLWEtcHJvZGNhdGFwaQ=='; // prettier-ignore
