@@ -43,6 +43,27 @@ Codecs('replace16(), replace32() equal a full recomputation', () => {
   );
 });
 
+Codecs('sum() is that of RFC 1071 word by word, at any offset and length, up to 64 KiB of ones', () => {
+  const plain = (b: Uint8Array, start: number): number => {
+    let s = start;
+    for (let i = 0; i < b.length; i += 2) {
+      s += b[i]! * 256 + (b[i + 1] ?? 0);
+      if (s > 0xffff) s -= 0xffff;
+    }
+    return s;
+  };
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 70 }), fc.nat(17), fc.nat(17), fc.nat(0xffff), (b, from, less, start) => {
+      const end = Math.max(from, b.length - less);
+      const o = Math.min(from, b.length);
+      assert.is(sum(b, o, Math.min(end, b.length), start), plain(b.subarray(o, Math.min(end, b.length)), start));
+    }),
+    { numRuns: 2000 },
+  );
+  const ones = new Uint8Array(65536).fill(255);
+  for (const n of [65535, 65536]) assert.is(sum(ones, 0, n, 0xffff), plain(ones.subarray(0, n), 0xffff));
+});
+
 Codecs('ipv4.write() gives the header a kernel sends', () => {
   const b = blank(24);
   ipv4.write(b, 2, 0, 84, 0x1234, ipv4.DF, 64, ipv4.ICMP, ip('10.0.1.2'), ip('10.0.1.3'));

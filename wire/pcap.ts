@@ -58,17 +58,23 @@ export function writeHeader(b: Uint8Array, o: number, linktype: number): void {
   le32(b, o + 20, linktype);
 }
 
-/** Appends one record; a frame longer than the snaplen is cut, with its real length kept. */
-export function writeRecord(out: Chunks, sec: number, nsec: number, buf: Uint8Array, start: number, end: number): void {
-  const len = end - start;
-  const cap = len > SNAPLEN ? SNAPLEN : len;
-  const o = out.reserve(RECORD_HLEN + cap);
-  const b = out.cur;
+/** Bytes that the record of a frame of `len` bytes takes. */
+export const recordLen = (len: number): number => RECORD_HLEN + (len > SNAPLEN ? SNAPLEN : len);
+
+/** Writes one record at `o`, where `recordLen` bytes are free; a frame longer than the snaplen is cut, with its real length kept. */
+export function putRecord(b: Uint8Array, o: number, sec: number, nsec: number, buf: Uint8Array, start: number, end: number): void {
+  const cap = recordLen(end - start) - RECORD_HLEN;
   le32(b, o, sec);
   le32(b, o + 4, nsec);
   le32(b, o + 8, cap);
-  le32(b, o + 12, len);
+  le32(b, o + 12, end - start);
   copyBytes(b, o + RECORD_HLEN, buf, start, start + cap);
+} // prettier-ignore
+
+/** Appends one record. */
+export function writeRecord(out: Chunks, sec: number, nsec: number, buf: Uint8Array, start: number, end: number): void {
+  const o = out.reserve(recordLen(end - start));
+  putRecord(out.cur, o, sec, nsec, buf, start, end);
 }
 
 /** A whole file in memory. */

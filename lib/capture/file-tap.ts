@@ -5,8 +5,7 @@
  */
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { copyBytes, le32 } from '../../wire/chunks.js';
-import { EPOCH_SEC, HLEN, RECORD_HLEN, SNAPLEN, writeHeader } from '../../wire/pcap.js';
+import { EPOCH_SEC, HLEN, putRecord, recordLen, writeHeader } from '../../wire/pcap.js';
 import type { CaptureClock } from './tap.js';
 
 const BLOCK = 1 << 18;
@@ -31,20 +30,13 @@ export class FileTap {
 
   /** Records `buf[start, end)`, seen `now` (virtual ns); direction and packet id have no place in a pcap file. */
   frame(now: number, _direction: 1 | 2, buf: Uint8Array, start: number, end: number, _packetId: number): void {
-    const len = end - start;
-    const cap = len > SNAPLEN ? SNAPLEN : len;
-    if (this.used + RECORD_HLEN + cap > this.block.length) this.flush(RECORD_HLEN + cap);
+    const need = recordLen(end - start);
+    if (this.used + need > this.block.length) this.flush(need);
     const t = this.clock.stamp(now);
     this.clock.seq++;
     const sec = Math.floor(t / 1e9);
-    const b = this.block;
-    const o = this.used;
-    le32(b, o, EPOCH_SEC + sec);
-    le32(b, o + 4, t - sec * 1e9);
-    le32(b, o + 8, cap);
-    le32(b, o + 12, len);
-    copyBytes(b, o + RECORD_HLEN, buf, start, start + cap);
-    this.used = o + RECORD_HLEN + cap;
+    putRecord(this.block, this.used, EPOCH_SEC + sec, t - sec * 1e9, buf, start, end);
+    this.used += need;
     this.frames++;
   }
 
