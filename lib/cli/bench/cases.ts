@@ -15,7 +15,6 @@ import {
 import { DnsTraffic, TcpTraffic, type Traffic, UdpTraffic } from './traffic.js';
 
 export interface Case {
-  does: string;
   cluster: ClusterOptions;
   traffic(k: Kernel): Traffic;
   /** How many times fewer packets a round has, by kind of flow: one of them is more work. */
@@ -24,9 +23,9 @@ export interface Case {
 }
 
 const ip = (text: string): number => aton(text)!;
-const bridge = '{ plugin: bridge }';
-const flannel = '{ plugin: flannel, backend: { type: vxlan } }';
-const calico = '{ plugin: calico, ipipMode: Always, vxlanMode: Never }';
+const BRIDGE: ClusterOptions = { cni: '{ plugin: bridge }', mode: 'iptables' };
+const FLANNEL: ClusterOptions = { cni: '{ plugin: flannel, backend: { type: vxlan } }', mode: 'iptables' };
+const CALICO: ClusterOptions = { cni: '{ plugin: calico, ipipMode: Always, vxlanMode: Never }', mode: 'iptables' };
 
 /** The address of the first device of a namespace but lo. */
 function podIp(k: Kernel, netns: string): number {
@@ -41,51 +40,33 @@ const toService = (k: Kernel): Traffic =>
   new UdpTraffic(k.netns.get(CLIENT)!, k.netns.get(SERVER)!, [ip(CLUSTER_IP), SERVICE_PORT], UDP_PORT);
 
 export const CASES: Readonly<Record<string, Case>> = {
-  'same-node': {
-    does: 'UDP pod → bridge → pod on one node',
-    cluster: { cni: bridge, mode: 'iptables' },
-    traffic: toPod(NEAR),
-  },
-  routed: {
-    does: 'UDP pod → bridge → route → bridge → pod on another node',
-    cluster: { cni: bridge, mode: 'iptables' },
-    traffic: toPod(SERVER),
-  },
-  vxlan: {
-    does: 'the same through flannel’s VXLAN',
-    cluster: { cni: flannel, mode: 'iptables' },
-    traffic: toPod(SERVER),
-  },
-  ipip: {
-    does: 'the same through Calico’s IPIP tunnel and rules',
-    cluster: { cni: calico, mode: 'iptables' },
-    traffic: toPod(SERVER),
-  },
-  'clusterip-iptables': {
-    does: 'UDP to a ClusterIP, DNAT by iptables, VXLAN to the other node',
-    cluster: { cni: flannel, mode: 'iptables' },
-    traffic: toService,
-  },
-  'clusterip-ipvs': {
-    does: 'UDP to a ClusterIP, by IPVS, VXLAN to the other node',
-    cluster: { cni: flannel, mode: 'ipvs' },
-    traffic: toService,
-  },
+  /** UDP pod → bridge → pod on one node. */
+  'same-node': { cluster: BRIDGE, traffic: toPod(NEAR) },
+  /** UDP pod → bridge → route → bridge → pod on another node. */
+  routed: { cluster: BRIDGE, traffic: toPod(SERVER) },
+  /** The same through flannel’s VXLAN. */
+  vxlan: { cluster: FLANNEL, traffic: toPod(SERVER) },
+  /** The same through Calico’s IPIP tunnel and rules. */
+  ipip: { cluster: CALICO, traffic: toPod(SERVER) },
+  /** UDP to a ClusterIP, DNAT by iptables, VXLAN to the other node. */
+  'clusterip-iptables': { cluster: FLANNEL, traffic: toService },
+  /** UDP to a ClusterIP, by IPVS, VXLAN to the other node. */
+  'clusterip-ipvs': { cluster: { ...FLANNEL, mode: 'ipvs' }, traffic: toService },
+  /** UDP pod → masquerade → router → host outside. */
   egress: {
-    does: 'UDP pod → masquerade → router → host outside',
-    cluster: { cni: flannel, mode: 'iptables', host: true },
+    cluster: { ...FLANNEL, host: true },
     traffic: (k) => new UdpTraffic(k.netns.get(CLIENT)!, k.netns.get('internet')!, [ip(HOST_IP), UDP_PORT], UDP_PORT),
   },
+  /** DNS query to CoreDNS by its ClusterIP, and the answer. */
   dns: {
-    does: 'DNS query to CoreDNS by its ClusterIP, and the answer',
-    cluster: { cni: flannel, mode: 'iptables', coredns: true },
+    cluster: { ...FLANNEL, coredns: true },
     traffic: (k) => new DnsTraffic(k.netns.get(CLIENT)!, ip(DNS_IP), 'svc.default.svc.cluster.local', ip(CLUSTER_IP)),
     known: 10,
     fresh: 10,
   },
+  /** A TCP stream to a ClusterIP, VXLAN to the other node; new flows: 100 bytes each. */
   'tcp-bulk': {
-    does: 'a TCP stream to a ClusterIP, VXLAN to the other node; new flows: 100 bytes each',
-    cluster: { cni: flannel, mode: 'iptables' },
+    cluster: FLANNEL,
     traffic: (k) =>
       new TcpTraffic(k.netns.get(CLIENT)!, k.netns.get(SERVER)!, [ip(CLUSTER_IP), SERVICE_TCP_PORT], TCP_PORT),
     known: 2,
