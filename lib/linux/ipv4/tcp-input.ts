@@ -21,7 +21,8 @@ import * as T from './tcp-sock.js';
 import { initTransfer, synSent, tryUndoSpuriousSyn } from './tcp-synsent.js';
 import { finTime } from './tcp-timer.js';
 import { ECONNREFUSED } from './udp.js';
-import { setState, type TcpSock, tcpDone, tcpDoneWithError, tcpShutdown } from './tcp.js';
+import { tcpDone, tcpDoneWithError, tcpShutdown } from './tcp-close.js';
+import { setState, type TcpSock } from './tcp.js';
 
 const { after, before } = tcp;
 export const EPIPE = 32;

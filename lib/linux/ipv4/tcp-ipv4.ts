@@ -37,7 +37,8 @@ import { simpleRetransmit } from './tcp-recovery.js';
 import * as Q from './tcp-queue.js';
 import * as T from './tcp-sock.js';
 import { resetXmitTimer, retransmitTimer } from './tcp-timer.js';
-import { setState, type TcpSock, tcpDoneWithError } from './tcp.js';
+import { tcpDoneWithError } from './tcp-close.js';
+import { setState, type TcpSock } from './tcp.js';
 import { syncMss } from './tcp-write.js';
 import { initializeRcvMss } from './tcp-data.js';
 

@@ -18,7 +18,8 @@ import { ECN_OK } from './tcp-ecn.js';
 import { dstAdvmss } from './tcp-output.js';
 import * as F from './tcp-sack.js';
 import * as T from './tcp-sock.js';
-import { TcpSock, tcpDone } from './tcp.js';
+import { tcpDone } from './tcp-close.js';
+import { TcpSock } from './tcp.js';
 import { syncMss } from './tcp-write.js';
 
 const { after, before } = tcp;

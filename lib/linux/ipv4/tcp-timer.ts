@@ -13,7 +13,8 @@ import { sendAck, sendActiveReset } from './tcp-output.js';
 import * as T from './tcp-sock.js';
 import { sendLossProbe, sendProbe0, writeWakeup } from './tcp-probe.js';
 import { retransmitSkb } from './tcp-write.js';
-import { type TcpSock, tcpDone, tcpDoneWithError } from './tcp.js';
+import { tcpDone, tcpDoneWithError } from './tcp-close.js';
+import type { TcpSock } from './tcp.js';
 
 export const ETIMEDOUT = 110;
 /** Jiffies until a probe that could not be sent is tried again. */
