@@ -60,6 +60,10 @@ select(undef, undef, undef, 0.3);
 for (1 .. 3) { send($s, 'q', 0) } print "seconds $t\\ncpu $c\\n";
 `;
 
+/** Lines that wait until a program in the background has written a word to a file; one that ends before is an error. */
+const ready = (word: string, file: string, pid: string): string =>
+  `until grep -q ${word} ${file}; do kill -0 ${pid} 2> /dev/null || { cat ${file}; exit 1; }; sleep 0.05; done`;
+
 export class KernelCluster {
   private readonly bash: ChildProcessWithoutNullStreams;
   private readonly lines: AsyncIterator<string>;
@@ -82,6 +86,7 @@ export class KernelCluster {
     const env = { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` };
     this.bash = spawn('unshare', ['--mount', '--net', 'bash'], { env });
     this.bash.stderr.on('data', (d: Buffer) => (this.failed = `${this.failed}${d.toString()}`.slice(-2000)));
+    this.bash.stdin.on('error', () => {}); // it has ended, and `run` says why
     this.reader = createInterface({ input: this.bash.stdout });
     this.lines = this.reader[Symbol.asyncIterator]();
   }
@@ -92,7 +97,7 @@ export class KernelCluster {
     const out: string[] = [];
     for (;;) {
       const { value, done } = await this.lines.next();
-      if (done === true) throw new Error(`bench: the kernel's shell ended: ${this.failed}`);
+      if (done === true) throw new Error(`bench: the kernel's shell ended: ${out.at(-1) ?? this.failed}`);
       const line = value as string;
       if (line === 'done 0') return out;
       if (/^done \d+$/.test(line)) throw new Error(`bench: on the kernel: ${this.failed.trim()}`);
@@ -121,16 +126,16 @@ export class KernelCluster {
   async round(t: KernelTraffic, taps: readonly (readonly [string, string])[]): Promise<KernelRound> {
     const { dir } = this;
     const dump = taps.map(([n, d], i) =>
-      `ip netns exec ${n} tcpdump -p -n -Z root -B 131072 -i ${d} -w ${dir}/${n}-${d}.pcap 2> ${dir}/tcpdump.${i} & P="$P $!"`); // prettier-ignore
-    const ready = taps.map((_, i) => `until grep -q listening ${dir}/tcpdump.${i}; do sleep 0.05; done`);
+      `ip netns exec ${n} tcpdump -p -n -Z root -B 131072 -i ${d} -w ${dir}/${n}-${d}.pcap 2> ${dir}/tcpdump.${i} & T${i}=$!; P="$P $!"`); // prettier-ignore
+    const listening = taps.map((_, i) => ready('listening', `${dir}/tcpdump.${i}`, `$T${i}`));
     if (t.flows === 'new' && this.port + t.packets > 65000) this.port = 1024;
     const out = await this.run(
       [
         'P=""',
         ...dump,
-        ...ready,
-        `ip netns exec ${t.server} perl ${dir}/recv.pl ${t.port} > ${dir}/recv.out & R=$!`,
-        `until grep -q ready ${dir}/recv.out; do sleep 0.05; done`,
+        ...listening,
+        `ip netns exec ${t.server} perl ${dir}/recv.pl ${t.port} > ${dir}/recv.out 2>&1 & R=$!`,
+        ready('ready', `${dir}/recv.out`, '$R'),
         `ip netns exec ${t.client} perl ${dir}/send.pl ${t.to} ${t.packets} ${t.flows} ${this.port} || kill $R`,
         `wait $R; cat ${dir}/recv.out`,
         ...(taps.length > 0
