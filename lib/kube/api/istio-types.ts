@@ -68,7 +68,7 @@ export interface HttpRoute {
   rewrite: { uri: string; authority: string } | null;
   timeoutNs: number;
   /** Null: the mesh's default. */
-  retries: { attempts: number; perTryTimeoutNs: number; retryOn: string } | null;
+  retries: { attempts: number; retryOn: string } | null;
   request: HeaderOperations;
   response: HeaderOperations;
 }

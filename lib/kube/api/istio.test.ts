@@ -29,7 +29,7 @@ spec:
     - { destination: { host: api, port: { number: 8080 } }, weight: 90 }
     - { destination: { host: api-new.web.svc.cluster.local }, weight: 10, headers: { response: { set: { x-new: 'yes' } } } }
     timeout: 5s
-    retries: { attempts: 3, perTryTimeout: 500ms, retryOn: 5xx }
+    retries: { attempts: 3, retryOn: 5xx }
   - redirect: { uri: /home, redirectCode: 302 }
 `;
 
@@ -68,7 +68,7 @@ Istio('virtualService() reads matches, destinations, rewrites, retries and redir
   assert.equal(api!.route[1]!.response.set, [['x-new', 'yes']]);
   assert.equal(api!.rewrite, { uri: '/v1', authority: 'api.internal' });
   assert.is(api!.timeoutNs, 5e9);
-  assert.equal(api!.retries, { attempts: 3, perTryTimeoutNs: 5e8, retryOn: '5xx' });
+  assert.equal(api!.retries, { attempts: 3, retryOn: '5xx' });
   assert.is(home!.redirect!.code, 302);
 });
 
@@ -82,6 +82,8 @@ const REFUSED: [text: string, from: string, to: string, message: string][] = [
   [SERVICE, 'timeout: 5s', 'timeout: soon', 'm.yaml:15:14: spec.http[0].timeout: found no duration, expected one like 5s or 500ms'],
   [SERVICE, 'prefix: /api', 'regex: "("', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing closing ): `(`; Istio uses RE2 style regex-based match (https://github.com/google/re2/wiki/Syntax)'],
   [SERVICE, 'prefix: /api', 'regex: "\\\\Q/api"', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing closing ): `^(?:\\Q/api)$`; Istio uses'],
+  [SERVICE, 'prefix: /api', 'regex: "*"', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing argument to repetition operator: `*`; Istio uses'],
+  [SERVICE, 'attempts: 3', 'attempts: 3, perTryTimeout: 500ms', 'm.yaml:16:44: spec.http[0].retries.perTryTimeout: perTryTimeout is not supported yet'],
   [SERVICE, 'timeout: 5s', 'fault: {}', 'm.yaml:15:12: spec.http[0].fault: fault is not supported yet'],
   [SERVICE, 'host: api,', 'host: api, subset: v1,', 'm.yaml:13:43: spec.http[0].route[0].destination.subset: subset is not supported yet'],
   [SERVICE, 'hosts: [shop.example.com]', 'hosts: []', 'm.yaml:5:10: spec.hosts: Required value: a VirtualService without hosts is a delegate, which is not supported yet'],

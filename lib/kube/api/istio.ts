@@ -147,14 +147,14 @@ const MATCH = ['name', 'uri', 'scheme', 'method', 'authority', 'headers', 'port'
 
 function match(at: At): HttpMatch {
   fields(at, MATCH, ['sourceLabels', 'sourceNamespace']);
-  const present = (key: string): StringMatch | null => {
-    const m = stringMatch(at.opt(key));
+  const present = (key: string, empty?: 'empty prefix'): StringMatch | null => {
+    const m = stringMatch(at.opt(key), empty);
     if (m?.kind === 'regex' && m.value === '*') regex(at.req(key).req('regex'));
     return m;
   };
   const port = at.opt('port');
   return {
-    uri: stringMatch(at.opt('uri'), 'empty prefix'),
+    uri: present('uri', 'empty prefix'),
     scheme: present('scheme'),
     method: present('method'),
     authority: present('authority'),
@@ -239,14 +239,9 @@ function rewrite(at: At | null): HttpRoute['rewrite'] {
 
 function retries(at: At | null): HttpRoute['retries'] {
   if (at === null) return null;
-  fields(
-    at,
-    ['attempts', 'perTryTimeout', 'retryOn'],
-    ['retryRemoteLocalities', 'retryIgnorePreviousHosts', 'backoff'],
-  );
+  fields(at, ['attempts', 'retryOn'], ['perTryTimeout', 'retryRemoteLocalities', 'retryIgnorePreviousHosts', 'backoff']); // prettier-ignore
   return {
     attempts: at.opt('attempts')?.int(0, 2 ** 31 - 1) ?? 0,
-    perTryTimeoutNs: duration(at.opt('perTryTimeout')),
     retryOn: textOf(at, 'retryOn'),
   };
 }

@@ -91,7 +91,6 @@ export interface IstioRoute {
   readonly timeoutNs: number;
   readonly retries: {
     readonly attempts: number;
-    readonly perTryTimeoutNs: number;
     readonly retryOn: readonly string[];
   };
 }

@@ -3,7 +3,8 @@
  *
  * Two hosts are drawn and the one with fewer requests in flight is taken (LEAST_REQUEST); after a failure another one is, at once:
  * Envoy waits up to 25 ms. How long a Pod took (x-envoy-upstream-service-time) is told only by a program without a seed, others say 0,
- * for two machines never take equally long. Not here: TLS to the Pods, tracing, gRPC, HTTP/2, access logs.
+ * for two machines never take equally long. Not here: retries because of an answer's
+ * status, a route's time-out other than between two reads, TLS to the Pods, tracing, gRPC, HTTP/2, access logs.
  * @module
  */
 import { aton, ntoa } from '../../../../wire/inet.js';
@@ -177,12 +178,12 @@ export class IstioController implements Controller {
   }
 }
 
-/** Whether a failure is one of those that the route retries. */
+/** Whether a failure is one of those that the route retries; its time-out is for all tries (onResponseTimeout). */
 function retries(f: Failure, { retries: { retryOn } }: IstioRoute): boolean {
   const on = (...names: string[]): boolean => names.some((n) => retryOn.includes(n));
   if (f.kind === 'refused' || f.kind === 'connect-timeout')
     return on('connect-failure', '5xx', 'gateway-error', 'reset');
-  if (f.kind === 'timeout') return on('5xx', 'gateway-error');
+  if (f.kind === 'timeout') return false;
   return on('reset', '5xx', 'gateway-error') || (f.reused && !f.sent && on('reset-before-request'));
 }
 

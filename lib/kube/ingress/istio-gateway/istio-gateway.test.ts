@@ -3,6 +3,9 @@ import * as assert from 'uvu/assert';
 import { aton } from '../../../../wire/inet.js';
 import type { Downstream } from '../../../apps/l7/controller.js';
 import { CHUNKED, type Field, NO_BODY, ofLength, type RequestHead, requestText, responseText } from '../../../apps/l7/message.js'; // prettier-ignore
+import { FakeIo } from '../../../apps/l7/testing.js';
+import type { Router } from '../types.js';
+import { IstioController } from './controller.js';
 import { clientResponse, type Passing, upstreamRequest } from './headers.js';
 import { peerMetadata, peerMetadataId } from './metadata.js';
 import { localReply } from './replies.js';
@@ -97,6 +100,24 @@ Gateway('localReply() writes replies as they were seen (I3)', () => {
 Gateway('localReply() has Envoy’s phrase for every status that a route may answer with', () => {
   const line = (status: number): string => lines(responseText(localReply(status, { now: NOW, keep: true, method: 'GET' }).head))[0]!; // prettier-ignore
   assert.equal([202, 409, 418, 511].map(line), ['HTTP/1.1 202 Accepted', 'HTTP/1.1 409 Conflict', 'HTTP/1.1 418 Unknown', 'HTTP/1.1 511 Network Authentication Required']); // prettier-ignore
+});
+
+Gateway('a time-out is for all tries of a request: it is not retried, a refused connection is', () => {
+  const edits = { set: [], add: [], remove: [] };
+  const router: Router = {
+    decide: (r) => ({
+      kind: 'forward', target: r.target, rule: '', from: '', backends: [{ namespace: 'default', service: 'web', port: { name: '', number: 80 }, weight: 1 }],
+      istio: { authority: null, originalPath: null, headers: { request: edits, response: edits }, timeoutNs: 1e9, retries: { attempts: 2, retryOn: ['5xx'] } },
+    }),
+    upstreams: () => [{ address: '10.244.1.2', port: 8080 }],
+  }; // prettier-ignore
+  const workload = { pod: 'gw', namespace: 'istio-system', deployment: 'gw', labels: {} };
+  const d = new IstioController(new FakeIo(), router, { workload, timed: false }).decide(CURL, FROM);
+  assert.ok('forward' in d);
+  const first = d.forward.next([], null);
+  const after = (kind: 'timeout' | 'refused'): unknown => d.forward.next([first!], { kind, errno: 0, reused: false, sent: true }); // prettier-ignore
+  assert.equal(after('refused'), endpoint('10.244.1.2', 8080));
+  assert.is(after('timeout'), null);
 });
 
 Gateway('peerMetadata() is a Struct in base64, as a proxy was seen to send it', () => {

@@ -204,7 +204,7 @@ function routeOf({ http }: EnvoyRoute, originalPath: string | null, several: boo
     originalPath,
     headers: { request: join('request'), response: join('response') },
     timeoutNs: http.timeoutNs,
-    retries: { attempts: r === null ? 2 : r.attempts, perTryTimeoutNs: r?.perTryTimeoutNs ?? 0, retryOn: on },
+    retries: { attempts: r === null ? 2 : r.attempts, retryOn: on },
   };
 }
 
