@@ -46,8 +46,9 @@ class Prober {
   private begin(): void {
     const { sim } = this.p.net.kernel;
     this.at += this.o.intervalNs;
-    sim.arm(this.next, this.at);
+    // Where both are at the same time, the one attempt ends before the next begins.
     sim.arm(this.deadline, sim.now + this.o.timeoutNs);
+    sim.arm(this.next, this.at);
     const sock = new TcpSock(this.p.net, this.p.cred);
     this.sock = sock;
     this.open = false;
