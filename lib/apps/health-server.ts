@@ -99,7 +99,8 @@ export const healthServer: Program = (p) => {
   }
   const { sim } = p.net.kernel;
   const { endpoints } = a;
-  const count = (): number => (typeof endpoints === 'number' ? endpoints : Number(p.files.read(endpoints) ?? 0));
+  const count = (): number =>
+    typeof endpoints === 'number' ? endpoints : Number.parseInt(p.files.read(endpoints) ?? '', 10) || 0;
   const site = healthSite(a.service, count, () => EPOCH_SEC + Math.floor(sim.now / 1e9));
   const server = listenTcp(new TcpSock(p.net, p.cred), a.address, a.port, () => new HttpSession(site));
   if (typeof server === 'number') {

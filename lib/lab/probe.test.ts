@@ -44,12 +44,28 @@ Probe('over TCP a connection is enough; one that hangs is given up in time', () 
   );
   assert.equal(chains(r), ['UP', 'UP', 'DOWNUP']);
 });
+Probe('one that hangs until the next attempt begins is given up as well', () => {
+  const r = lab(
+    `--tcp 10.0.0.2:80 --interval 1 --timeout 1 --unhealthy 2 --up ${NAT('UP')} --down ${NAT('DOWN')}`,
+    `  - { at: 0.5s, run: ip netns exec b podwire app echo --tcp 80 & }\n${look('1.2s')}  - { at: 1.5s, run: ip netns exec b iptables -I INPUT -j DROP }\n${look('3.9s')}${look('4.1s')}`,
+    '5s',
+  );
+  assert.equal(chains(r), ['UP', 'UP', 'DOWNUP']);
+});
 Probe('an answer other than 200 is a bad one', () => {
   const health = (n: number): string =>
     `  - { at: 0s, run: ip netns exec b podwire app health --port 80 --service a/b --endpoints ${n} & }\n${look('2s')}`;
   const probe = `--http 10.0.0.2:80/ --interval 1 --timeout 0.5 --up ${NAT('UP')}`;
   assert.equal(chains(lab(probe, health(0), '3s')), ['']);
   assert.equal(chains(lab(probe, health(1), '3s')), ['UP']);
+});
+Probe('the endpoints that a health server counts may stand in a file; what is no number is none', () => {
+  const health = `  - { at: 0s, run: ip netns exec b podwire app health --port 80 --service a/b --endpoints /n & }\n`;
+  const write = (at: string, text: string): string => `  - { at: ${at}, run: echo '${text}' > /n }\n`;
+  const ask = (at: string): string => `  - { at: ${at}, run: ip netns exec a curl -s http://10.0.0.2/ }\n`;
+  const r = lab('--tcp 10.0.0.2:81 --interval 5 --timeout 1', `${health}${ask('1s')}${write('2s', '3')}${ask('3s')}${write('4s', 'x')}${ask('5s')}`, '6s'); // prettier-ignore
+  const counts = r.steps.filter((s) => s.command.includes('curl')).map((s) => /"localEndpoints": (.*),/.exec(s.stdout)?.[1]); // prettier-ignore
+  assert.equal(counts, ['0', '3', '0']);
 });
 Probe('isWhole() goes by Content-Length', () => {
   const head = 'HTTP/1.1 200 OK\r\nA: b\r\ncontent-length: 3\r\n\r\n';
