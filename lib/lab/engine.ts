@@ -2,15 +2,13 @@
  * Runs a Lab on podwire's own kernel: setup, one quiet second, taps on, steps at their times.
  * @module
  */
-import { EN10MB, RAW } from '../../wire/pcap.js';
-import { Tap, CaptureClock } from '../capture/tap.js';
+import type { Tap } from '../capture/tap.js';
 import type { Narrator } from '../capture/narrator.js';
 import type { Files, Program } from '../apps/program.js';
 import { ROOT } from '../linux/core/cred.js';
 import type { Kernel } from '../linux/core/kernel.js';
 import { SERVER_NAMES } from '../apps/servers/index.js';
 import { bootKernel } from '../linux/core/machine.js';
-import { ARPHRD_TUNNEL, type Netdev } from '../linux/core/netdev.js';
 import type { Netns } from '../linux/core/netns.js';
 import { commands, PROGRAM_NAMES, programFor } from '../shell/registry.js';
 import { type Command, splitNetns } from '../shell/script.js';
@@ -19,6 +17,7 @@ import { InputError } from '../sim/input-error.js';
 import { EndlessLoop, SEC } from '../sim/sim.js';
 import type { Lab, LabStep } from './lab.js';
 import { cat, sleepTime } from './builtins.js';
+import { Captures } from './captures.js';
 import { Processes } from './processes.js';
 
 /** What one step printed and how it ended; `exit` null: still running at the end. */
@@ -68,7 +67,7 @@ export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
   const machine = new Machine(lab, options);
   try {
     machine.setup();
-    machine.attach();
+    machine.captures.attach();
     options.onReady?.(machine.kernel);
     machine.steps();
   } catch (e) {
@@ -77,7 +76,7 @@ export function runLab(lab: Lab, options: LabOptions = {}): LabRun {
   }
   return {
     kernel: machine.kernel,
-    taps: machine.taps,
+    taps: machine.captures.taps,
     steps: machine.results,
     failures: machine.failures,
     notes: machine.notes,
@@ -93,7 +92,7 @@ interface Streams {
 
 class Machine {
   readonly kernel: Kernel;
-  readonly taps: Tap[] = [];
+  readonly captures: Captures;
   readonly results: StepResult[] = [];
   readonly failures: string[] = [];
   readonly notes: string[] = [];
@@ -107,6 +106,7 @@ class Machine {
     this.lab = lab;
     this.options = options;
     this.kernel = bootKernel(options.seed ?? lab.seed);
+    this.captures = new Captures(this.kernel, lab, options.narrator ?? null);
     this.processes = new Processes(this.kernel.sim);
   }
 
@@ -130,48 +130,6 @@ class Machine {
     }
     sim.runUntil(sim.now + SETTLE);
     this.phase = 'steps';
-  }
-
-  /** Opens the captures on every device, and on those that appear later. */
-  attach(): void {
-    const clock = new CaptureClock(this.kernel.skbs.made);
-    if (this.options.narrator !== undefined) this.options.narrator.before = clock.before;
-    const wanted = this.lab.captures === null ? null : new Set(this.lab.captures);
-    const byName = new Map<string, Tap>();
-    const open = (dev: Netdev): void => {
-      const name = `${dev.net.name}/${dev.name}`;
-      const linktype = dev.type === ARPHRD_TUNNEL ? RAW : EN10MB;
-      dev.tap = null;
-      if (wanted !== null && !wanted.has(name)) return;
-      let tap = byName.get(name);
-      if (tap === undefined) {
-        tap = new Tap(clock, name, linktype, dev.mac);
-        byName.set(name, tap);
-        this.taps.push(tap);
-      } else if (tap.linktype !== linktype) {
-        throw new InputError(this.lab.file, 0, 0, `captures: ${name} changed its link layer, expected another name`);
-      }
-      dev.tap = this.options.narrator?.listen(tap, dev) ?? tap;
-    };
-    this.kernel.tracer = this.options.narrator ?? null;
-    for (const net of this.kernel.netns.values()) net.devs.forEach(open);
-    this.kernel.onDevice = open;
-  }
-
-  /** Ends the captures: what programs send as they are killed belongs to no Lab. */
-  private detach(): void {
-    this.kernel.tracer = null;
-    this.kernel.onDevice = null;
-    for (const net of this.kernel.netns.values()) for (const d of net.devs) d.tap = null;
-  }
-
-  /** A capture of a device that never was is a mistake of the Lab. */
-  private checkCaptures(): void {
-    const { captures, capturePlaces, file } = this.lab;
-    const i = captures?.findIndex((name) => !this.taps.some((t) => t.iface === name)) ?? -1;
-    if (i < 0) return;
-    const { line, column } = capturePlaces[i]!;
-    throw new InputError(file, line, column, `captures: there was never a device "${captures![i]}"`);
   }
 
   steps(): void {
@@ -203,10 +161,10 @@ class Machine {
       while (open > 0 && sim.nextAt() <= t0 + LIMIT && sim.step());
       sim.runUntil(sim.now + TAIL);
     }
-    this.detach();
+    this.captures.detach();
     this.phase = 'over';
     this.processes.killAll();
-    if (this.options.stopAt === undefined) this.checkCaptures();
+    if (this.options.stopAt === undefined) this.captures.check();
     this.failures.push(...failedExpectations(this.lab, this.results));
   }
 
@@ -411,7 +369,7 @@ function unknownCommand(argv: readonly string[]): string {
   const list = [...Object.keys(commands), ...PROGRAM_NAMES, 'cat', 'mkdir', 'sleep', 'kill', 'setpriv', 'xargs']
     .sort()
     .join(', ');
-  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns|ingress|metallb-speaker|probe|tcp-proxy|${SERVER_NAMES.join('|')}, podwire fault`;
+  return `unknown command "${words}", expected one of: ${list}, podwire app echo|flood|health|http|coredns|ingress|istio-proxy|metallb-speaker|probe|tcp-proxy|${SERVER_NAMES.join('|')}, podwire fault`;
 }
 
 /** The namespace that `ip netns pids NAME` asks for; null for other commands. */

@@ -3,6 +3,7 @@
  * every node. It makes the system calls that lib/apps/probe.ts makes.
  * @module
  */
+import { CLOCK } from './kernel-clock.js';
 
 /** Arguments as probeArgs reads them. */
 export const PROBE = `#!/usr/bin/perl
@@ -28,18 +29,7 @@ my $agent = defined $o{agent} ? "User-Agent: $o{agent}\\r\\n" : '';
 my $request = defined $path ? "GET $path HTTP/1.1\\r\\nHost: $addr:$port\\r\\n" . ($o{close} ? "Connection: close\\r\\n" : '') . "$agent\\r\\n" : undef;
 bad() unless $o{interval} && $o{timeout};
 
-# Seconds by CLOCK_MONOTONIC, and of the time that this step was to start at.
-sub now {
-  my $ts = pack 'q q', 0, 0;
-  syscall(228, $_[0] // 1, $ts);
-  my ($sec, $nsec) = unpack 'q q', $ts;
-  return $sec + $nsec / 1e9;
-}
-sub begin {
-  open(my $f, '<', '/run/t0') or return now();
-  my $late = now(0) - (<$f> + ($ENV{PODWIRE_AT} // 0)) / 1e6;
-  return now() - $late;
-}
+${CLOCK}
 sub attempt {
   my $deadline = now() + $o{timeout};
   socket(my $s, PF_INET, SOCK_STREAM, 0) or return 0;

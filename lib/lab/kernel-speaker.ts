@@ -3,6 +3,7 @@
  * lib/apps/metallb-speaker.ts does.
  * @module
  */
+import { CLOCK } from './kernel-clock.js';
 
 /** Arguments as that program reads them. */
 export const SPEAKER = `#!/usr/bin/perl
@@ -24,18 +25,7 @@ while (@ARGV) {
 fail("found \\"$line\\"", 2) unless $o{node} && $o{address} && $o{config};
 my $dev = $o{interface} // 'eth0';
 
-# Seconds by CLOCK_MONOTONIC, and of the time that this step was to start at.
-sub now {
-  my $ts = pack 'q q', 0, 0;
-  syscall(228, $_[0] // 1, $ts);
-  my ($sec, $nsec) = unpack 'q q', $ts;
-  return $sec + $nsec / 1e9;
-}
-sub begin {
-  open(my $f, '<', '/run/t0') or return now();
-  my $late = now(0) - (<$f> + ($ENV{PODWIRE_AT} // 0)) / 1e6;
-  return now() - $late;
-}
+${CLOCK}
 socket(my $udp, PF_INET, SOCK_DGRAM | O_NONBLOCK, 0) or fail("socket: $!", 1);
 bind($udp, sockaddr_in(7946, inet_aton($o{address}))) or fail("bind: $!", 1);
 socket(my $arp, 17, SOCK_DGRAM | O_NONBLOCK, unpack('S', pack('n', 0x0806))) or fail("packet socket: $!", 1);
