@@ -11,6 +11,7 @@ const Setpriv = suite('lib/lab/setpriv');
 Setpriv('setpriv() reads ids, in both forms of an option', () => {
   assert.equal(read('setpriv --reuid 1337 --regid=1000 --clear-groups curl -s x'), { cred: { uid: 1337, gid: 1000 }, argv: ['curl', '-s', 'x'] }); // prettier-ignore
   assert.equal(read('setpriv --euid 7 -- nc -l 1'), { cred: { uid: 7, gid: 0 }, argv: ['nc', '-l', '1'] });
+  assert.equal(read('setpriv --regid 1 --groups 0,4 true'), { cred: { uid: 0, gid: 1 }, argv: ['true'] });
   assert.equal(read('setpriv --ruid 7 true'), { cred: { uid: 0, gid: 0 }, argv: ['true'] });
 });
 
@@ -21,6 +22,7 @@ Setpriv('setpriv() says what util-linux says of wrong words, and what podwire ha
     ['setpriv --bla nc', "setpriv: unrecognized option '--bla'\nTry 'setpriv --help' for more information.\n"],
     ['setpriv --reuid', "setpriv: option '--reuid' requires an argument\nTry 'setpriv --help' for more information.\n"],
     ['setpriv --reuid proxy nc', 'podwire: setpriv: found --reuid "proxy", expected a number\n'],
+    ['setpriv --groups adm,4 nc', 'podwire: setpriv: found --groups "adm,4", expected numbers\n'],
     ['setpriv --no-new-privs nc', 'podwire: setpriv: --no-new-privs is not supported yet\n'],
   ];
   for (const [line, said] of cases) assert.is(read(line), said);

@@ -41,11 +41,12 @@ export function setpriv(words: readonly string[]): Setpriv | string {
     if (IDS[opt] === undefined && opt !== '--groups') return `setpriv: unrecognized option '${words[i]}'\n${HINT}`;
     const value = joined ?? words[++i];
     if (value === undefined) return `setpriv: option '${opt}' requires an argument\n${HINT}`;
+    // Names are in a machine's own tables, which the two sides do not share.
     if (opt === '--groups') {
+      if (!/^\d{1,9}(,\d{1,9})*$/.test(value)) return `podwire: setpriv: found ${opt} "${value}", expected numbers\n`;
       groups = true;
       continue;
     }
-    // Names are in a machine's own tables, which the two sides do not share.
     if (!/^\d{1,9}$/.test(value)) return `podwire: setpriv: found ${opt} "${value}", expected a number\n`;
     for (const id of IDS[opt]!) cred[id] = Number(value);
     grouped ||= opt === '--regid' || opt === '--rgid' || opt === '--egid';
