@@ -146,6 +146,8 @@ const BAD: [more: string, objects: string[] | undefined, message: string][] = [
   [`${HOST}\n  metallb: { protocol: bgp, addresses: [ 192.168.56.64/28 ] }`, undefined, 's.yaml:8:42: spec.metallb.addresses[0]: found "192.168.56.64/28", expected addresses outside of 192.168.56.0/24'],
   ['metallb: { protocol: layer2, addresses: [ 192.168.56.240/32 ] }', [SVC(), SVC('', '{ port: 81 }', 'web2')], 's.yaml:10:78: spec.objects[1].spec.type: Service "web2": found no free address in metallb.addresses, expected one more'],
   ['metallb: { protocol: layer2, addresses: [ 192.168.56.240/30 ] }', [SVC().replace('name: web', "name: web, annotations: { metallb.io/loadBalancerIPs: '192.168.56.9' }")], 's.yaml:9:104: spec.objects[0].metadata.annotations.metallb.io/loadBalancerIPs: found "192.168.56.9", expected one address of metallb.addresses'],
+  [`${HOST}\n  networking: { serviceSubnet: 198.51.100.64/28 }\n  metallb: { protocol: bgp, addresses: [ 198.51.100.0/24 ] }`, undefined, 's.yaml:9:42: spec.metallb.addresses[0]: found "198.51.100.0/24", expected addresses outside of 198.51.100.64/28'],
+  ['metallb: { protocol: layer2, addresses: [ 192.168.56.240/30 ] }', [SVC().replace('name: web', "name: web, annotations: { metallb.io/allow-shared-ip: a }")], 's.yaml:9:74: spec.objects[0].metadata.annotations: Service "web": metallb.io/allow-shared-ip is not supported yet'],
 ]; // prettier-ignore
 Balancers('what cannot be is refused at its place', () => {
   assert.equal(BAD.map(([more, objects]) => refused(more, objects)), BAD.map(([, , message]) => message)); // prettier-ignore

@@ -13,6 +13,7 @@
  * @module
  */
 import { sha256 } from '@noble/hashes/sha2.js';
+import { hex } from '../../../wire/bytes.js';
 import { aton, ntoa } from '../../../wire/inet.js';
 import { type At, quote } from '../api/at.js';
 import { failAt, placeOf } from '../api/meta.js';
@@ -34,6 +35,8 @@ export interface MetalLb {
 }
 
 const ADDRESSES = ['metallb.io/loadBalancerIPs', 'metallb.universe.tf/loadBalancerIPs'];
+/** Annotations that would change who gets which address. */
+const UNSUPPORTED = ['metallb.io', 'metallb.universe.tf'].flatMap((d) => [`${d}/address-pool`, `${d}/allow-shared-ip`]);
 /** What the speakers read. */
 const FILE = '/run/podwire-metallb';
 const MAX_POOL = 65536;
@@ -59,7 +62,8 @@ export function parseMetalLb(at: At | null, m: Machines, inVpc: boolean): MetalL
     const inside = (ip: string): boolean => aton(ip)! >>> 0 >= first >>> 0 && aton(ip)! >>> 0 <= last >>> 0;
     const owner = [...taken, ...[...routers.values()].map(ipOf)].find(inside);
     if (owner !== undefined) place.fail(`found ${quote(place.str())}, expected addresses that no machine has: ${owner} is one`); // prettier-ignore
-    const within = (net: string): boolean => contains(net, ntoa(first)) || contains(net, ntoa(last));
+    const within = (net: string): boolean =>
+      contains(net, ntoa(first)) || contains(net, ntoa(last)) || inside(ntoa(networkOf(net).net));
     const subnet = [m.podSubnet, m.serviceSubnet].find((n) => n !== '' && within(n));
     if (subnet !== undefined) place.fail(`found ${quote(place.str())}, expected addresses outside of ${subnet}`);
     const on = contains(nets[0]!, ntoa(first)) && contains(nets[0]!, ntoa(last));
@@ -102,6 +106,8 @@ export function assignPool(s: Scenario, services: Service[]): void {
     v.status = { loadBalancer: { ingress: [{ ip: ntoa(ip), ipMode: 'VIP' }] } };
   };
   for (const v of waiting) {
+    const other = UNSUPPORTED.find((k) => Object.hasOwn(v.metadata.annotations, k));
+    if (other !== undefined) failAt(s.file, v, 'metadata.annotations', `${other} is not supported yet`);
     const key = ADDRESSES.find((k) => Object.hasOwn(v.metadata.annotations, k));
     if (key === undefined) continue;
     const text = v.metadata.annotations[key]!;
@@ -144,7 +150,7 @@ function mayAnnounce(s: Scenario, v: Service, slices: readonly EndpointSlice[]):
 
 /** sha256 of `NODE#IP`, as hexadecimal text: the lowest one announces. */
 function rank(node: string, ip: string): string {
-  return Array.from(sha256(new TextEncoder().encode(`${node}#${ip}`)), (x) => x.toString(16).padStart(2, '0')).join('');
+  return hex(sha256(new TextEncoder().encode(`${node}#${ip}`)));
 }
 
 /** Addresses of Services, and who may announce them. */
