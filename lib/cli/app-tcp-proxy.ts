@@ -29,6 +29,8 @@ const WARM_UP = 3;
 async function warm(o: TcpProxyOptions): Promise<void> {
   const io = new NodeIo(1);
   const server = createServer((c) => c.pipe(c)).listen(WARM_SERVER, '127.0.0.1');
+  // Another balancer of this namespace that warms up at the same time has the ports.
+  server.on('error', () => {});
   const [listen, to] = [WARM_PORT, WARM_SERVER].map((port) => ({ address: LOOPBACK, port })) as [typeof o.listen, typeof o.listen]; // prettier-ignore
   tcpProxy(io, { ...o, listen, to: [to], acceptProxy: false }, () => {});
   await io.listening();
