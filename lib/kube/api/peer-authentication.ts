@@ -21,7 +21,7 @@ export function peerAuthentication(at: At): PeerAuthentication {
   const ports = spec?.opt('portLevelMtls') ?? null;
   const portLevelMtls: Record<string, PeerMtlsMode> = {};
   for (const e of ports?.entries() ?? []) {
-    if (!/^\d{1,5}$/.test(e.key) || Number(e.key) < 1 || Number(e.key) > 65535)
+    if (!/^[1-9]\d{0,4}$/.test(e.key) || Number(e.key) > 65535)
       invalid(e.keyAt, 'port must be in range 1..65535', e.key);
     portLevelMtls[e.key] = mode(e.at);
   }

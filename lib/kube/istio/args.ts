@@ -13,9 +13,12 @@ const USAGE = 'expected --mesh FILE, --pod NAMESPACE/NAME or --seed N';
 /** Reads the arguments after `istio-proxy`; a string says what is wrong. */
 export function istioProxyArgs(args: readonly string[]): IstioProxyArgs | string {
   const o: IstioProxyArgs = { mesh: '', pod: '', seed: null };
+  const seen = new Set<string>();
   for (let i = 0; i < args.length; i += 2) {
     const [a, v] = [args[i]!, args[i + 1]];
     if (v === undefined) return `istio-proxy: found "${a}" without a value, ${USAGE}`;
+    if (seen.has(a)) return `istio-proxy: found "${a}" again, ${USAGE}`;
+    seen.add(a);
     if (a === '--mesh') o.mesh = v;
     else if (a === '--pod' && /^[^/]+\/[^/]+$/.test(v)) o.pod = v;
     else if (a === '--seed' && /^\d{1,10}$/.test(v)) o.seed = Number(v);

@@ -120,7 +120,7 @@ export class EnvoyController implements Controller {
     if (side === 'inbound') return seen;
     if (route.operation !== null) set(fields, OPERATION, route.operation);
     if (!route.passthrough) {
-      set(fields, PEER_ID, peerId(mesh, me, 'sidecar'));
+      set(fields, PEER_ID, peerId(mesh, me));
       set(fields, PEER, peerMetadata(mesh, me));
     }
     set(fields, 'x-envoy-attempt-count', '1');
@@ -204,7 +204,7 @@ export class EnvoyController implements Controller {
     set(fields, 'x-envoy-upstream-service-time', '0');
     if (side === 'outbound') fields.splice(0, fields.length, ...removed(fields, [PEER_ID, PEER]));
     else {
-      if (seen.peerId) set(fields, PEER_ID, peerId(this.o.mesh(), me, 'sidecar'));
+      if (seen.peerId) set(fields, PEER_ID, peerId(this.o.mesh(), me));
       if (seen.peer) set(fields, PEER, peerMetadata(this.o.mesh(), me));
     }
     finishResponse(fields, this.server, io.wall(), !keep);

@@ -8,7 +8,7 @@
 import type { Rng } from '../../sim/rng.js';
 import { httpDate } from '../../sim/calendar.js';
 import type { Answer, Failure } from '../../apps/l7/controller.js';
-import { bytesOf, CHUNKED, type Field, type Framing, NO_BODY, REASONS, type RequestHead, type ResponseHead, valueOf, wordsOf } from '../../apps/l7/message.js'; // prettier-ignore
+import { bytesOf, CHUNKED, type Field, type Framing, NO_BODY, REASONS, type RequestHead, type ResponseHead, valueOf } from '../../apps/l7/message.js'; // prettier-ignore
 
 /** Fields of one connection (mutateRequestHeaders, mutateResponseHeaders); TE stays where it says trailers. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -92,13 +92,14 @@ export function finishResponse(fields: Field[], server: string, wall: number, cl
 }
 
 /** An answer that Envoy makes itself (Utility::sendLocalReply). */
-export function localReply(
-  status: number,
-  text: string,
-  o: { server: string; wall: number; close: boolean; extra?: readonly Field[] },
-): Answer {
+export function localReply(status: number, text: string, o: { server: string; wall: number; close: boolean }): Answer {
   const fields: Field[] =
-    text === '' ? [...(o.extra ?? [])] : [['content-length', String(text.length)], ['content-type', 'text/plain'], ...(o.extra ?? [])]; // prettier-ignore
+    text === ''
+      ? []
+      : [
+          ['content-length', String(text.length)],
+          ['content-type', 'text/plain'],
+        ];
   finishResponse(fields, o.server, o.wall, o.close);
   if (text === '') fields.push(['content-length', '0']);
   const head: ResponseHead = { minor: 1, status, reason: reasonOf(status), fields };
@@ -118,6 +119,3 @@ export function resetReason(f: Failure, retried: boolean): string {
   const head = 'upstream connect error or disconnect/reset before headers. ';
   return `${head}${retried ? 'retried and the latest reset reason' : 'reset reason'}: ${how}`;
 }
-
-/** True when a client asked for the connection to end. */
-export const asksClose = (r: RequestHead): boolean => wordsOf(r.fields, 'connection').includes('close');

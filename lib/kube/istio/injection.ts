@@ -27,3 +27,13 @@ export function asksInVain(p: Pod, namespaces: readonly Namespace[]): string | n
   if (p.metadata.annotations[INJECT] !== 'true' || injected(p, namespaces)) return null;
   return `Pod "${p.metadata.name}": the annotation ${INJECT} alone injects no sidecar, the label does`;
 }
+
+/** Annotations that would change what a sidecar takes or how it is set up; others are of its container, or mean what is done anyway. */
+const UNSUPPORTED = /^(traffic\.sidecar\.istio\.io\/.*|sidecar\.istio\.io\/bootstrapOverride|proxy\.istio\.io\/config|inject\.istio\.io\/templates)$/; // prettier-ignore
+
+/** An annotation of a pod with a sidecar that podwire does not follow; null: there is none. */
+export function unsupportedAnnotation(p: Pod): string | null {
+  const { annotations } = p.metadata;
+  const mode = annotations['sidecar.istio.io/interceptionMode'] ?? 'REDIRECT';
+  return Object.keys(annotations).find((k) => UNSUPPORTED.test(k)) ?? (mode === 'REDIRECT' ? null : 'sidecar.istio.io/interceptionMode'); // prettier-ignore
+}

@@ -3,8 +3,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runLab } from '../../lab/engine.js';
 import { parseLab } from '../../lab/lab.js';
+import { InputError } from '../../sim/input-error.js';
 import { loadManifests } from '../api/manifest.js';
 import type { KubeObject, Namespace, PeerAuthentication, Pod, Service } from '../api/types.js';
+import { compile } from '../compile.js';
+import { reconcile } from '../controllers.js';
+import { parseScenario } from '../scenario.js';
 import { asksInVain, injected } from './injection.js';
 import { demands, meshOf, protocolOf } from './istiod.js';
 import { peerMetadata } from './peer-metadata.js';
@@ -39,8 +43,32 @@ Istiod('protocolOf(): appProtocol, then the name up to its dash, then ports whos
     ['port: 80', 'auto'], ['port: 80, name: http', 'http'], ['port: 80, name: http-web', 'http'], ['port: 80, name: httpx', 'auto'],
     ['port: 80, name: grpc-web-x', 'http'], ['port: 80, name: grpc', 'tcp'], ['port: 80, name: tcp-http', 'tcp'], ['port: 3306', 'tcp'],
     ['port: 80, name: tcp, appProtocol: http', 'http'], ['port: 80, appProtocol: kubernetes.io/ws', 'http'], ['port: 80, name: web', 'auto'],
+    ['port: 80, appProtocol: constructor', 'auto'],
   ]; // prettier-ignore
   for (const [text, expected] of cases) assert.is(protocolOf(port(text)), expected, text);
+});
+
+Istiod('a pod with a sidecar whose annotations say what podwire does not follow is refused at its place', () => {
+  const build = (meta: string): string => {
+    const text = `kind: Scenario
+metadata: { name: t }
+spec:
+  nodes: [ { name: n, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]
+  objects:
+  - { apiVersion: v1, kind: Namespace, metadata: { name: istio-system } }
+  - { apiVersion: v1, kind: Pod, metadata: { name: p, labels: { sidecar.istio.io/inject: "true" }, annotations: { ${meta} } }, spec: { nodeName: n, containers: [ { name: c, image: busybox } ] } }
+`;
+    try {
+      return compile(reconcile(parseScenario(text, 's.yaml', () => ''))).text;
+    } catch (e) {
+      if (e instanceof InputError) return e.message;
+      throw e;
+    }
+  }; // prettier-ignore
+  for (const key of ['traffic.sidecar.istio.io/excludeOutboundPorts', 'proxy.istio.io/config'])
+    assert.match(build(`${key}: "80"`), new RegExp(`^s\\.yaml:7:\\d+: .*metadata\\.annotations: Pod "p": ${key} is not supported yet`)); // prettier-ignore
+  assert.match(build('sidecar.istio.io/interceptionMode: TPROXY'), 'interceptionMode is not supported yet');
+  assert.match(build('sidecar.istio.io/interceptionMode: REDIRECT, sidecar.istio.io/proxyCPU: 10m'), 'podwire app istio-proxy'); // prettier-ignore
 });
 
 const policy = (name: string, ns: string, spec: string): string =>
@@ -70,6 +98,7 @@ Istiod('PeerAuthentication: what istiod refuses, with its place', () => {
     ],
     ['portLevelMtls: { 80: { mode: STRICT } }', /spec\.portLevelMtls: port level mtls requires a workload selector/],
     ['selector: { matchLabels: { a: b } }, portLevelMtls: { 0: {} }', /port must be in range 1\.\.65535/],
+    ['selector: { matchLabels: { a: b } }, portLevelMtls: { "080": {} }', /port must be in range 1\.\.65535/],
     ['tls: {}', /unknown field "tls"/],
   ];
   for (const [spec, message] of cases) assert.throws(() => read(policy('p', 'a', spec)), message);

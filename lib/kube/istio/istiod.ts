@@ -31,11 +31,15 @@ const SERVER_FIRST = [25, 53, 3306, 27017];
 const HTTP = ['http', 'grpc-web'];
 const BYTES = ['tcp', 'tls', 'https', 'mongo', 'mysql', 'redis', 'udp', 'http2', 'grpc'];
 /** appProtocol of Kubernetes' own list (KEP-3726). */
-const APP: Readonly<Record<string, string>> = { 'kubernetes.io/h2c': 'http2', 'kubernetes.io/ws': 'http', 'kubernetes.io/wss': 'https' }; // prettier-ignore
+const APP: ReadonlyMap<string, string> = new Map([
+  ['kubernetes.io/h2c', 'http2'],
+  ['kubernetes.io/ws', 'http'],
+  ['kubernetes.io/wss', 'https'],
+]);
 
 /** The protocol of a Service's port: appProtocol, else what its name begins with, else whatever comes (ConvertProtocol). */
 export function protocolOf(p: ServicePort): MeshProtocol {
-  const given = p.appProtocol === undefined ? p.name : (APP[p.appProtocol] ?? p.appProtocol);
+  const given = p.appProtocol === undefined ? p.name : (APP.get(p.appProtocol) ?? p.appProtocol);
   const name = given.toLowerCase();
   const word = name.startsWith('grpc-web') ? 'grpc-web' : name.split('-')[0]!;
   if (HTTP.includes(word)) return 'http';

@@ -6,6 +6,7 @@
  * document, each for itself.
  * @module
  */
+import { aton } from '../../../wire/inet.js';
 import { InputError } from '../../sim/input-error.js';
 
 /** How a port is served: HTTP/1.1, bytes, or whichever the first bytes look like. */
@@ -73,7 +74,7 @@ export const identityOf = (m: Mesh, key: string): string =>
 
 const isObject = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null && !Array.isArray(v);
 const isPort = (v: unknown): v is number => Number.isInteger(v) && (v as number) > 0 && (v as number) < 65536;
-const isAddress = (v: unknown): v is string => typeof v === 'string' && /^\d{1,3}(\.\d{1,3}){3}$/.test(v);
+const isAddress = (v: unknown): v is string => typeof v === 'string' && aton(v) !== null;
 const isMode = (v: unknown): boolean => v === 'DISABLE' || v === 'PERMISSIVE' || v === 'STRICT';
 const isMap = (v: unknown, of: (x: unknown) => boolean): boolean => isObject(v) && Object.values(v).every(of);
 const isList = (v: unknown, of: (x: unknown) => boolean): boolean => Array.isArray(v) && v.every(of);

@@ -5,6 +5,7 @@
  * serializeToStringDeterministic).
  * @module
  */
+import { textOf } from '../../apps/l7/message.js';
 import { type Mesh, nameOf } from './mesh.js';
 
 type Value = string | { readonly [key: string]: Value };
@@ -33,21 +34,10 @@ const struct = (v: { readonly [key: string]: Value }): number[] =>
 /** google.protobuf.Value: string_value is field 3, struct_value field 5. */
 const value = (v: Value): number[] => (typeof v === 'string' ? field(3, [...utf8.encode(v)]) : field(5, struct(v)));
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-
-function base64(b: readonly number[]): string {
-  let s = '';
-  for (let i = 0; i < b.length; i += 3) {
-    const n = (b[i]! << 16) | ((b[i + 1] ?? 0) << 8) | (b[i + 2] ?? 0);
-    for (let k = 0; k < 4; k++) s += i * 8 + k * 6 < b.length * 8 ? ALPHABET[(n >> (18 - 6 * k)) & 63] : '=';
-  }
-  return s;
-}
-
-/** The id of a proxy: `sidecar` or `router`, its address, its pod, its DNS domain. */
-export function peerId(m: Mesh, key: string, role: 'sidecar' | 'router'): string {
+/** The id of a sidecar: its address, its pod, its DNS domain. */
+export function peerId(m: Mesh, key: string): string {
   const { namespace, name } = nameOf(key);
-  return `${role}~${m.workloads[key]!.address}~${name}.${namespace}~${namespace}.svc.${m.domain}`;
+  return `sidecar~${m.workloads[key]!.address}~${name}.${namespace}~${namespace}.svc.${m.domain}`;
 }
 
 /** What it says of its workload. */
@@ -62,14 +52,13 @@ export function peerMetadata(m: Mesh, key: string): string {
     ...(app === undefined ? {} : { app }),
     ...(version === undefined ? {} : { version }),
   };
-  return base64(
-    struct({
-      NAME: name,
-      NAMESPACE: namespace,
-      CLUSTER_ID: 'Kubernetes',
-      LABELS: told,
-      ...(owner === '' ? {} : { OWNER: owner }),
-      WORKLOAD_NAME: workloadName,
-    }),
-  );
+  const bytes = struct({
+    NAME: name,
+    NAMESPACE: namespace,
+    CLUSTER_ID: 'Kubernetes',
+    LABELS: told,
+    ...(owner === '' ? {} : { OWNER: owner }),
+    WORKLOAD_NAME: workloadName,
+  });
+  return btoa(textOf(Uint8Array.from(bytes)));
 }

@@ -2,13 +2,14 @@
  * A mesh as lines of a Lab: what istiod tells the proxies, and what istio-init and the sidecar's container do in a pod.
  * @module
  */
+import { failAt } from '../api/meta.js';
 import type { Namespace, Pod, ReplicaSet } from '../api/types.js';
 import { podNetns } from '../cni/sandbox.js';
 import type { Cluster } from '../controllers.js';
 import type { Emit } from '../control-plane/kubelet.js';
 import type { Loop } from '../control-plane/loop.js';
 import type { Scenario } from '../scenario.js';
-import { asksInVain, injected } from './injection.js';
+import { asksInVain, injected, unsupportedAnnotation } from './injection.js';
 import { meshOf, type MeshObjects, ROOT_NAMESPACE } from './istiod.js';
 import { meshText } from './mesh.js';
 import { PROXY_UID, redirectCommands } from './redirect.js';
@@ -55,9 +56,11 @@ export function meshFile(c: Cluster): string[] {
 export const sidecarRules = (p: Pod, namespaces: readonly Namespace[]): string[] =>
   hasSidecar(p, namespaces) ? redirectCommands(podNetns(p, '')) : [];
 
-/** The sidecar's program; group 0 lets it ask /proc where a connection was to go. */
+/** The sidecar's program; group 0 lets it ask /proc where a connection was to go. Throws InputError at an annotation that is not followed. */
 export function sidecarProgram(s: Scenario, p: Pod, namespaces: readonly Namespace[]): string[] {
   if (!hasSidecar(p, namespaces)) return [];
+  const other = unsupportedAnnotation(p);
+  if (other !== null) failAt(s.file, p, 'metadata.annotations', `${other} is not supported yet`);
   const as = `setpriv --reuid ${PROXY_UID} --regid ${PROXY_UID} --groups 0`;
   const pod = `${p.metadata.namespace}/${p.metadata.name}`;
   return [`ip netns exec ${podNetns(p, '')} ${as} podwire app istio-proxy --mesh ${MESH_FILE} --pod ${pod} --seed ${s.seed} &`]; // prettier-ignore

@@ -2,12 +2,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { aton } from '../../../wire/inet.js';
-import type { ConnHandler } from '../../apps/l7/io.js';
+import type { Conn, ConnHandler } from '../../apps/l7/io.js';
 import { bytesOf, textOf } from '../../apps/l7/message.js';
+import { istioProxyArgs } from './args.js';
 import { MemoryIo } from './memory-io.js';
 import { type Mesh, meshText, type MtlsMode, parseMesh, type Workload } from './mesh.js';
 import { INBOUND_PORT, OUTBOUND_PORT } from './redirect.js';
 import { Sidecar } from './sidecar.js';
+import { TcpProxy } from './tcp-proxy.js';
 import { meshTls } from './tls.js';
 import { warmUp } from './warm.js';
 
@@ -166,6 +168,52 @@ SidecarTest('hostile first bytes end a connection, never a sidecar', () => {
   assert.match(w.ask(INBOUND_PORT, '10.0.0.2', 8080, GET('web')).text, /hi\n$/);
 });
 
+SidecarTest('a pod that is none of the mesh any more keeps what its sidecar was told last', () => {
+  const io = new MemoryIo(1, () => (conn) => ({ data: () => conn.send(bytesOf(REPLY)), eof: () => {}, closed: () => {} })); // prettier-ignore
+  let m = mesh('PERMISSIVE');
+  const web = new Sidecar(io, () => m, 'shop/web', meshTls(io, () => m, 'shop/web')); // prettier-ignore
+  m = { ...m, workloads: { 'shop/client': m.workloads['shop/client']! } };
+  let got = '';
+  const client: ConnHandler = { data: (b) => void (got += textOf(b)), eof: () => {}, closed: () => {} };
+  io.call(web.accept(INBOUND_PORT), { address: aton('10.0.0.2')!, port: 8080 }, client).send(bytesOf(GET('web')));
+  io.run();
+  assert.match(got, /^HTTP\/1\.1 200 OK/);
+});
+
+SidecarTest('a client that sends much before the upstream stands is not read on until it does', () => {
+  const said: string[] = [];
+  const conn = (name: string): Conn & { pending: number } => ({
+    local: { address: 0, port: 0 },
+    peer: { address: 0, port: 0 },
+    tls: null,
+    pending: 0,
+    originalDst: () => ({ address: 0, port: 0 }),
+    send: (b) => void said.push(`${name} ${b.length}`),
+    end: () => {},
+    close: () => {},
+    reset: () => {},
+    pause: () => void said.push(`${name} pause`),
+    resume: () => void said.push(`${name} resume`),
+  });
+  let upstream: ConnHandler | null = null;
+  const io = new MemoryIo(1, () => null);
+  io.connect = (_to, make) => void (upstream = make(conn('upstream')));
+  const p = new TcpProxy(io, conn('client'), { to: { address: 1, port: 1 }, options: {}, layer: null });
+  p.data(new Uint8Array(40000));
+  assert.equal(said, []);
+  p.data(new Uint8Array(40000));
+  assert.equal(said, ['client pause']);
+  upstream!.open!();
+  assert.equal(said, ['client pause', 'upstream 40000', 'upstream 40000', 'client resume']);
+});
+
+SidecarTest('istioProxyArgs() takes nothing that it does not know', () => {
+  const args = (text: string) => istioProxyArgs(text.split(' '));
+  assert.equal(args('--mesh /m --pod a/b --seed 7'), { mesh: '/m', pod: 'a/b', seed: 7 });
+  for (const bad of ['--mesh /m', '--pod a/b', '--mesh /m --pod b', '--mesh /m --pod a/b --seed x', '--mesh /m --pod a/b --mesh /n', '--mesh /m --pod', '--mesh /m --pod a/b --bogus 1'])
+    assert.type(args(bad), 'string', bad);
+}); // prettier-ignore
+
 SidecarTest('warmUp() comes through both sidecars', () => {
   assert.ok(warmUp() > 100);
 });
@@ -176,7 +224,10 @@ SidecarTest('parseMesh() reads what meshText() writes, and says where other text
   const cases: [string, RegExp][] = [
     ['{', /^m\.json:1:1: found no JSON, expected a mesh/],
     ['{}', /found no domain or no seed/],
-    [meshText({ ...m, services: [{ ...m.services[0]!, addresses: ['x'] }] }), /found services\[0\] that is no Service/],
+    [
+      meshText({ ...m, services: [{ ...m.services[0]!, addresses: ['10.0.0.256'] }] }),
+      /found services\[0\] that is no Service/,
+    ],
     [meshText({ ...m, workloads: { web: m.workloads['shop/web']! } }), /found workloads\["web"\] that is no workload/],
   ];
   for (const [text, message] of cases) assert.throws(() => parseMesh(text, 'm.json'), message);

@@ -38,7 +38,7 @@ const SOURCE = aton(INBOUND_SOURCE)!;
 export class Sidecar {
   private readonly io: Io;
   private readonly tls: MeshTls;
-  /** The mesh as it was at the latest connection. */
+  /** The mesh as it was at the latest connection, of those that know the pod. */
   private view: MeshView;
   private readonly mesh: () => Mesh;
   private readonly me: string;
@@ -64,7 +64,8 @@ export class Sidecar {
   accept(port: typeof INBOUND_PORT | typeof OUTBOUND_PORT): (conn: Conn) => ConnHandler {
     return (conn) => {
       const mesh = this.mesh();
-      if (mesh !== this.view.mesh) this.view = new MeshView(mesh, this.me);
+      // A pod that has ended is none of the mesh any more; its sidecar keeps what it was told last.
+      if (mesh !== this.view.mesh && mesh.workloads[this.me] !== undefined) this.view = new MeshView(mesh, this.me);
       return port === INBOUND_PORT ? this.inbound(conn) : this.outbound(conn);
     };
   }

@@ -2,9 +2,12 @@
  * Envoy's listener filters: what a connection is by its first bytes, before anybody reads them (tls_inspector, http_inspector).
  * @module
  */
+import { u16 } from '../../../wire/bytes.js';
+import { HANDSHAKE } from '../../../wire/tls.js';
+import { ALPN, find, readAlpn } from '../../../wire/tls-extensions.js';
+import { CLIENT_HELLO, readClientHello } from '../../../wire/tls-handshake.js';
 import type { Conn, ConnHandler } from '../../apps/l7/io.js';
 import { joined, textOf } from '../../apps/l7/message.js';
-import { u16 } from '../../../wire/bytes.js';
 
 /** What the first bytes are. */
 export type Transport = { readonly kind: 'raw' } | { readonly kind: 'tls'; readonly alpn: readonly string[] };
@@ -21,9 +24,6 @@ export interface Inspectors {
   readonly http: boolean;
 }
 
-const HANDSHAKE = 22;
-const CLIENT_HELLO = 1;
-const ALPN = 16;
 /** The longest ClientHello or request line that is waited for. */
 const MAX_HELLO = 16384;
 const MAX_LINE = 8192;
@@ -58,37 +58,10 @@ function handshake(b: Uint8Array): Uint8Array | null {
   return joined(parts).subarray(4, want);
 }
 
-/** The names in the ALPN extension; none where it is malformed. */
-function alpnOf(h: Uint8Array): string[] {
-  let o = 34;
-  const skip = (n: number): void => void (o += n);
-  if (o >= h.length) return [];
-  skip(1 + h[o]!);
-  if (o + 2 > h.length) return [];
-  skip(2 + u16(h, o));
-  if (o >= h.length) return [];
-  skip(1 + h[o]!);
-  if (o + 2 > h.length) return [];
-  const end = Math.min(h.length, o + 2 + u16(h, o));
-  for (o += 2; o + 4 <= end;) {
-    const [type, len] = [u16(h, o), u16(h, o + 2)];
-    o += 4;
-    if (o + len > end) return [];
-    if (type === ALPN) return names(h.subarray(o, o + len));
-    o += len;
-  }
-  return [];
-}
-
-function names(list: Uint8Array): string[] {
-  const out: string[] = [];
-  for (let o = 2; o < list.length;) {
-    const end = o + 1 + list[o]!;
-    if (end > list.length || end === o + 1) return [];
-    out.push(textOf(list, o + 1, end));
-    o = end;
-  }
-  return out;
+/** The names in the ALPN extension; none where the hello or the extension is malformed. */
+function alpnOf(hello: Uint8Array): string[] {
+  const data = find(readClientHello(hello)?.extensions ?? [], ALPN);
+  return (data === null ? null : readAlpn(data)) ?? [];
 }
 
 /** Whether the first line is a request of HTTP/1; null: more bytes are needed. */

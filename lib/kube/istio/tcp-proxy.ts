@@ -17,7 +17,9 @@ export class TcpProxy implements ConnHandler {
   private upstream: Conn | null = null;
   private up = false;
   private over = false;
+  /** What came before the upstream stood, and how much it is. */
   private waiting: Uint8Array[] = [];
+  private size = 0;
   private ended = false;
 
   constructor(io: Io, client: Conn, route: TcpRoute) {
@@ -32,7 +34,12 @@ export class TcpProxy implements ConnHandler {
 
   data(bytes: Uint8Array): void {
     if (this.over) return;
-    if (!this.up) return void this.waiting.push(bytes);
+    if (!this.up) {
+      this.waiting.push(bytes);
+      this.size += bytes.length;
+      if (this.size > HIGH_WATER) this.client.pause();
+      return;
+    }
     this.upstream!.send(bytes);
     if (this.upstream!.pending > HIGH_WATER) this.client.pause();
   }
@@ -59,6 +66,7 @@ export class TcpProxy implements ConnHandler {
         for (const b of this.waiting) this.upstream!.send(b);
         this.waiting = [];
         if (this.ended) this.upstream!.end();
+        else if (this.size > HIGH_WATER && this.upstream!.pending <= HIGH_WATER) this.client.resume();
       },
       data: (bytes) => {
         this.client.send(bytes);
