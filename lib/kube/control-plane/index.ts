@@ -110,7 +110,7 @@ export function live(
   if (scenario.coredns !== null) coreDns(loop, emit);
   metallb(loop, cluster, emit);
   ingressControllers(loop, emit);
-  if (hasMesh(cluster.namespaces)) istiod(loop, emit);
+  if (hasMesh(cluster.namespaces)) istiod(loop, cluster.namespaces, emit);
   for (const c of changes) {
     loop.at(c.atNs, () => {
       loop.place = c.place;

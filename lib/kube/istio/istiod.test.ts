@@ -20,6 +20,27 @@ const namespace = (label: string): Namespace =>
 const pod = (metadata: string, spec = ''): Pod =>
   read(`{ apiVersion: v1, kind: Pod, metadata: { name: p, namespace: a, ${metadata} }, spec: { ${spec} containers: [ { name: c, image: i } ] } }`)[0] as Pod; // prettier-ignore
 
+/** The Lab of a mesh with the pod `p`, whose sidecar has annotations, and a pod `q` without one; or why there is none. */
+function build(annotations: string, steps = ''): string {
+  const text = `kind: Scenario
+metadata: { name: t }
+spec:
+  nodes: [ { name: n, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]
+  objects:
+  - { apiVersion: v1, kind: Namespace, metadata: { name: istio-system } }
+  - { apiVersion: v1, kind: Pod, metadata: { name: p, labels: { sidecar.istio.io/inject: "true" }, annotations: { ${annotations} } }, spec: { nodeName: n, containers: [ { name: c, image: busybox } ] } }
+  - { apiVersion: v1, kind: Pod, metadata: { name: q }, spec: { nodeName: n, containers: [ { name: c, image: busybox } ] } }
+  steps: [ ${steps} ]
+  until: 9s
+`;
+  try {
+    return compile(reconcile(parseScenario(text, 's.yaml', () => ''))).text;
+  } catch (e) {
+    if (e instanceof InputError) return e.message;
+    throw e;
+  }
+} // prettier-ignore
+
 const Istiod = suite('lib/kube/istio/istiod');
 Istiod('injected(): the label of the pod, then the label of its namespace; the annotation only says no', () => {
   const yes = 'labels: { sidecar.istio.io/inject: "true" }';
@@ -49,26 +70,17 @@ Istiod('protocolOf(): appProtocol, then the name up to its dash, then ports whos
 });
 
 Istiod('a pod with a sidecar whose annotations say what podwire does not follow is refused at its place', () => {
-  const build = (meta: string): string => {
-    const text = `kind: Scenario
-metadata: { name: t }
-spec:
-  nodes: [ { name: n, address: 192.168.56.11/24, podCIDR: 10.0.1.0/24 } ]
-  objects:
-  - { apiVersion: v1, kind: Namespace, metadata: { name: istio-system } }
-  - { apiVersion: v1, kind: Pod, metadata: { name: p, labels: { sidecar.istio.io/inject: "true" }, annotations: { ${meta} } }, spec: { nodeName: n, containers: [ { name: c, image: busybox } ] } }
-`;
-    try {
-      return compile(reconcile(parseScenario(text, 's.yaml', () => ''))).text;
-    } catch (e) {
-      if (e instanceof InputError) return e.message;
-      throw e;
-    }
-  }; // prettier-ignore
   for (const key of ['traffic.sidecar.istio.io/excludeOutboundPorts', 'proxy.istio.io/config'])
     assert.match(build(`${key}: "80"`), new RegExp(`^s\\.yaml:7:\\d+: .*metadata\\.annotations: Pod "p": ${key} is not supported yet`)); // prettier-ignore
   assert.match(build('sidecar.istio.io/interceptionMode: TPROXY'), 'interceptionMode is not supported yet');
   assert.match(build('sidecar.istio.io/interceptionMode: REDIRECT, sidecar.istio.io/proxyCPU: 10m'), 'podwire app istio-proxy'); // prettier-ignore
+});
+
+Istiod('a label that a pod gets later gives it no sidecar, and takes none away', () => {
+  const told = build('', '{ at: 1s, run: kubectl label pod q sidecar.istio.io/inject=true }, { at: 4s, run: kubectl label pod p --overwrite sidecar.istio.io/inject=false }'); // prettier-ignore
+  const files = told.match(/"sidecar": (true|false)/g)!;
+  assert.is(files.length, 6, told);
+  assert.equal(files, [0, 1, 2].flatMap(() => ['"sidecar": true', '"sidecar": false'])); // prettier-ignore
 });
 
 const policy = (name: string, ns: string, spec: string): string =>
@@ -112,7 +124,7 @@ Istiod('meshOf() tells endpoints with their pods, identities and owners', () => 
 ---
 { apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: { name: s-1, namespace: a, labels: { kubernetes.io/service-name: s } }, addressType: IPv4, ports: [ { name: http, port: 8080 } ], endpoints: [ { addresses: [ 10.0.0.2 ], targetRef: { kind: Pod, name: p, namespace: a } }, { addresses: [ 10.0.0.3 ], conditions: { ready: false } } ] }`); // prettier-ignore
   const of = <K extends string>(k: K) => objects.filter((o) => o.kind === k) as never;
-  const m = meshOf({ domain: 'cluster.local', seed: 1, namespaces: [namespace('enabled')], pods: [p], services: of('Service'), slices: of('EndpointSlice'), objects, ownerOf: () => ({ kind: 'Deployment', name: 'w' }) }); // prettier-ignore
+  const m = meshOf({ domain: 'cluster.local', seed: 1, hasSidecar: () => true, pods: [p], services: of('Service'), slices: of('EndpointSlice'), objects, ownerOf: () => ({ kind: 'Deployment', name: 'w' }) }); // prettier-ignore
   assert.equal(m.services, [{ host: 's.a.svc.cluster.local', addresses: ['10.96.0.1'], ports: [{ port: 80, protocol: 'http', endpoints: [{ address: '10.0.0.2', port: 8080, workload: 'a/p' }] }] }]); // prettier-ignore
   assert.equal(m.workloads['a/p'], { address: '10.0.0.2', serviceAccount: 'w', sidecar: true, mtls: 'PERMISSIVE', portMtls: {}, owner: 'kubernetes://apis/apps/v1/namespaces/a/deployments/w', workloadName: 'w', labels: { app: 'w', version: 'v2' } }); // prettier-ignore
   const told = Buffer.from(peerMetadata(m, 'a/p'), 'base64').toString('latin1');

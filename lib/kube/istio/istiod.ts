@@ -5,9 +5,8 @@
  * pilot/pkg/security/authn (policy_applier.go).
  * @module
  */
-import type { EndpointSlice, KubeObject, Namespace, PeerAuthentication, PeerMtlsMode, Pod, Service, ServicePort } from '../api/types.js'; // prettier-ignore
+import type { EndpointSlice, KubeObject, PeerAuthentication, PeerMtlsMode, Pod, Service, ServicePort } from '../api/types.js'; // prettier-ignore
 import { isRunning } from '../controllers/ipam.js';
-import { injected } from './injection.js';
 import type { Mesh, MeshEndpoint, MeshPort, MeshProtocol, MeshService, MtlsMode, Workload } from './mesh.js';
 
 /** Istio's own namespace, where policies for the whole mesh stand. */
@@ -17,11 +16,12 @@ export const ROOT_NAMESPACE = 'istio-system';
 export interface MeshObjects {
   readonly domain: string;
   readonly seed: number;
-  readonly namespaces: readonly Namespace[];
   readonly pods: readonly Pod[];
   readonly services: readonly Service[];
   readonly slices: readonly EndpointSlice[];
   readonly objects: readonly KubeObject[];
+  /** Whether a pod was given a sidecar when it was made. */
+  hasSidecar(p: Pod): boolean;
   /** Names of the objects that own a pod's owner: the Deployment of a ReplicaSet. */
   ownerOf(p: Pod): { kind: string; name: string } | null;
 }
@@ -109,7 +109,7 @@ function workload(p: Pod, o: MeshObjects, policies: readonly PeerAuthentication[
   return {
     address: p.status.podIP,
     serviceAccount: p.spec.serviceAccountName ?? 'default',
-    sidecar: injected(p, o.namespaces),
+    sidecar: o.hasSidecar(p),
     ...demands(p, policies),
     owner: `kubernetes://apis/${group}/namespaces/${p.metadata.namespace}/${kind}/${owner.name}`,
     workloadName: owner.name,

@@ -48,7 +48,13 @@ const file = (o: MeshObjects): string[] => [
 export function meshFile(c: Cluster): string[] {
   const s = c.scenario;
   return hasMesh(c.namespaces)
-    ? file({ ...c, domain: s.dnsDomain, seed: s.seed, ownerOf: ownerAmong(c.replicaSets) })
+    ? file({
+        ...c,
+        domain: s.dnsDomain,
+        seed: s.seed,
+        hasSidecar: (p) => injected(p, c.namespaces),
+        ownerOf: ownerAmong(c.replicaSets),
+      })
     : [];
 }
 
@@ -66,14 +72,26 @@ export function sidecarProgram(s: Scenario, p: Pod, namespaces: readonly Namespa
   return [`ip netns exec ${podNetns(p, '')} ${as} podwire app istio-proxy --mesh ${MESH_FILE} --pod ${pod} --seed ${s.seed} &`]; // prettier-ignore
 }
 
+/** Who has a sidecar, as it was when a pod was first seen: labels that change later give none and take none away. */
+function injectedOnce(namespaces: readonly Namespace[]): (p: Pod) => boolean {
+  const known = new Map<string, boolean>();
+  return (p) => {
+    const key = `${p.metadata.uid} ${p.metadata.creationTimestamp}`;
+    const has = known.get(key) ?? injected(p, namespaces);
+    known.set(key, has);
+    return has;
+  };
+}
+
 /** istiod in a living cluster: the file is written again when what it says changes; proxies look at it at each connection. */
-export function istiod(loop: Loop, emit: Emit): void {
+export function istiod(loop: Loop, namespaces: readonly Namespace[], emit: Emit): void {
   const { store, scenario } = loop;
+  const hasSidecar = injectedOnce(namespaces);
   const now = (): string[] =>
     file({
       domain: scenario.dnsDomain,
       seed: scenario.seed,
-      namespaces: store.list('Namespace'),
+      hasSidecar,
       pods: store.list('Pod'),
       services: store.list('Service'),
       slices: store.list('EndpointSlice'),
