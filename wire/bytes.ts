@@ -28,6 +28,37 @@ export function equalAt(a: Uint8Array, ao: number, b: Uint8Array, bo: number, n:
   return true;
 }
 
+export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && equalAt(a, 0, b, 0, a.length);
+
+/** Several byte strings as one; a single one is itself, no copy. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  let n = 0;
+  for (const p of parts) n += p.length;
+  const out = new Uint8Array(n);
+  n = 0;
+  for (const p of parts) {
+    out.set(p, n);
+    n += p.length;
+  }
+  return out;
+}
+
+/** Bytes of latin-1 text. */
+export function bytesOf(text: string): Uint8Array {
+  const b = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) b[i] = text.charCodeAt(i);
+  return b;
+}
+
+/** Latin-1 text of bytes, however many. */
+export function textOf(b: Uint8Array, from = 0, to = b.length): string {
+  let s = '';
+  for (let i = from; i < to; i++) s += String.fromCharCode(b[i]!);
+  return s;
+}
+
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
 /** Lower-case hexadecimal text of bytes `o` up to (not including) `end`. */

@@ -4,6 +4,7 @@
  * A list keeps its order and what it does not know. Readers of one extension's data give null for data of another form.
  * @module
  */
+import { bytesOf, textOf } from './bytes.js';
 import { TlsReader, TlsWriter } from './tls.js';
 
 export const SERVER_NAME = 0;
@@ -74,9 +75,6 @@ function uint16s(data: Uint8Array, n: number): number[] | null {
   });
 }
 
-const ascii = (b: Uint8Array): string => String.fromCharCode(...b);
-const bytesOf = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
-
 /** The host name of a ClientHello's server_name (RFC 6066 3); a name with a NUL or of no length is none. */
 export function readServerName(data: Uint8Array): string | null {
   return whole(data, (r) => {
@@ -86,7 +84,7 @@ export function readServerName(data: Uint8Array): string | null {
       const type = list.uint(1);
       const v = list.vector(2, 1, 255);
       if (type !== 0 || name !== '' || v.includes(0)) list.ok = false;
-      name = ascii(v);
+      name = textOf(v);
     }
     if (!list.ok) r.ok = false;
     return name;
@@ -98,7 +96,7 @@ export function readAlpn(data: Uint8Array): string[] | null {
   return whole(data, (r) => {
     const list = new TlsReader(r.vector(2, 2));
     const names: string[] = [];
-    while (list.ok && list.left > 0) names.push(ascii(list.vector(1, 1)));
+    while (list.ok && list.left > 0) names.push(textOf(list.vector(1, 1)));
     if (!list.ok) r.ok = false;
     return names;
   });

@@ -69,6 +69,7 @@ export const alertName = (n: number): string => ALERTS[n] ?? `alert ${n}`;
 /** CipherSuite. */
 export const AES_128_GCM_SHA256 = 0x1301;
 export const AES_256_GCM_SHA384 = 0x1302;
+export const CHACHA20_POLY1305_SHA256 = 0x1303;
 
 /** NamedGroup. */
 export const SECP256R1 = 0x0017;

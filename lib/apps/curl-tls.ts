@@ -288,6 +288,7 @@ const UNEXPECTED_EOF = 'error:0A000126:SSL routines::unexpected eof while readin
 const SUITE_NAMES: Readonly<Record<number, string>> = {
   0x1301: 'TLS_AES_128_GCM_SHA256',
   0x1302: 'TLS_AES_256_GCM_SHA384',
+  0x1303: 'TLS_CHACHA20_POLY1305_SHA256',
 };
 
 const matchedText = (c: Certificate, host: string): string =>

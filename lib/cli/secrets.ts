@@ -6,8 +6,16 @@ import type { RandomSource } from '../apps/tls/types.js';
 /** Bytes that nobody can repeat. */
 export const secureRandom: RandomSource = (n) => new Uint8Array(randomBytes(n));
 
-/** Appends a line to the file that SSLKEYLOGFILE names, if any. */
+let complained = false;
+
+/** Appends a line to the file that SSLKEYLOGFILE names, if any; a file that cannot be written is told of once and ends nothing. */
 export function logSecret(line: string): void {
   const file = process.env['SSLKEYLOGFILE'];
-  if (file !== undefined && file !== '') appendFileSync(file, `${line}\n`);
+  if (file === undefined || file === '') return;
+  try {
+    appendFileSync(file, `${line}\n`);
+  } catch (e) {
+    if (!complained) process.stderr.write(`podwire: SSLKEYLOGFILE: ${(e as Error).message}\n`);
+    complained = true;
+  }
 }

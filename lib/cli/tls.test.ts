@@ -229,6 +229,7 @@ test(
     const cases: [string[], Partial<TlsClientOptions>][] = [
       [['-cert', 'tls.crt', '-key', 'tls.key'], { verify }],
       [['-cert', 'tls.crt', '-key', 'tls.key', '-ciphersuites', 'TLS_AES_128_GCM_SHA256'], { profile: 'envoy' }],
+      [['-cert', 'tls.crt', '-key', 'tls.key', '-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256'], {}],
       [['-cert', 'tls.crt', '-key', 'tls.key', '-groups', 'P-256'], { profile: 's_client' }],
       [['-cert', 'rsa.crt', '-key', 'rsa.key', '-num_tickets', '0'], {}],
     ];

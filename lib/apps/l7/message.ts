@@ -4,6 +4,7 @@
  * Text is latin-1: one character a byte, so that whatever a peer sends survives the way through. RFC 9110, RFC 9112.
  * @module
  */
+export { bytesOf, joined, textOf } from '../../../wire/bytes.js';
 
 /** A header field: its name as it was (or will be) sent, its value without the blanks around it. */
 export type Field = readonly [name: string, value: string];
@@ -74,20 +75,6 @@ export function persistent(head: { readonly minor: number; readonly fields: read
   return head.minor > 0 || words.includes('keep-alive');
 }
 
-/** Bytes of latin-1 text. */
-export function bytesOf(text: string): Uint8Array {
-  const b = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) b[i] = text.charCodeAt(i);
-  return b;
-}
-
-/** Latin-1 text of bytes. */
-export function textOf(b: Uint8Array, from = 0, to = b.length): string {
-  let s = '';
-  for (let i = from; i < to; i++) s += String.fromCharCode(b[i]!);
-  return s;
-}
-
 const lines = (fields: readonly Field[]): string => fields.map(([n, v]) => `${n}: ${v}\r\n`).join('');
 
 /** A request's head, with the empty line that ends it. */
@@ -112,17 +99,3 @@ export const REASONS: Readonly<Record<number, string>> = {
   503: 'Service Unavailable', 504: 'Gateway Timeout', 505: 'HTTP Version Not Supported', 506: 'Variant Also Negotiates',
   507: 'Insufficient Storage', 508: 'Loop Detected', 510: 'Not Extended', 511: 'Network Authentication Required',
 }; // prettier-ignore
-
-/** Several byte strings as one. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  let n = 0;
-  for (const p of parts) n += p.length;
-  const out = new Uint8Array(n);
-  n = 0;
-  for (const p of parts) {
-    out.set(p, n);
-    n += p.length;
-  }
-  return out;
-}

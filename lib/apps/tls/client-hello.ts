@@ -7,8 +7,8 @@
  * | `s_client` | `openssl s_client` 3.0 | yes: 322 bytes with a SNI of 16 characters |
  * | `envoy` | Envoy's upstream side (BoringSSL, cipher suites of Istio) | no, from BoringSSL's order of extensions |
  *
- * They also offer TLS 1.2 and older, and curl post-handshake authentication, as those programs do; a server that takes
- * them up gets protocol_version or unexpected_message.
+ * They also offer TLS 1.2 and older, more groups, and curl post-handshake authentication, as those programs do; a server that
+ * takes them up gets protocol_version, handshake_failure or unexpected_message.
  * @module
  */
 import * as ext from '../../../wire/tls-extensions.js';

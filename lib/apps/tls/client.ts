@@ -4,6 +4,7 @@
  * the clear. Not here: PSK, early data, post-handshake authentication, TLS 1.2.
  * @module
  */
+import { equalBytes } from '../../../wire/bytes.js';
 import * as ext from '../../../wire/tls-extensions.js';
 import * as hs from '../../../wire/tls-handshake.js';
 import * as tls from '../../../wire/tls.js';
@@ -12,7 +13,7 @@ import { verifySignature } from '../x509/public-key.js';
 import { clientHello, groupsOf, type Profile, schemesOf } from './client-hello.js';
 import { TlsConnection } from './connection.js';
 import { exchange, GROUPS, newShare, type OwnShare } from './groups.js';
-import { equalBytes, finishedMac, signedContent, SUITES, TrafficKeys } from './keys.js';
+import { finishedMac, signedContent, SUITES, TrafficKeys } from './keys.js';
 import { certificateMessage } from './server.js';
 import type { TlsClientOptions } from './types.js';
 

@@ -11,7 +11,7 @@
  */
 import { type HandshakeMessage, HandshakeStream, MAX_HANDSHAKE } from '../../../wire/tls-handshake.js';
 import * as hs from '../../../wire/tls-handshake.js';
-import { hex } from '../../../wire/bytes.js';
+import { hex, joined } from '../../../wire/bytes.js';
 import * as tls from '../../../wire/tls.js';
 import { deriveSecret, handshakeSecret, masterSecret, type Suite, SUITES, Transcript, TrafficKeys } from './keys.js';
 import type { TlsFailure, TlsOptions, TlsOutput, TlsSession, TlsState } from './types.js';
@@ -19,18 +19,6 @@ import type { TlsFailure, TlsOptions, TlsOutput, TlsSession, TlsState } from './
 const NOTHING: Uint8Array = new Uint8Array(0);
 /** KeyUpdates in a row that OpenSSL takes (MAX_KEY_UPDATE_MESSAGES). */
 const MAX_KEY_UPDATES = 32;
-
-/** `parts` as one. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const b = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let o = 0;
-  for (const p of parts) {
-    b.set(p, o);
-    o += p.length;
-  }
-  return b;
-}
 
 /** The secrets of a connection's two directions. */
 export interface Secrets {
@@ -139,14 +127,14 @@ export abstract class TlsConnection implements TlsSession {
     if (r.type === tls.CHANGE_CIPHER_SPEC) return this.changeCipherSpec(r.fragment);
     if (this.readKeys === null) {
       if (r.fragment.length > tls.MAX_PLAIN) return this.fail(tls.RECORD_OVERFLOW, 'a record is too long');
+      if (r.type === tls.APPLICATION_DATA && this.skipped(r)) return;
       return this.content(r.type, r.fragment);
     }
     if (r.type === tls.ALERT && this.plainAlerts) return this.content(r.type, r.fragment);
     if (r.type !== tls.APPLICATION_DATA) return this.fail(tls.UNEXPECTED_MESSAGE, 'a record is not encrypted');
     const inner = this.readKeys.open(r);
     if (inner === null) {
-      this.skipEarly -= r.fragment.length;
-      if (this.skipEarly >= 0) return;
+      if (this.skipped(r)) return;
       return this.fail(tls.BAD_RECORD_MAC, 'a record cannot be decrypted');
     }
     this.skipEarly = 0;
@@ -158,9 +146,16 @@ export abstract class TlsConnection implements TlsSession {
     this.content(inner[end - 1]!, inner.subarray(0, end - 1));
   }
 
-  /** For middleboxes only (RFC 8446 5): dropped between the first hello and the end of the handshake. */
+  /** Whether a record may be early data, which is not for us (RFC 8446 4.2.10). */
+  private skipped(r: tls.TlsRecord): boolean {
+    if (this.skipEarly <= 0) return false;
+    this.skipEarly -= r.fragment.length;
+    return this.skipEarly >= 0;
+  }
+
+  /** For middleboxes only (RFC 8446 5): dropped between the first ClientHello, ours or the peer's, and the end of the handshake. */
   private changeCipherSpec(b: Uint8Array): void {
-    const allowed = this.state === 'handshake' && !(this.first && this.writeKeys === null && this.readKeys === null);
+    const allowed = this.state === 'handshake' && this.clientRandom.length > 0;
     if (!allowed || b.length !== 1 || b[0] !== 1 || this.messages.partial) {
       this.fail(tls.UNEXPECTED_MESSAGE, 'a ChangeCipherSpec came where none may be');
     }

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { unhex } from '../../../wire/bytes.js';
 import * as hs from '../../../wire/tls-handshake.js';
 import * as tls from '../../../wire/tls.js';
 import { Rng } from '../../sim/rng.js';
@@ -177,7 +178,7 @@ Hostile('server flights with mutated messages under good keys: 2,000 records', (
     keyLog: (l) => void keys.push(l),
   });
   const flight = s.feed(hello).wire[0]!;
-  const secret = Uint8Array.from(keys[1]!.split(' ')[2]!.match(/../g)!, (x) => Number.parseInt(x, 16));
+  const secret = unhex(keys[1]!.split(' ')[2]!);
   const open = new TrafficKeys(SUITES[0]!, secret);
   const stream = new tls.RecordStream();
   stream.push(flight);

@@ -1,6 +1,6 @@
 /** HTTP over TLS as podwire's plain servers speak it: a session of HTTP inside one of TLS, with the interface of the former. @module */
+import { joined } from '../../../wire/bytes.js';
 import type { HttpReply, HttpSession } from '../http-session.js';
-import { joined } from './connection.js';
 import type { TlsServer } from './server.js';
 
 const encoder = new TextEncoder();

@@ -1,16 +1,18 @@
 /**
- * Keys of TLS 1.3 with AES-GCM: the schedule (RFC 8446 7.1), record protection (5.2), Finished (4.4.4).
+ * Keys of TLS 1.3 with AES-GCM and ChaCha20-Poly1305: the schedule (RFC 8446 7.1), record protection (5.2), Finished (4.4.4).
  * @module
  */
 import { gcm } from '@noble/ciphers/aes.js';
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { expand, extract } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256, sha384 } from '@noble/hashes/sha2.js';
-import { equalAt, put16 } from '../../../wire/bytes.js';
+import { bytesOf, joined, put16 } from '../../../wire/bytes.js';
 import {
   AES_128_GCM_SHA256,
   AES_256_GCM_SHA384,
   APPLICATION_DATA,
+  CHACHA20_POLY1305_SHA256,
   RECORD_HLEN,
   TLS12,
   type TlsRecord,
@@ -19,20 +21,21 @@ import {
 
 const TAG_LEN = 16;
 const NOTHING = new Uint8Array(0);
-const ascii = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
 
 /** What a cipher suite stands for. */
 export interface Suite {
   readonly id: number;
   readonly hash: typeof sha256 | typeof sha384;
-  /** Bytes of an AES key. */
+  readonly aead: typeof gcm | typeof chacha20poly1305;
+  /** Bytes of its key. */
   readonly keyLen: number;
 }
 
-/** TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384, in podwire's order of preference. */
+/** The suites that every client of TLS 1.3 offers; a server takes those of its options. */
 export const SUITES: readonly Suite[] = [
-  { id: AES_128_GCM_SHA256, hash: sha256, keyLen: 16 },
-  { id: AES_256_GCM_SHA384, hash: sha384, keyLen: 32 },
+  { id: AES_128_GCM_SHA256, hash: sha256, aead: gcm, keyLen: 16 },
+  { id: AES_256_GCM_SHA384, hash: sha384, aead: gcm, keyLen: 32 },
+  { id: CHACHA20_POLY1305_SHA256, hash: sha256, aead: chacha20poly1305, keyLen: 32 },
 ];
 
 /** HKDF-Expand-Label. */
@@ -45,7 +48,7 @@ export function expandLabel(
 ): Uint8Array {
   const info = new TlsWriter()
     .uint(2, length)
-    .vector(1, (w) => w.put(ascii(`tls13 ${label}`)))
+    .vector(1, (w) => w.put(bytesOf(`tls13 ${label}`)))
     .vector(1, (w) => w.put(context))
     .bytes();
   return expand(s.hash, secret, info, length);
@@ -69,16 +72,9 @@ export const masterSecret = (s: Suite, handshake: Uint8Array): Uint8Array =>
 export const finishedMac = (s: Suite, traffic: Uint8Array, transcript: Uint8Array): Uint8Array =>
   hmac(s.hash, expandLabel(s, traffic, 'finished', NOTHING, s.hash.outputLen), transcript);
 
-export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && equalAt(a, 0, b, 0, a.length);
-
 /** What a CertificateVerify signs (RFC 8446 4.4.3). */
 export function signedContent(by: 'server' | 'client', transcript: Uint8Array): Uint8Array {
-  const text = ascii(`${' '.repeat(64)}TLS 1.3, ${by} CertificateVerify\0`);
-  const b = new Uint8Array(text.length + transcript.length);
-  b.set(text);
-  b.set(transcript, text.length);
-  return b;
+  return joined([bytesOf(`${' '.repeat(64)}TLS 1.3, ${by} CertificateVerify\0`), transcript]);
 }
 
 /** The running hash of the handshake's messages; until the suite is known, the messages themselves. */
@@ -149,7 +145,7 @@ export class TrafficKeys {
     const inner = new Uint8Array(plain.length + 1);
     inner.set(plain);
     inner[plain.length] = type;
-    b.set(gcm(this.key, this.nonce(), b.slice(0, RECORD_HLEN)).encrypt(inner), RECORD_HLEN);
+    b.set(this.suite.aead(this.key, this.nonce(), b.slice(0, RECORD_HLEN)).encrypt(inner), RECORD_HLEN);
     return b;
   }
 
@@ -157,7 +153,7 @@ export class TrafficKeys {
   open(r: TlsRecord): Uint8Array | null {
     if (r.fragment.length < TAG_LEN) return null;
     try {
-      return gcm(this.key, this.nonce(), r.header).decrypt(r.fragment);
+      return this.suite.aead(this.key, this.nonce(), r.header).decrypt(r.fragment);
     } catch {
       this.sequence--;
       return null;

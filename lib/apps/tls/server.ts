@@ -1,5 +1,5 @@
 /**
- * The server's side of TLS 1.3 (RFC 8446 A.2): AES-GCM suites, X25519 and P-256, no resumption, HelloRetryRequest for a client that
+ * The server's side of TLS 1.3 (RFC 8446 A.2): AES-GCM and ChaCha20 suites, X25519 and P-256, no resumption, HelloRetryRequest for a client that
  * guessed the group wrong, client certificates on request.
  *
  *   ClientHello [─▶ HelloRetryRequest ─▶ ClientHello] ─▶ ServerHello CCS EncryptedExtensions [CertificateRequest] Certificate
@@ -9,6 +9,7 @@
  * early data (skipped), OCSP.
  * @module
  */
+import { equalBytes } from '../../../wire/bytes.js';
 import * as ext from '../../../wire/tls-extensions.js';
 import * as hs from '../../../wire/tls-handshake.js';
 import * as tls from '../../../wire/tls.js';
@@ -16,7 +17,7 @@ import { readPublicKeyOf } from '../x509/certificate.js';
 import { verifySignature } from '../x509/public-key.js';
 import { TlsConnection } from './connection.js';
 import { exchange, GROUPS, newShare } from './groups.js';
-import { equalBytes, finishedMac, signedContent, SUITES, TrafficKeys } from './keys.js';
+import { finishedMac, signedContent, SUITES, TrafficKeys } from './keys.js';
 import type { Credentials, TlsServerOptions } from './types.js';
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -75,6 +76,7 @@ export class TlsServer extends TlsConnection {
     const o = this.offer(m.body);
     if (o === null) return;
     const { hello } = o;
+    this.skipEarly = 0;
     this.clientRandom = hello.random.slice();
     if (this.firstHello !== null && !sameHello(this.firstHello, hello)) {
       return this.fail(tls.ILLEGAL_PARAMETER, 'the second ClientHello is another one');
@@ -249,6 +251,9 @@ export class TlsServer extends TlsConnection {
     const c = hs.readCertificate(m.body);
     if (c === null) return this.fail(tls.DECODE_ERROR, 'the Certificate is malformed');
     if (c.context.length > 0) return this.fail(tls.ILLEGAL_PARAMETER, 'the Certificate answers another request');
+    if (c.entries.some((e) => e.extensions.length > 0)) {
+      return this.fail(tls.UNSUPPORTED_EXTENSION, 'the Certificate has an extension that was not asked for');
+    }
     this.transcript.add(m.raw);
     if (c.entries.length === 0) {
       if (this.server.clientAuth === 'require')

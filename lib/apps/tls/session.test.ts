@@ -1,7 +1,7 @@
 /** A client and a server with each other, byte by byte the same for the same seed; what each refuses, with which alert. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hex } from '../../../wire/bytes.js';
+import { hex, unhex } from '../../../wire/bytes.js';
 import * as ext from '../../../wire/tls-extensions.js';
 import * as hs from '../../../wire/tls-handshake.js';
 import * as tls from '../../../wire/tls.js';
@@ -10,7 +10,7 @@ import { issue, makeAuthority, workload } from '../x509/authority.js';
 import { CN, readCertificate } from '../x509/certificate.js';
 import { verifyChain } from '../x509/verify.js';
 import { TlsClient } from './client.js';
-import { TrafficKeys } from './keys.js';
+import { SUITES, TrafficKeys } from './keys.js';
 import { randomFrom } from './random.js';
 import { TlsServer } from './server.js';
 import type { TlsClientOptions, TlsServerOptions, TlsSession, Verify } from './types.js';
@@ -115,6 +115,12 @@ Session('TLS_AES_256_GCM_SHA384, when the server prefers it', () => {
   assert.equal([c.state, c.cipherSuite], ['open', tls.AES_256_GCM_SHA384]);
   assert.is(hex(s.feed(c.write(Uint8Array.of(1))).plain), '01');
 });
+Session('TLS_CHACHA20_POLY1305_SHA256, which the hellos offer, when the server prefers it', () => {
+  const [c, s] = [client(), server({ suites: [tls.CHACHA20_POLY1305_SHA256] })];
+  talk(c, s);
+  assert.equal([c.state, c.cipherSuite], ['open', tls.CHACHA20_POLY1305_SHA256]);
+  assert.is(hex(s.feed(c.write(Uint8Array.of(1))).plain), '01');
+});
 Session('mutual TLS: both chains are there, verified', () => {
   const verify =
     (usage: 'server' | 'client'): Verify =>
@@ -198,16 +204,69 @@ Session('records out of place are refused', () => {
   assert.is(refused(tls.record(20, Uint8Array.of(2)), 'flight'), tls.UNEXPECTED_MESSAGE);
   assert.is(refused(tls.record(22, Uint8Array.of(1)), 'flight'), tls.UNEXPECTED_MESSAGE);
   assert.is(refused(tls.record(23, new Uint8Array(40)), 'flight'), tls.BAD_RECORD_MAC);
+  assert.is(refused(tls.record(23, new Uint8Array(0)), 'flight'), tls.BAD_RECORD_MAC);
+});
+Session('a client drops a ChangeCipherSpec that comes before the ServerHello (RFC 8446 5)', () => {
+  const [c, s] = [client(), server()];
+  const [hello] = c.start();
+  c.feed(tls.record(tls.CHANGE_CIPHER_SPEC, Uint8Array.of(1)));
+  for (const b of s.feed(hello!).wire) c.feed(b);
+  assert.equal([c.state, c.failure], ['open', null]);
+});
+Session('early data of a hello that is asked for another group is skipped, up to the second hello', () => {
+  const retry = (h: hs.ClientHello): void => {
+    replace(ext.keyShares([]))(h);
+    h.extensions.push(ext.empty(ext.EARLY_DATA));
+  };
+  const early = tls.record(tls.APPLICATION_DATA, new Uint8Array(100));
+  const s = greeted(retry);
+  s.feed(early);
+  assert.equal([s.state, s.failure], ['handshake', null]);
+  s.feed(tls.record(tls.APPLICATION_DATA, new Uint8Array(16384)));
+  assert.is(s.failure?.alert, tls.UNEXPECTED_MESSAGE, 'not without end');
+  const s2 = greeted(retry);
+  const h = hs.readClientHello(client().start()[0]!.slice(9))!;
+  assert.is(s2.feed(tls.record(tls.HANDSHAKE, hs.writeClientHello(h))).wire.length, 1);
+  s2.feed(early);
+  assert.is(s2.failure?.alert, tls.BAD_RECORD_MAC);
+});
+Session('a bit of a peer’s CertificateVerify or Finished that is wrong: decrypt_error, both ways', () => {
+  // Each side signs or ends as it should; the byte is changed before it is sealed.
+  class Liar extends TlsServer {
+    lie = 0;
+    protected override sendMessage(m: Uint8Array): void {
+      const b = m.slice();
+      if (b[0] === this.lie) b[b.length - 1]! ^= 1;
+      super.sendMessage(b);
+    }
+  }
+  class LyingClient extends TlsClient {
+    lie = 0;
+    protected override sendMessage(m: Uint8Array, version?: number): void {
+      const b = m.slice();
+      if (b[0] === this.lie) b[b.length - 1]! ^= 1;
+      super.sendMessage(b, version);
+    }
+  }
+  for (const lie of [hs.CERTIFICATE_VERIFY, hs.FINISHED]) {
+    const s = new Liar({ random: random('server'), choose: () => shop });
+    s.lie = lie;
+    const c = client();
+    talk(c, s);
+    assert.equal([c.failure?.alert, c.failure?.by], [tls.DECRYPT_ERROR, 'local'], `server's ${lie}`);
+    const c2 = new LyingClient({ random: random('client'), serverName: 'shop.example', alpn: [], credentials: pod });
+    c2.lie = lie;
+    const s2 = server({ clientAuth: 'require' });
+    talk(c2, s2);
+    assert.equal([s2.failure?.alert, s2.failure?.by], [tls.DECRYPT_ERROR, 'local'], `client's ${lie}`);
+  }
 });
 Session('KeyUpdate: the peer’s keys turn, ours turn when asked; too many are refused', () => {
   const keys: string[] = [];
   const [c, s] = [client({ keyLog: (l) => void keys.push(l) }), server()];
   talk(c, s);
   const secret = keys.find((l) => l.startsWith('CLIENT_TRAFFIC_SECRET_0'))!.split(' ')[2]!;
-  let k = new TrafficKeys(
-    (c as unknown as { suite: never }).suite,
-    Uint8Array.from(secret.match(/../g)!, (x) => Number.parseInt(x, 16)),
-  );
+  let k = new TrafficKeys(SUITES[0]!, unhex(secret));
   const update = (asked: number): Uint8Array => {
     const r = k.seal(tls.HANDSHAKE, hs.message(hs.KEY_UPDATE, Uint8Array.of(asked)));
     k = k.next();

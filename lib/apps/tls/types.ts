@@ -91,7 +91,7 @@ export type Choice = Credentials | number | 'close';
 
 export interface TlsServerOptions extends TlsOptions {
   readonly choose: (hello: Hello) => Choice;
-  /** Cipher suites in the order of preference, of 0x1301 and 0x1302; default TLS_AES_128_GCM_SHA256 alone. */
+  /** Cipher suites in the order of preference, of 0x1301 to 0x1303; default TLS_AES_128_GCM_SHA256 alone. */
   readonly suites?: readonly number[];
   /**
    * Protocols in the order of preference; absent: ALPN is not looked at. None in common is the alert no_application_protocol (120),
@@ -101,7 +101,7 @@ export interface TlsServerOptions extends TlsOptions {
   readonly alpnMismatch?: 'refuse' | 'ignore';
   /** Asks for a client certificate. `require`: none is the alert certificate_required (116). */
   readonly clientAuth?: 'request' | 'require';
-  /** Judges the client's chain (after its signature has been checked): null, or the alert and why. */
+  /** Judges the client's chain (before its signature is: until `open` the chain is only claimed): null, or the alert and why. */
   readonly verify?: Verify;
 }
 

@@ -7,6 +7,7 @@
  * @module
  */
 import { sha1 } from '@noble/hashes/legacy.js';
+import { hex } from '../../../wire/bytes.js';
 import type { Credentials, RandomSource } from '../tls/types.js';
 import * as x from './certificate.js';
 import { newP256, type PrivateKey } from './private-key.js';
@@ -92,7 +93,6 @@ export function defaultCertificate(
 ): Credentials {
   const key = testRsaKey();
   const nginx = controller === 'ingress-nginx';
-  const hex = (n: number): string => [...random(n)].map((b) => b.toString(16).padStart(2, '0')).join('');
   const subject: x.Name = nginx
     ? [
         [x.O, 'Acme Co'],
@@ -108,7 +108,7 @@ export function defaultCertificate(
     keyUsage: nginx ? usage : usage | x.KEY_AGREEMENT | x.DATA_ENCIPHERMENT,
     ...(nginx ? { extKeyUsage: [x.SERVER_AUTH] } : {}),
     ca: false,
-    dnsNames: [nginx ? 'ingress.local' : `${hex(16)}.${hex(16)}.traefik.default`],
+    dnsNames: [nginx ? 'ingress.local' : `${hex(random(16))}.${hex(random(16))}.traefik.default`],
   };
   return { chain: [x.writeCertificate(template, key.spki, subject, key)], key };
 }

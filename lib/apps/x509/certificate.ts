@@ -2,6 +2,7 @@
  * X.509 certificates (RFC 5280): reading what verification needs, strictly, and writing them.
  * @module
  */
+import { bytesOf, equalBytes, hex, i32, textOf } from '../../../wire/bytes.js';
 import { ntoa } from '../../../wire/inet.js';
 import * as tls from '../../../wire/tls.js';
 import { calendarTime, unixSeconds } from '../../sim/calendar.js';
@@ -54,13 +55,17 @@ export interface Certificate {
   /** Seconds since 1970. */
   notBefore: number;
   notAfter: number;
+  /** SubjectPublicKeyInfo, and the key in it if it is of a known kind. */
+  spki: Uint8Array;
   key: PublicKey | null;
   dnsNames: string[];
-  /** IPv4 in text. */
+  /** IPv4 in text, what is longer in hexadecimal. */
   addresses: string[];
   uris: string[];
   /** basicConstraints' cA; null: absent. */
   ca: boolean | null;
+  /** basicConstraints' pathLenConstraint; -1: absent. */
+  pathLen: number;
   /** keyUsage's first byte; -1: absent. */
   keyUsage: number;
   /** extKeyUsage; null: absent. */
@@ -69,12 +74,10 @@ export interface Certificate {
   unknownCritical: boolean;
 }
 
-const text = (b: Uint8Array): string => String.fromCharCode(...b);
-
 /** UTCTime or GeneralizedTime in seconds; NaN: neither. */
 function readTime(r: der.DerReader): number {
   const utc = r.tag === der.UTC_TIME;
-  const v = text(r.any().content.subarray(0, 20));
+  const v = textOf(r.any().content.subarray(0, 20));
   const m = /^(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(v);
   if (m === null || (m[1] === undefined) !== utc) return Number.NaN;
   const century = m[1] ?? (Number(m[2]) < 50 ? '20' : '19');
@@ -111,11 +114,10 @@ function readNames(c: Certificate, value: Uint8Array): boolean {
   const names = r.inside(der.SEQUENCE);
   while (names.more) {
     const e = names.any();
-    if (e.tag === der.implicit(2)) c.dnsNames.push(text(e.content));
-    else if (e.tag === der.implicit(6)) c.uris.push(text(e.content));
-    else if (e.tag === der.implicit(7) && e.content.length === 4) {
-      const [a, b, d, f] = e.content as unknown as [number, number, number, number];
-      c.addresses.push(ntoa((a << 24) | (b << 16) | (d << 8) | f));
+    if (e.tag === der.implicit(2)) c.dnsNames.push(textOf(e.content));
+    else if (e.tag === der.implicit(6)) c.uris.push(textOf(e.content));
+    else if (e.tag === der.implicit(7)) {
+      c.addresses.push(e.content.length === 4 ? ntoa(i32(e.content, 0)) : hex(e.content));
     }
   }
   return r.done && names.ok;
@@ -128,7 +130,8 @@ function readExtension(c: Certificate, id: string, critical: boolean, value: Uin
   if (id === BASIC_CONSTRAINTS) {
     const b = r.inside(der.SEQUENCE);
     c.ca = (b.maybe(der.BOOLEAN)?.[0] ?? 0) !== 0;
-    return r.ok && b.ok;
+    if (b.more) c.pathLen = b.small();
+    return r.done && b.done;
   }
   if (id === KEY_USAGE) c.keyUsage = r.take(der.BIT_STRING)[1] ?? 0;
   else if (id === EXT_KEY_USAGE) {
@@ -140,18 +143,20 @@ function readExtension(c: Certificate, id: string, critical: boolean, value: Uin
   return r.ok;
 }
 
-/** A whole certificate; null: not DER, or no certificate of version 3. */
+/** A whole certificate; null: not DER, or no certificate. */
 export function readCertificate(bytes: Uint8Array): Certificate | null {
   const file = new der.DerReader(bytes);
   const r = file.inside(der.SEQUENCE);
   const tbs = r.any();
-  const scheme = SIGNATURES[r.inside(der.SEQUENCE).oid()] ?? 0;
+  const algorithm = r.any().raw;
   const signature = r.bits();
   if (!r.done || !file.done || tbs.tag !== der.SEQUENCE) return null;
   const t = new der.DerReader(tbs.content);
   t.maybe(der.context(0));
   t.take(der.INTEGER);
-  t.take(der.SEQUENCE);
+  // Twice the same (4.1.1.2), or else nothing that the issuer has signed.
+  const known = equalBytes(t.any().raw, algorithm);
+  const scheme = known ? (SIGNATURES[new der.DerReader(algorithm).inside(der.SEQUENCE).oid()] ?? 0) : 0;
   const issuer = t.any();
   const validity = t.inside(der.SEQUENCE);
   const subject = t.any();
@@ -159,8 +164,8 @@ export function readCertificate(bytes: Uint8Array): Certificate | null {
   const c: Certificate = {
     raw: bytes, tbs: tbs.raw, scheme, signature, issuer: issuer.raw, subject: subject.raw,
     commonName: commonNameOf(subject.raw), notBefore: readTime(validity), notAfter: readTime(validity),
-    key: readPublicKey(spki.raw), dnsNames: [], addresses: [], uris: [], ca: null, keyUsage: -1, extKeyUsage: null,
-    unknownCritical: false,
+    spki: spki.raw, key: readPublicKey(spki.raw), dnsNames: [], addresses: [], uris: [], ca: null, pathLen: -1,
+    keyUsage: -1, extKeyUsage: null, unknownCritical: false,
   }; // prettier-ignore
   t.maybe(der.implicit(1));
   t.maybe(der.implicit(2));
@@ -203,6 +208,7 @@ export interface Template {
   extKeyUsage?: readonly string[];
   /** basicConstraints, critical. */
   ca?: boolean;
+  pathLen?: number;
   subjectKeyId?: Uint8Array;
   authorityKeyId?: Uint8Array;
   dnsNames?: readonly string[];
@@ -219,17 +225,19 @@ function extensionsOf(t: Template): Uint8Array[] {
   if (t.extKeyUsage !== undefined) {
     list.push(extension(EXT_KEY_USAGE, false, der.sequence(...t.extKeyUsage.map(der.oid))));
   }
-  if (t.ca !== undefined) list.push(extension(BASIC_CONSTRAINTS, true, der.sequence(...(t.ca ? [der.TRUE] : []))));
+  if (t.ca !== undefined) {
+    const limit = t.pathLen === undefined ? [] : [der.small(t.pathLen)];
+    list.push(extension(BASIC_CONSTRAINTS, true, der.sequence(...(t.ca ? [der.TRUE] : []), ...limit)));
+  }
   if (t.subjectKeyId !== undefined) list.push(extension(SUBJECT_KEY_ID, false, der.octets(t.subjectKeyId)));
   if (t.authorityKeyId !== undefined) {
     const id = der.element(der.implicit(0), t.authorityKeyId);
     list.push(extension(AUTHORITY_KEY_ID, false, der.sequence(id)));
   }
-  const ascii = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
   const names = [
-    ...(t.dnsNames ?? []).map((n) => der.element(der.implicit(2), ascii(n))),
+    ...(t.dnsNames ?? []).map((n) => der.element(der.implicit(2), bytesOf(n))),
     ...(t.addresses ?? []).map((a) => der.element(der.implicit(7), a)),
-    ...(t.uris ?? []).map((u) => der.element(der.implicit(6), ascii(u))),
+    ...(t.uris ?? []).map((u) => der.element(der.implicit(6), bytesOf(u))),
   ];
   if (names.length > 0) list.push(extension(SAN, t.subject.length === 0, der.sequence(...names)));
   return list;
@@ -241,10 +249,7 @@ function writeTime(seconds: number): Uint8Array {
   const rest = `${String(t.month).padStart(2, '0')}${t.day}${t.time.replaceAll(':', '')}Z`;
   const long = t.year >= 2050;
   const s = `${long ? t.year : String(t.year).slice(2)}${rest}`;
-  return der.element(
-    long ? der.GENERALIZED_TIME : der.UTC_TIME,
-    Uint8Array.from(s, (c) => c.charCodeAt(0)),
-  );
+  return der.element(long ? der.GENERALIZED_TIME : der.UTC_TIME, bytesOf(s));
 }
 
 const ALGORITHMS: Readonly<Record<PrivateKey['kind'], Uint8Array>> = {

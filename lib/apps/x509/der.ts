@@ -4,7 +4,7 @@
  *   tag(1)   length: below 128 one byte, else 0x80+n and n bytes, as short as possible   content
  * @module
  */
-import { hex } from '../../../wire/bytes.js';
+import { bytesOf, hex, joined } from '../../../wire/bytes.js';
 
 export const BOOLEAN = 0x01;
 export const INTEGER = 0x02;
@@ -23,25 +23,13 @@ export const SET = 0x31;
 export const context = (n: number): number => 0xa0 | n;
 export const implicit = (n: number): number => 0x80 | n;
 
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const b = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let o = 0;
-  for (const p of parts) {
-    b.set(p, o);
-    o += p.length;
-  }
-  return b;
-}
-
-const ascii = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
-
 /** An element around its content. */
 export function element(tag: number, ...content: readonly Uint8Array[]): Uint8Array {
-  const body = concat(content);
+  const body = joined(content);
   const length: number[] = [];
   for (let n = body.length; n > 0; n = Math.floor(n / 256)) length.unshift(n % 256);
   const head = body.length < 128 ? [tag, body.length] : [tag, 0x80 | length.length, ...length];
-  return concat([Uint8Array.from(head), body]);
+  return joined([Uint8Array.from(head), body]);
 }
 
 export const sequence = (...content: readonly Uint8Array[]): Uint8Array => element(SEQUENCE, ...content);
@@ -52,7 +40,7 @@ export const octets = (b: Uint8Array): Uint8Array => element(OCTET_STRING, b);
 /** A BIT STRING of whole bytes. */
 export const bits = (b: Uint8Array, unused = 0): Uint8Array => element(BIT_STRING, Uint8Array.of(unused), b);
 export const utf8 = (s: string): Uint8Array => element(UTF8_STRING, new TextEncoder().encode(s));
-export const printable = (s: string): Uint8Array => element(PRINTABLE_STRING, ascii(s));
+export const printable = (s: string): Uint8Array => element(PRINTABLE_STRING, bytesOf(s));
 export const TRUE: Uint8Array = element(BOOLEAN, Uint8Array.of(0xff));
 export const nothing: Uint8Array = element(NULL);
 

@@ -8,9 +8,9 @@ export interface PemBlock {
 /** The blocks of a text in their order. A block that is no base64 is left out. */
 export function readPem(text: string): PemBlock[] {
   const blocks: PemBlock[] = [];
-  for (const m of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----\s*\n([A-Za-z0-9+/=\s]*)-----END \1-----/g)) {
+  for (const m of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[ \t\r]*\n([A-Za-z0-9+/=\s]*)-----END \1-----/g)) {
     const clean = m[2]!.replace(/\s+/g, '');
-    if (clean === '' || !/^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(clean)) continue;
+    if (clean === '' || clean.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(clean)) continue;
     blocks.push({ label: m[1]!, der: Uint8Array.from(atob(clean), (c) => c.charCodeAt(0)) });
   }
   return blocks;

@@ -84,6 +84,7 @@ function readPkcs1(der: Uint8Array): PrivateKey | null {
     bigint,
   ];
   const size = parts[0]!.length;
+  if (parts.some((b) => b.length > size)) return null;
   return size < 64 || size > 512 || p * q !== n ? null : rsaKey({ n, e, size, p, q, dp, dq, qinv });
 }
 

@@ -4,8 +4,7 @@
  * @module
  */
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
-import { hex } from '../../../wire/bytes.js';
-import { concat } from './der.js';
+import { equalBytes, hex, joined, unhex } from '../../../wire/bytes.js';
 
 export interface RsaPublic {
   n: bigint;
@@ -41,10 +40,7 @@ const DIGEST_INFO: Readonly<Record<256 | 384 | 512, string>> = {
 export const toBig = (b: Uint8Array): bigint => (b.length === 0 ? 0n : BigInt(`0x${hex(b)}`));
 
 /** Big-endian bytes of `v`, `size` of them. */
-export function fromBig(v: bigint, size: number): Uint8Array {
-  const s = v.toString(16).padStart(2 * size, '0');
-  return Uint8Array.from({ length: size }, (_, i) => Number.parseInt(s.slice(2 * i, 2 * i + 2), 16));
-}
+export const fromBig = (v: bigint, size: number): Uint8Array => unhex(v.toString(16).padStart(2 * size, '0'));
 
 /** base^exponent mod m. */
 export function power(base: bigint, exponent: bigint, m: bigint): bigint {
@@ -68,21 +64,20 @@ function privately(k: RsaPrivate, m: bigint): bigint {
 function mgf1(hash: Hash, seed: Uint8Array, length: number): Uint8Array {
   const parts: Uint8Array[] = [];
   for (let i = 0; i * hash.outputLen < length; i++) {
-    parts.push(hash(concat([seed, Uint8Array.of(i >>> 24, i >>> 16, i >>> 8, i)])));
+    parts.push(hash(joined([seed, Uint8Array.of(i >>> 24, i >>> 16, i >>> 8, i)])));
   }
-  return concat(parts).subarray(0, length);
+  return joined(parts).subarray(0, length);
 }
 
 function digestInfo(width: 256 | 384 | 512, message: Uint8Array): Uint8Array {
-  const prefix = Uint8Array.from(DIGEST_INFO[width].match(/../g)!, (x) => Number.parseInt(x, 16));
-  return concat([prefix, HASHES[width](message)]);
+  return joined([unhex(DIGEST_INFO[width]), HASHES[width](message)]);
 }
 
 /** EMSA-PKCS1-v1_5; null: the key is too short. */
 function pkcs1(width: 256 | 384 | 512, message: Uint8Array, size: number): Uint8Array | null {
   const t = digestInfo(width, message);
   if (size < t.length + 11) return null;
-  return concat([Uint8Array.of(0, 1), new Uint8Array(size - t.length - 3).fill(0xff), Uint8Array.of(0), t]);
+  return joined([Uint8Array.of(0, 1), new Uint8Array(size - t.length - 3).fill(0xff), Uint8Array.of(0), t]);
 }
 
 export function signPkcs1(k: RsaPrivate, width: 256 | 384 | 512, message: Uint8Array): Uint8Array {
@@ -96,14 +91,14 @@ export function signPss(k: RsaPrivate, width: 256 | 384 | 512, message: Uint8Arr
   const hash = HASHES[width];
   const emBits = k.n.toString(2).length - 1;
   const emLen = Math.ceil(emBits / 8);
-  const h = hash(concat([new Uint8Array(8), hash(message), salt]));
+  const h = hash(joined([new Uint8Array(8), hash(message), salt]));
   const db = new Uint8Array(emLen - h.length - 1);
   db[db.length - salt.length - 1] = 1;
   db.set(salt, db.length - salt.length);
   const mask = mgf1(hash, h, db.length);
   for (let i = 0; i < db.length; i++) db[i]! ^= mask[i]!;
   db[0]! &= 0xff >> (8 * emLen - emBits);
-  const em = concat([db, h, Uint8Array.of(0xbc)]);
+  const em = joined([db, h, Uint8Array.of(0xbc)]);
   return fromBig(privately(k, toBig(em)), k.size);
 }
 
@@ -135,5 +130,5 @@ export function verifyPss(k: RsaPublic, width: 256 | 384 | 512, message: Uint8Ar
   db[0]! &= 0xff >> (8 * emLen - emBits);
   const at = db.length - saltLen - 1;
   if (db[at] !== 1 || db.subarray(0, at).some((x) => x !== 0)) return false;
-  return hex(hash(concat([new Uint8Array(8), hash(message), db.subarray(at + 1)]))) === hex(h);
+  return equalBytes(hash(joined([new Uint8Array(8), hash(message), db.subarray(at + 1)])), h);
 }

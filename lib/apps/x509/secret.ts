@@ -1,8 +1,7 @@
 /** Certificates and keys as Secrets of type kubernetes.io/tls and files hold them. @module */
-import { equalAt } from '../../../wire/bytes.js';
+import { equalBytes } from '../../../wire/bytes.js';
 import type { Credentials } from '../tls/types.js';
 import { type Certificate, readCertificate } from './certificate.js';
-import { DerReader, SEQUENCE } from './der.js';
 import { readPem } from './pem.js';
 import { readPrivateKey } from './private-key.js';
 
@@ -19,17 +18,8 @@ export function credentialsFromPem(crt: string, key: string): Credentials | stri
   if (blocks.length === 0) return 'found no PRIVATE KEY in PEM';
   const k = readPrivateKey(blocks[0]!.label, blocks[0]!.der);
   if (k === null) return 'the private key is none of EC P-256, Ed25519 and RSA (up to 4096 bits), unencrypted';
-  if (!same(spkiOf(leaf), k.spki)) return "the private key is not the certificate's";
+  if (!equalBytes(leaf.spki, k.spki)) return "the private key is not the certificate's";
   return { chain, key: k };
-}
-
-const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && equalAt(a, 0, b, 0, a.length);
-
-function spkiOf(c: Certificate): Uint8Array {
-  const t = new DerReader(c.tbs).inside(SEQUENCE);
-  t.maybe(0xa0);
-  for (let i = 0; i < 5; i++) t.any();
-  return t.any().raw;
 }
 
 /** The certificates of a PEM bundle (curl --cacert); those that cannot be read are left out. */

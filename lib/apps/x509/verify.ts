@@ -4,8 +4,17 @@
  * @module
  */
 import * as tls from '../../../wire/tls.js';
-import { equalAt } from '../../../wire/bytes.js';
-import { type Certificate, CLIENT_AUTH, KEY_CERT_SIGN, readCertificate, SERVER_AUTH } from './certificate.js';
+import { equalBytes } from '../../../wire/bytes.js';
+import {
+  type Certificate,
+  CLIENT_AUTH,
+  DIGITAL_SIGNATURE,
+  KEY_AGREEMENT,
+  KEY_CERT_SIGN,
+  KEY_ENCIPHERMENT,
+  readCertificate,
+  SERVER_AUTH,
+} from './certificate.js';
 import { verifySignature } from './public-key.js';
 
 /** Why a chain does not hold. */
@@ -29,12 +38,11 @@ const NO_ISSUER = error(20, 'unable to get local issuer certificate', tls.UNKNOW
 const TOO_LONG = error(22, 'certificate chain too long', tls.UNKNOWN_CA);
 const NO_CA = error(79, 'invalid CA certificate', tls.UNKNOWN_CA);
 const PURPOSE = error(26, 'unsuitable certificate purpose', tls.UNSUPPORTED_CERTIFICATE);
+const PATH_LENGTH = error(25, 'path length constraint exceeded', tls.UNKNOWN_CA);
 const UNHANDLED = error(34, 'unhandled critical extension', tls.CERTIFICATE_UNKNOWN);
 
 /** Certificates between a leaf and its root that anyone sends. */
 const MAX_DEPTH = 10;
-
-const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && equalAt(a, 0, b, 0, a.length);
 
 export interface VerifyOptions {
   roots: readonly Certificate[];
@@ -51,29 +59,44 @@ export function verifyChain(chain: readonly Uint8Array[], o: VerifyOptions): Cha
   const path = [leaf];
   for (;;) {
     const last = path.at(-1)!;
-    if (o.roots.some((r) => same(r.raw, last.raw))) break;
-    const issued = (c: Certificate | null): c is Certificate => c !== null && same(c.subject, last.issuer);
+    if (o.roots.some((r) => equalBytes(r.raw, last.raw))) break;
+    const issued = (c: Certificate | null): c is Certificate => c !== null && equalBytes(c.subject, last.issuer);
     const root = o.roots.find(issued);
     if (root !== undefined) {
       path.push(root);
       break;
     }
-    if (same(last.subject, last.issuer)) return path.length === 1 ? SELF_SIGNED : SELF_SIGNED_IN_CHAIN;
+    if (equalBytes(last.subject, last.issuer)) return path.length === 1 ? SELF_SIGNED : SELF_SIGNED_IN_CHAIN;
     const next = sent.find((c) => issued(c) && !path.includes(c));
-    if (next === undefined) return NO_ISSUER;
-    path.push(next!);
+    if (next == null) return NO_ISSUER;
+    path.push(next);
     if (path.length > MAX_DEPTH) return TOO_LONG;
   }
   return checkPath(path, o);
 }
 
+/** Bits of keyUsage of which a leaf must have one, if it has the extension (OpenSSL's check_purpose_ssl_server, _client). */
+const LEAF_USAGE = {
+  server: DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT,
+  client: DIGITAL_SIGNATURE | KEY_AGREEMENT,
+};
+
+/** Whether a certificate is for this use; extKeyUsage of a CA limits what it issues. */
+function serves(c: Certificate, usage: 'server' | 'client', isLeaf: boolean): boolean {
+  const use = usage === 'server' ? SERVER_AUTH : CLIENT_AUTH;
+  if (c.extKeyUsage !== null && !c.extKeyUsage.includes(use)) return false;
+  return !isLeaf || c.keyUsage < 0 || (c.keyUsage & LEAF_USAGE[usage]) !== 0;
+}
+
 /** Leaf to root: signatures, times, whether each may do what it does. */
 function checkPath(path: readonly Certificate[], o: VerifyOptions): ChainError | null {
-  const use = o.usage === 'server' ? SERVER_AUTH : CLIENT_AUTH;
+  let between = 0;
   for (const [i, c] of path.entries()) {
     if (c.unknownCritical) return UNHANDLED;
     if (i > 0 && (c.ca !== true || (c.keyUsage >= 0 && (c.keyUsage & KEY_CERT_SIGN) === 0))) return NO_CA;
-    if (i === 0 && c.extKeyUsage !== null && !c.extKeyUsage.includes(use)) return PURPOSE;
+    if (!serves(c, o.usage, i === 0)) return PURPOSE;
+    if (c.pathLen >= 0 && between > c.pathLen) return PATH_LENGTH;
+    if (i > 0 && !equalBytes(c.subject, c.issuer)) between++;
   }
   for (let i = path.length - 1; i >= 0; i--) {
     const c = path[i]!;

@@ -7,8 +7,19 @@ import * as tls from '../../../wire/tls.js';
 import { Rng } from '../../sim/rng.js';
 import { randomFrom } from '../tls/random.js';
 import { DAY, defaultCertificate, issue, makeAuthority, workload, YEAR } from './authority.js';
-import { CN, nameText, O, readCertificate, writeCertificate } from './certificate.js';
-import { DerReader, element, oid, SEQUENCE, unsigned } from './der.js';
+import {
+  CLIENT_AUTH,
+  CN,
+  DIGITAL_SIGNATURE,
+  KEY_CERT_SIGN,
+  type Name,
+  nameText,
+  O,
+  readCertificate,
+  type Template,
+  writeCertificate,
+} from './certificate.js';
+import { DerReader, element, oid, SEQUENCE, unsigned, UTF8_STRING } from './der.js';
 import { readPem, writePem } from './pem.js';
 import { newP256 } from './private-key.js';
 import { readPublicKey, verifySignature } from './public-key.js';
@@ -60,6 +71,50 @@ X509('chains are judged with OpenSSL’s codes', () => {
   });
   assert.is(judge([under.chain[0]!, chain[0]!]), 79, 'a leaf is no CA');
   assert.is(judge([unhex('3000')]), 1);
+});
+X509('path lengths, uses of keys and an algorithm that is not the signed one are judged with OpenSSL’s codes', () => {
+  // Each is issued by the one after it; the last is the root.
+  const chain = (...edits: ((t: Template) => void)[]): Uint8Array[] => {
+    let [key, name] = [ca.key, ca.name];
+    const made: Uint8Array[] = [];
+    for (const [i, edit] of edits.entries()) {
+      const isLeaf = i === edits.length - 1;
+      const own = newP256(random);
+      const subject: Name = [[CN, `n${i}`]];
+      const t: Template = { serial: Uint8Array.of(i + 1), subject, notBefore: NOW, notAfter: NOW + DAY, keyUsage: isLeaf ? DIGITAL_SIGNATURE : KEY_CERT_SIGN, ca: !isLeaf }; // prettier-ignore
+      edit(t);
+      made.unshift(writeCertificate(t, own.spki, name, key));
+      [key, name] = [own, subject];
+    }
+    return made;
+  };
+  const plain = (): void => {};
+  assert.is(judge(chain(plain, plain, plain)), 0);
+  assert.is(judge(chain((t) => (t.pathLen = 1), plain, plain)), 0);
+  assert.is(judge(chain((t) => (t.pathLen = 0), plain)), 0);
+  assert.is(judge(chain((t) => (t.pathLen = 0), plain, plain)), 25);
+  assert.is(judge(chain((t) => (t.extKeyUsage = [CLIENT_AUTH]), plain)), 26, 'a CA for clients');
+  assert.is(judge(chain((t) => (t.keyUsage = DIGITAL_SIGNATURE), plain)), 79, 'a CA that may not sign');
+  assert.is(judge(chain((t) => (t.keyUsage = KEY_CERT_SIGN))), 26, 'a leaf whose key is for certificates alone');
+  assert.is(judge(chain((t) => (t.extKeyUsage = [CLIENT_AUTH]))), 26);
+  const d = defaultCertificate('traefik', random, NOW);
+  // The NULL after the OID of sha256WithRSAEncryption, outside of what is signed.
+  const raw = d.chain[0]!.slice();
+  const c = readCertificate(raw)!;
+  raw[raw.length - 256 - 5 - 2] = UTF8_STRING;
+  assert.is(c.scheme, tls.RSA_PKCS1_SHA256);
+  assert.is(readCertificate(raw)!.scheme, 0);
+});
+X509('time and stack are bounded for any PEM and any name', () => {
+  const start = process.hrtime.bigint();
+  assert.equal(readPem(`-----BEGIN A-----${'\n'.repeat(1 << 20)}`), []);
+  assert.ok(process.hrtime.bigint() - start < 5_000_000_000n, 'seconds, not hours');
+  const key = newP256(random);
+  const t = { serial: Uint8Array.of(1), subject: [], notBefore: NOW, notAfter: NOW + 1, keyUsage: DIGITAL_SIGNATURE };
+  const long = readCertificate(writeCertificate({ ...t, dnsNames: ['a'.repeat(300_000)] }, key.spki, [], key))!;
+  assert.is(long.dnsNames[0]!.length, 300_000);
+  const six = issue(ca, random, { addresses: [new Uint8Array(16)], notBefore: NOW }).chain[0]!;
+  assert.equal(readCertificate(six)!.addresses, ['0'.repeat(32)], 'an IPv6 address is one of its names');
 });
 X509('workload certificates have a SPIFFE identity and no subject', () => {
   const w = workload(ca, random, 'spiffe://cluster.local/ns/a/sa/b', NOW);
