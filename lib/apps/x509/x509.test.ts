@@ -19,7 +19,7 @@ import {
   type Template,
   writeCertificate,
 } from './certificate.js';
-import { DerReader, element, oid, SEQUENCE, unsigned, UTF8_STRING } from './der.js';
+import { bits, DerReader, element, oid, SEQUENCE, sequence, unsigned, UTF8_STRING } from './der.js';
 import { readPem, writePem } from './pem.js';
 import { newP256 } from './private-key.js';
 import { readPublicKey, verifySignature } from './public-key.js';
@@ -104,6 +104,18 @@ X509('path lengths, uses of keys and an algorithm that is not the signed one are
   raw[raw.length - 256 - 5 - 2] = UTF8_STRING;
   assert.is(c.scheme, tls.RSA_PKCS1_SHA256);
   assert.is(readCertificate(raw)!.scheme, 0);
+});
+X509('a critical extension that nobody knows is OpenSSL’s 34, not critical it does no harm', () => {
+  // A leaf whose keyUsage (2.5.29.15, critical) becomes 2.5.29.99, signed again.
+  const resigned = (critical: number): number => {
+    const tbs = readCertificate(leaf.chain[0]!)!.tbs.slice();
+    const at = hex(tbs).indexOf('0603551d0f0101ff') / 2;
+    assert.ok(at > 0);
+    tbs[at + 4] = 99;
+    tbs[at + 7] = critical;
+    return judge([sequence(tbs, sequence(oid('1.2.840.10045.4.3.2')), bits(ca.key.signCertificate(tbs)))]);
+  };
+  assert.equal([resigned(0xff), resigned(0)], [34, 0]);
 });
 X509('time and stack are bounded for any PEM and any name', () => {
   const start = process.hrtime.bigint();
