@@ -34,11 +34,11 @@ async function main(argv: string[]): Promise<number> {
     return 2;
   }
   if (name === 'help' || name === '--help' || name === '-h') {
-    if (args[0] !== undefined && !(args[0] in VERBS)) throw new UsageError(unknown(args[0]));
+    if (args[0] !== undefined && !Object.hasOwn(VERBS, args[0])) throw new UsageError(unknown(args[0]));
     process.stdout.write(args[0] === undefined ? usage() : verbUsage(args[0]));
     return 0;
   }
-  const load = LOAD[name];
+  const load = Object.hasOwn(LOAD, name) ? LOAD[name] : undefined;
   if (load === undefined) throw new UsageError(unknown(name));
   const end = args.indexOf('--');
   if ((end < 0 ? args : args.slice(0, end)).some((a) => a === '--help' || a === '-h')) {

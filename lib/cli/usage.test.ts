@@ -48,6 +48,14 @@ Usage('podwire alone prints the usage on stderr and exits 2', () => {
   const r = podwire();
   assert.equal([r.code, r.out, r.err], [2, '', usage()]);
 });
+Usage('words that every object has are no verbs, cases or servers', () => {
+  for (const args of [['constructor'], ['help', 'toString'], ['bench', 'constructor'], ['app', 'constructor']]) {
+    const r = podwire(...args);
+    assert.is(r.status, 2, args.join(' '));
+    assert.match(r.stderr, /expected/);
+  }
+});
+
 Usage('--help of podwire and of each verb prints it on stdout and exits 0', () => {
   assert.equal(podwire('--help'), { code: 0, out: usage(), err: '' });
   for (const name of Object.keys(VERBS)) {

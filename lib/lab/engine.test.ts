@@ -41,6 +41,8 @@ for (const [run, why] of [
   ['conntrack -I', 'conntrack: -I is not supported yet'],
   ['ip link add d type macvlan 2>/dev/null', '"ip link add … type macvlan" is not supported yet'],
   ['nmap 127.0.0.1', 'unknown command "nmap", expected one of: arping, bridge, cat, '],
+  ['constructor', 'unknown command "constructor", expected one of: '],
+  ['ip netns exec root toString x', 'unknown command "toString", expected one of: '],
   ['podwire app frob', 'unknown command "podwire app frob", expected one of: '],
   [
     'podwire fault conntrack-race twice',

@@ -274,7 +274,7 @@ class Machine {
       return;
     }
     const program = this.options.programFor?.(argv) ?? programFor(argv);
-    const sync = commands[argv[0]!];
+    const sync = Object.hasOwn(commands, argv[0]!) ? commands[argv[0]!] : undefined;
     if (program === null && sync !== undefined) {
       const r = sync(this.kernel, net, [...argv], c.stdin ?? '');
       out(r.out);

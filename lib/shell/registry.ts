@@ -77,5 +77,5 @@ export function programFor(argv: readonly string[]): Program | null {
   if (argv[0] === 'podwire' && argv[1] === 'app' && SERVER_NAMES.includes(argv[2] ?? '')) return siteServer;
   if (argv[0] === 'podwire' && argv[1] === 'fault') return fault;
   if (argv[0] === 'conntrack' && argv.some((w) => w === '-E' || w === '--event')) return conntrackEvents;
-  return PROGRAMS[argv[0]!] ?? null;
+  return Object.hasOwn(PROGRAMS, argv[0]!) ? PROGRAMS[argv[0]!]! : null;
 }

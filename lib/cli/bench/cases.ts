@@ -77,7 +77,7 @@ export const CASES: Readonly<Record<string, Case>> = {
 /** `services-iptables-1000`: a ClusterIP among a thousand more Services; null: there is no such case. */
 export function caseOf(name: string): Case | null {
   const m = SERVICES.exec(name);
-  if (m === null) return CASES[name] ?? null;
+  if (m === null) return Object.hasOwn(CASES, name) ? CASES[name]! : null;
   const base = CASES[`clusterip-${m[1]!}`]!;
   return {
     ...base,

@@ -35,16 +35,18 @@ export function meshReader(read: () => string | null, file: string, log: (line: 
 
 /** `podwire app istio-proxy …` inside a Lab. */
 export const istioProxy: Program = (p): void => {
+  const a = istioProxyArgs(p.argv.slice(p.argv.indexOf('istio-proxy') + 1));
+  const io = new EngineIo(p, typeof a === 'string' ? 0 : a.seed);
+  // A process that ends takes its other listener along.
   const fail = (text: string): void => {
+    io.closeAll();
     p.err(`${text}\n`);
     p.exit(1);
   };
-  const a = istioProxyArgs(p.argv.slice(p.argv.indexOf('istio-proxy') + 1));
   if (typeof a === 'string') return fail(a);
-  const io = new EngineIo(p, a.seed);
   try {
     const mesh = meshReader(() => p.files.read(a.mesh), a.mesh, (l) => io.log(l)); // prettier-ignore
-    if (mesh().workloads[a.pod] === undefined) return fail(`istio-proxy: ${a.mesh} knows no pod ${a.pod}`);
+    if (!Object.hasOwn(mesh().workloads, a.pod)) return fail(`istio-proxy: ${a.mesh} knows no pod ${a.pod}`);
     const sidecar = new Sidecar(io, mesh, a.pod, meshTls(io, mesh, a.pod));
     for (const port of [INBOUND_PORT, OUTBOUND_PORT] as const)
       io.listen({ address: 0, port }, sidecar.accept(port), (e) => fail(`istio-proxy: port ${port}: ${strerror(e)}`));
