@@ -51,8 +51,8 @@ Usage('podwire alone prints the usage on stderr and exits 2', () => {
 Usage('words that every object has are no verbs, cases or servers', () => {
   for (const args of [['constructor'], ['help', 'toString'], ['bench', 'constructor'], ['app', 'constructor']]) {
     const r = podwire(...args);
-    assert.is(r.status, 2, args.join(' '));
-    assert.match(r.stderr, /expected/);
+    assert.is(r.code, 2, args.join(' '));
+    assert.match(r.err, /expected/);
   }
 });
 

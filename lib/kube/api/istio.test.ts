@@ -84,6 +84,7 @@ const REFUSED: [text: string, from: string, to: string, message: string][] = [
   [SERVICE, 'prefix: /api', 'regex: "\\\\Q/api"', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing closing ): `^(?:\\Q/api)$`; Istio uses'],
   [SERVICE, 'prefix: /api', 'regex: "*"', 'm.yaml:10:23: spec.http[0].match[0].uri.regex: error parsing regexp: missing argument to repetition operator: `*`; Istio uses'],
   [SERVICE, 'attempts: 3', 'attempts: 3, perTryTimeout: 500ms', 'm.yaml:16:44: spec.http[0].retries.perTryTimeout: perTryTimeout is not supported yet'],
+  [SERVICE, 'attempts: 3', 'attempts: 101', 'm.yaml:16:26: spec.http[0].retries.attempts: '],
   [SERVICE, 'timeout: 5s', 'fault: {}', 'm.yaml:15:12: spec.http[0].fault: fault is not supported yet'],
   [SERVICE, 'host: api,', 'host: api, subset: v1,', 'm.yaml:13:43: spec.http[0].route[0].destination.subset: subset is not supported yet'],
   [SERVICE, 'hosts: [shop.example.com]', 'hosts: []', 'm.yaml:5:10: spec.hosts: Required value: a VirtualService without hosts is a delegate, which is not supported yet'],

@@ -241,7 +241,8 @@ function retries(at: At | null): HttpRoute['retries'] {
   if (at === null) return null;
   fields(at, ['attempts', 'retryOn'], ['perTryTimeout', 'retryRemoteLocalities', 'retryIgnorePreviousHosts', 'backoff']); // prettier-ignore
   return {
-    attempts: at.opt('attempts')?.int(0, 2 ** 31 - 1) ?? 0,
+    // They follow each other at once here, and each takes time: the real API has no bound.
+    attempts: at.opt('attempts')?.int(0, 100) ?? 0,
     retryOn: textOf(at, 'retryOn'),
   };
 }
